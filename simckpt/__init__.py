@@ -1,0 +1,3 @@
+"""The instrument that simulation codes carry."""
+
+from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The bundle on disk: journal, HDF5 layout, reader."""

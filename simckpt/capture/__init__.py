@@ -1,0 +1,1 @@
+"""Facts read off the machine, as models."""

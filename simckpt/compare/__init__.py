@@ -1,0 +1,1 @@
+"""Where two runs part: pure functions from models to models."""

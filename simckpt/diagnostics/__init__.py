@@ -1,0 +1,1 @@
+"""What is measured: grids, declarations, expressions, and the probe that takes samples."""

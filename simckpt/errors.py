@@ -1,0 +1,120 @@
+"""The exceptions and warnings of simckpt; this module imports nothing of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class SimckptError(Exception):
+    """Base of every error that simckpt raises."""
+
+
+class SetupError(SimckptError, ValueError):
+    """A wrong argument or declaration, found before anything is recorded.
+
+    Parameters
+    ----------
+    argument : str
+        The argument as the user wrote it, such as ``conserved['mass']``.
+    value : object
+        What was given.
+    problem : str
+        What is wrong with it, one sentence without a full stop.
+    choices : iterable of str, optional
+        What would be accepted.
+    mend : str, optional
+        What to do about it, an imperative sentence.
+    """
+
+    def __init__(
+        self,
+        argument: str,
+        value: object,
+        problem: str,
+        *,
+        choices: Iterable[str] = (),
+        mend: str = "",
+    ) -> None:
+        self.argument = argument
+        self.value = value
+        self.problem = problem
+        self.choices = tuple(choices)
+        self.mend = mend
+        super().__init__(argument, value, problem)
+
+    def __str__(self) -> str:
+        shown = repr(self.value)
+        if len(shown) > 200:
+            shown = shown[:197] + "..."
+        text = f"{self.argument} = {shown}: {self.problem}."
+        if self.choices:
+            text += f" Choices: {', '.join(self.choices)}."
+        if self.mend:
+            text += f" {self.mend}"
+        return text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Setup errors travel between ranks by pickle; the default would lose the keywords.
+        return _rebuild_setup_error, (
+            self.argument,
+            repr(self.value),
+            self.problem,
+            self.choices,
+            self.mend,
+        )
+
+
+def _rebuild_setup_error(
+    argument: str, shown: str, problem: str, choices: tuple[str, ...], mend: str
+) -> SetupError:
+    return SetupError(argument, _Shown(shown), problem, choices=choices, mend=mend)
+
+
+class _Shown(str):
+    """A value of another rank, of which only the text arrived."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class BundleError(SimckptError):
+    """A bundle that cannot be read or written; the message starts with its path."""
+
+    def __init__(self, path: object, problem: str, mend: str = "") -> None:
+        self.path = str(path)
+        self.problem = problem
+        self.mend = mend
+        super().__init__(self.path, problem, mend)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}." + (f" {self.mend}" if self.mend else "")
+
+
+class NotABundleError(BundleError):
+    """The file is missing, or is something other than a bundle or its journal."""
+
+
+class DamagedBundleError(BundleError):
+    """A checksum does not hold; the message says what is damaged and what can be had."""
+
+
+class NewerFormatError(BundleError):
+    """The bundle was written in a format version that this simckpt does not know."""
+
+
+class BundleNotWritableError(BundleError):
+    """The bundle's place cannot be written to."""
+
+
+class BundleBusyError(BundleError):
+    """Another live run is writing this bundle."""
+
+
+class InstrumentError(SimckptError):
+    """A fault inside the instrumentation; raised only with ``strict=True``."""
+
+
+class SimckptWarning(UserWarning):
+    """A fault inside the instrumentation that was recorded while the run goes on."""

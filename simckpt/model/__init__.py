@@ -1,0 +1,1 @@
+"""What is recorded: frozen structs without any input or output."""

@@ -1,0 +1,89 @@
+"""The run manifest: what ran, on which inputs, from which code and seeds."""
+
+from __future__ import annotations
+
+from .record import Document, Facts, Hash, Record
+
+
+class InputFile(Record, frozen=True, kw_only=True):
+    """One input, by content.
+
+    `contents` maps the variables of an HDF5 or netCDF file to hashes that ignore volatile
+    attributes; it is None for other files. `problem` says why `hash` is None.
+    """
+
+    path: str
+    size: int = 0
+    mtime: float = 0.0
+    hash: Hash | None = None
+    contents: dict[str, Hash] | None = None
+    problem: str = ""
+
+
+class CodeModule(Record, frozen=True, kw_only=True):
+    """One of the user's own modules that was imported: not the standard library, not a package."""
+
+    name: str
+    path: str
+    hash: Hash
+    repository: str = ""
+
+
+class Repository(Record, frozen=True, kw_only=True):
+    """The state of a git work tree that holds some of the modules that ran."""
+
+    root: str
+    commit: str
+    branch: str = ""
+    dirty: bool = False
+    remote: str = ""
+    diff: Hash | None = None
+
+
+class Stage(Record, frozen=True, kw_only=True):
+    """The place of this run in a chain of short-lived steps."""
+
+    name: str = ""
+    role: str = "simulation"
+
+
+class Manifest(Document, tag="manifest", frozen=True, kw_only=True):
+    """What ran. `command` is redacted; `parameters` are the driver's bound arguments."""
+
+    stage: Stage
+    command: tuple[str, ...]
+    working_directory: str
+    driver: str
+    parameters: Facts
+    inputs: tuple[InputFile, ...] = ()
+    outputs: tuple[str, ...] = ()
+    modules: tuple[CodeModule, ...] = ()
+    repositories: tuple[Repository, ...] = ()
+    packages: Hash | None = None
+    upstream: tuple[Hash, ...] = ()
+    simckpt_version: str = ""
+
+
+class Packages(Document, tag="packages", frozen=True, kw_only=True):
+    """Installed distributions: name to version, and the commit of editable ones."""
+
+    versions: dict[str, str]
+    editable: dict[str, str] = {}
+
+
+class RandomState(Document, tag="random_state", frozen=True, kw_only=True):
+    """Seeds the user declared, and the state of each generator that could be seen.
+
+    `generators` maps a name to its kind, and to a hash of its state.
+    """
+
+    seeds: Facts = {}
+    generators: dict[str, Facts] = {}
+
+
+class Text(Document, tag="text", frozen=True, kw_only=True):
+    """A text kept by content: a configuration file, a diff, the tail of a log."""
+
+    name: str
+    text: str
+    truncated: bool = False

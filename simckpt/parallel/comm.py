@@ -1,0 +1,118 @@
+"""What the instrumentation needs of a communicator, and its serial twin.
+
+Two kinds of operation, kept apart so that no rank can hang another:
+
+* `exchange` is collective over all ranks and bounded in time: it is used where a run begins
+  and ends, and where the first sample is set up. A rank that waits longer than the limit
+  gives up with `ExchangeTimeout`.
+* `reduce` starts a non-blocking reduction to rank 0. Its result is asked for later, or never.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+Sums = NDArray[np.uint64]
+Maxima = NDArray[np.float64]
+
+
+class ExchangeTimeout(Exception):
+    """Not every rank took part in an exchange within the time limit."""
+
+
+class Reduction(Protocol):
+    """A reduction under way."""
+
+    @abstractmethod
+    def done(self) -> bool:
+        """Whether this rank's part is complete; never blocks."""
+
+    @abstractmethod
+    def result(self) -> tuple[Sums, Maxima] | None:
+        """The sums (modulo 2**64) and maxima on rank 0, None on the others; needs `done()`."""
+
+
+class Comm(Protocol):
+    """A group of ranks."""
+
+    @property
+    @abstractmethod
+    def rank(self) -> int:
+        """This rank, from 0."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of ranks."""
+
+    @property
+    @abstractmethod
+    def host(self) -> str:
+        """Name of this rank's node."""
+
+    @abstractmethod
+    def duplicate(self) -> Comm:
+        """A communicator of the same ranks with messages of its own; collective."""
+
+    @abstractmethod
+    def exchange(self, value: T, timeout: float) -> list[T]:
+        """Every rank's `value`, in rank order, on every rank; ExchangeTimeout past `timeout` s."""
+
+    @abstractmethod
+    def reduce(self, sums: Sums, maxima: Maxima) -> Reduction:
+        """Start reducing both to rank 0. The arrays are the communicator's until it is done."""
+
+    @abstractmethod
+    def abort(self, status: int) -> None:
+        """End all ranks at once with the exit status `status`."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Stable facts about the message-passing library, for the environment."""
+
+
+class _Finished:
+    """The reduction of a single rank: its own values."""
+
+    def __init__(self, sums: Sums, maxima: Maxima) -> None:
+        self._values = (sums, maxima)
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> tuple[Sums, Maxima] | None:
+        return self._values
+
+
+class SerialComm:
+    """The communicator of a program without MPI: one rank."""
+
+    rank = 0
+    size = 1
+
+    @property
+    def host(self) -> str:
+        import platform
+
+        return platform.node()
+
+    def duplicate(self) -> Comm:
+        return self
+
+    def exchange(self, value: T, timeout: float) -> list[T]:
+        return [value]
+
+    def reduce(self, sums: Sums, maxima: Maxima) -> Reduction:
+        return _Finished(sums, maxima)
+
+    def abort(self, status: int) -> None:
+        raise SystemExit(status)
+
+    def facts(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,1 @@
+"""The composition root of a run: it alone puts the parts together."""

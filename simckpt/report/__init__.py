@@ -1,0 +1,1 @@
+"""Results as text and JSON; nothing here opens a file."""
