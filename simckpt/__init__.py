@@ -1,3 +1,73 @@
-"""The instrument that simulation codes carry."""
+"""simckpt: the instrument that simulation codes carry.
+
+`run` goes around the driver that holds the loop, `step` around the function that advances one
+step; `open` reads what they wrote. Nothing heavy is imported until it is used.
+"""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "run": "recording.run",
+    "checkpoint": "recording.run",
+    "step": "recording.step",
+    "Grid": "diagnostics.grid",
+    "Particles": "diagnostics.grid",
+    "CFL": "diagnostics.declarations",
+    "Intent": "model.intent",
+    "Numerics": "model.numerics",
+    "Bundle": "bundle.reader",
+    "SimckptError": "errors",
+    "SetupError": "errors",
+    "BundleError": "errors",
+    "SimckptWarning": "errors",
+}
+
+__all__ = [
+    "CFL",
+    "Bundle",
+    "BundleError",
+    "Grid",
+    "Intent",
+    "Numerics",
+    "Particles",
+    "SetupError",
+    "SimckptError",
+    "SimckptWarning",
+    "__version__",
+    "checkpoint",
+    "open",
+    "run",
+    "step",
+]
+
+if TYPE_CHECKING:
+    from .bundle.reader import Bundle
+    from .bundle.reader import open_bundle as open  # noqa: A004
+    from .diagnostics.declarations import CFL
+    from .diagnostics.grid import Grid, Particles
+    from .errors import BundleError, SetupError, SimckptError, SimckptWarning
+    from .model.intent import Intent
+    from .model.numerics import Numerics
+    from .recording.run import checkpoint, run
+    from .recording.step import step
+
+
+def __getattr__(name: str) -> object:
+    if name == "open":
+        from .bundle.reader import open_bundle
+
+        return open_bundle
+    if name not in _HOMES:
+        raise AttributeError(f"module 'simckpt' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,65 @@
+"""Which run is active: the innermost one that has begun and not ended."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from ..errors import SetupError, SimckptWarning
+
+if TYPE_CHECKING:
+    from .recorder import Recorder
+
+_active: list[Recorder] = []
+
+
+def push(recorder: Recorder) -> None:
+    """Make `recorder` the active one."""
+    _active.append(recorder)
+
+
+def pop(recorder: Recorder) -> None:
+    """Take `recorder` off, wherever it stands."""
+    if recorder in _active:
+        _active.remove(recorder)
+
+
+def current() -> Recorder | None:
+    """The recorder of the active run, None outside of any."""
+    return _active[-1] if _active else None
+
+
+def required(caller: str) -> Recorder:
+    """The recorder of the active run.
+
+    Raises
+    ------
+    SetupError
+        If there is none; `caller` is what the user called.
+    """
+    recorder = current()
+    if recorder is None:
+        raise SetupError(
+            caller,
+            None,
+            "was called outside of a run",
+            mend="Decorate the driver with @simckpt.run(...), or use `with simckpt.run(...)`.",
+        )
+    return recorder
+
+
+class OnceWarned:
+    """Says once that a step function is called outside of a run, then stays silent."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def __call__(self, name: str) -> None:
+        if not self._said:
+            self._said = True
+            warnings.warn(
+                f"{name} is decorated with simckpt.step, but no simckpt.run is active: "
+                "nothing is recorded",
+                SimckptWarning,
+                stacklevel=3,
+            )

@@ -1,0 +1,240 @@
+"""Rank 0's scribe: what happens in a run becomes records of its bundle."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..model.changes import SpecDiff, Specification, diff
+from ..model.checkpoint import Checkpoint, Cost, Parts, Reason, StateDescriptor
+from ..model.segment import Event, Segment, SegmentEnd, SegmentSchema
+from ..model.series import Sample, SeriesSchema, TileRow
+
+if TYPE_CHECKING:
+    from ..bundle.writer import BundleWriter
+    from ..diagnostics.probe import Reading
+    from ..model.record import Facts, Hash
+    from ..model.segment import Decomposition, Ending
+    from .captures import Captures
+
+
+class BundleScribe:
+    """Writes one segment of a run.
+
+    Parameters
+    ----------
+    writer : BundleWriter
+        The bundle, created or resumed.
+    captures : Captures
+        The facts behind the parts.
+    segment : Segment
+        This job attempt; its documents are stored already.
+    previous : Checkpoint or None
+        The last checkpoint of the run's earlier segments.
+    specification : Specification or None
+        What that checkpoint's specification was.
+    upstream : tuple of (Hash, Specification or None)
+        Ids of the checkpoints this run starts from, and what was specified there.
+    """
+
+    unsaid: tuple[Event, ...] = ()
+
+    def __init__(
+        self,
+        writer: BundleWriter,
+        captures: Captures,
+        segment: Segment,
+        *,
+        previous: Checkpoint | None = None,
+        specification: Specification | None = None,
+        upstream: tuple[tuple[Hash, Specification | None], ...] = (),
+    ) -> None:
+        self._writer = writer
+        self._captures = captures
+        self._segment = segment
+        self._previous = previous
+        self._specification = specification
+        self._upstream = upstream
+        self._schema: SeriesSchema | None = None
+        self._reading: Reading | None = None
+        self._tiled: Reading | None = None
+        self._samples = 0
+        self._seen_non_finite: set[str] = set()
+        writer.append(segment)
+
+    def describe(self, schema: SeriesSchema, decomposition: Decomposition, step: int) -> None:
+        self._schema = schema
+        self._writer.append(
+            SegmentSchema(
+                segment=self._segment.index,
+                schema=self._writer.store(schema),
+                decomposition=self._writer.store(decomposition),
+                start_step=step,
+            )
+        )
+
+    def sample(self, reading: Reading, wall: float) -> None:
+        self._reading = reading
+        self._samples += 1
+        self._writer.append(
+            Sample(
+                step=reading.step,
+                t=reading.t,
+                wall=wall,
+                values=_bytes(reading.values, "<f8"),
+                digests=_bytes(reading.digests, "<u8"),
+                faults=reading.faults,
+            )
+        )
+        self._watch_non_finite(reading, wall)
+
+    def event(self, event: Event) -> None:
+        self._writer.append(event)
+
+    def effective(self, settings: Facts) -> None:
+        for name, (requested, effective) in self._captures.effective(settings).items():
+            self.event(
+                Event(
+                    name="numerics_fallback",
+                    severity="warning",
+                    step=self._reading.step if self._reading else self._segment.start_step,
+                    wall=time.time(),
+                    text=f"{name} was requested as {requested!r} and is {effective!r} in effect",
+                    facts={"setting": name, "requested": requested, "effective": effective},
+                )
+            )
+
+    def checkpoint(
+        self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
+    ) -> Checkpoint | None:
+        self._store_tile_rows()
+        why = why or os.environ.get("SIMCKPT_WHY", "")
+        previous = self._previous
+        parents = (previous.id,) if previous else tuple(id_ for id_, _ in self._upstream)
+        made = self._writer.commit(
+            Checkpoint(
+                parents=parents,
+                segment=self._segment.index,
+                index=previous.index + 1 if previous else 0,
+                label=label,
+                reason=reason,
+                step=step,
+                t=t if math.isfinite(t) else None,
+                wall=time.time(),
+                parts=self._parts(why, wait=reason == "final"),
+                state=self._state(),
+                samples=self._samples,
+                cost=cost,
+                why=why,
+            )
+        )
+        self._previous = made
+        return made
+
+    def end(self, ending: Ending, step: int, why: str) -> None:
+        self._captures.close()
+        self._writer.append(
+            SegmentEnd(
+                segment=self._segment.index, ending=ending, ended=time.time(), step=step, why=why
+            )
+        )
+        self._writer.close()
+
+    def _parts(self, why: str, *, wait: bool) -> Parts:
+        store, captures = self._writer.store, self._captures
+        specification = captures.specification()
+        artifacts = captures.artifacts(wait=wait)
+        spec_diff = self._spec_diff(specification, why)
+        self._specification = specification
+        return Parts(
+            manifest=store(captures.beginning.manifest),
+            specification=store(specification),
+            spec_diff=store(spec_diff),
+            environment=store(captures.beginning.environment),
+            intent=store(captures.intent) if captures.intent else None,
+            artifacts=store(artifacts) if artifacts else None,
+            numerics=store(captures.numerics),
+            random=store(captures.random()),
+            configuration=tuple(store(text) for text in captures.configuration()),
+        )
+
+    def _spec_diff(self, specification: Specification, why: str) -> SpecDiff:
+        since = self._specification.facts if self._specification else {}
+        known = [s.facts for _, s in self._upstream if s is not None]
+        changes = diff(since, specification.facts) if self._specification else ()
+        return SpecDiff(
+            changes=changes,
+            since_upstream=diff(known[0], specification.facts) if known else (),
+            why=why if changes else "",
+        )
+
+    def _state(self) -> StateDescriptor | None:
+        reading, schema = self._reading, self._schema
+        if reading is None or schema is None:
+            return None
+        named = dict(zip((c.name for c in schema.columns), map(float, reading.values), strict=True))
+        return StateDescriptor(
+            step=reading.step,
+            t=reading.t if math.isfinite(reading.t) else None,
+            values={k: v for k, v in named.items() if math.isfinite(v)},
+            non_finite={k: str(v) for k, v in named.items() if not math.isfinite(v)},
+            digests=_field_digests(schema, reading.digests),
+        )
+
+    def _store_tile_rows(self) -> None:
+        reading = self._reading
+        if reading is None or reading is self._tiled:
+            return
+        self._tiled = reading
+        for name, rows in reading.tiles.items():
+            self._writer.append(
+                TileRow(
+                    step=reading.step,
+                    field=name,
+                    minimum=_bytes(rows.minimum, "<f8"),
+                    maximum=_bytes(rows.maximum, "<f8"),
+                    mean=_bytes(rows.mean, "<f8"),
+                )
+            )
+
+    def _watch_non_finite(self, reading: Reading, wall: float) -> None:
+        assert self._schema is not None
+        for column, value in zip(self._schema.columns, reading.values, strict=True):
+            if column.kind == "count" and value > 0 and column.name not in self._seen_non_finite:
+                self._seen_non_finite.add(column.name)
+                what = column.name.rpartition(".")[2]
+                if what not in _NON_FINITE:
+                    continue
+                self.event(
+                    Event(
+                        name="non_finite",
+                        severity="error",
+                        step=reading.step,
+                        wall=wall,
+                        text=f"{column.of} has {value:.0f} {_NON_FINITE[what]} at step "
+                        f"{reading.step}, for the first time",
+                        facts={"field": column.of, "count": value, "what": what},
+                        rank=-1,
+                    )
+                )
+
+
+_NON_FINITE = {"nan": "NaN", "posinf": "+Inf", "neginf": "-Inf"}
+
+
+def _bytes(values: np.ndarray, dtype: str) -> bytes:
+    return np.ascontiguousarray(values, dtype=dtype).tobytes()
+
+
+def _field_digests(schema: SeriesSchema, digests: np.ndarray) -> dict[str, str]:
+    whole: dict[str, str] = {}
+    at = 0
+    for tiles in schema.tiles:
+        total = int(digests[at : at + tiles.size].sum(dtype=np.uint64))
+        whole[tiles.field] = f"{total:016x}"
+        at += tiles.size
+    return whole

@@ -1,0 +1,72 @@
+"""How the ranks of a run take leave: each says how it ended, and waits a bounded time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..parallel.comm import ExchangeTimeout
+
+if TYPE_CHECKING:
+    from ..model.segment import Ending, Event
+    from ..parallel.comm import Comm
+
+
+@dataclass(frozen=True)
+class Farewell:
+    """What a rank says when it leaves.
+
+    `samples` counts those it took part in; `error` is empty unless it leaves by an exception.
+    """
+
+    rank: int
+    step: int
+    samples: int
+    error: str
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class Parting:
+    """The farewells that arrived; with `missing`, only this rank's own."""
+
+    farewells: tuple[Farewell, ...]
+    missing: bool
+
+    @property
+    def ending(self) -> tuple[Ending, str]:
+        """How the run ended, and why if not well."""
+        for farewell in self.farewells:
+            if farewell.error:
+                return "exception", f"rank {farewell.rank}: {farewell.error}"
+        if self.missing:
+            return "aborted", "not every rank reached the end of the run"
+        return "finished", ""
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What ranks other than 0 have to tell, in rank order."""
+        return tuple(event for f in self.farewells if f.rank for event in f.events)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Signs that the ranks did not sample together."""
+        counts = {f.samples for f in self.farewells}
+        if len(counts) <= 1:
+            return ()
+        fewest, most = (
+            next(f for f in self.farewells if f.samples == n) for n in (min(counts), max(counts))
+        )
+        text = (
+            f"rank {fewest.rank} took {fewest.samples} samples and rank {most.rank} took "
+            f"{most.samples}: those that not every rank took are lost"
+        )
+        return (text,)
+
+
+def part(comm: Comm, mine: Farewell, timeout: float) -> Parting:
+    """Exchange farewells with the other ranks, waiting at most `timeout` seconds for them."""
+    try:
+        return Parting(tuple(comm.exchange(mine, timeout)), missing=False)
+    except ExchangeTimeout:
+        return Parting((mine,), missing=True)

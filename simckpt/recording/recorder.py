@@ -1,0 +1,306 @@
+"""One run on one rank: all forms of `simckpt.run` and `simckpt.step` are thin covers of this.
+
+Two rules keep the simulation safe. A collective operation is never inside a `try` of which
+only some ranks may leave early: what can fail is done first and its outcome becomes part of the
+message. And after the first sample nothing waits for another rank until the run ends.
+
+    state     what is allowed                      leaves it
+    idle      begin                                -> open
+    open      sample (sets up), checkpoint, end    -> sampling, muted, closed
+    sampling  sample, checkpoint, end              -> muted, closed
+    muted     checkpoint, end                      -> closed
+    closed    nothing
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import InstrumentError, SetupError, SimckptWarning
+from ..model.segment import Event
+from ..parallel.comm import ExchangeTimeout
+from .ledger import Ledger
+from .opening import open_scribe
+from .parting import Farewell, Parting, part
+from .settings import EXCHANGE_TIMEOUT, PARTING_TIMEOUT
+from .stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ..diagnostics.declarations import Declarations
+    from ..diagnostics.probe import Offer, Probe, State
+    from ..model.checkpoint import Checkpoint, Reason
+    from ..model.segment import Severity
+    from ..parallel.comm import Comm
+    from .scribe import Scribe
+    from .settings import RunSettings
+
+LifeCycle = Literal["idle", "open", "sampling", "muted", "closed"]
+
+SETTLE_TIMEOUT = 20.0
+"""Seconds that a checkpoint waits for the last sample to arrive from the other ranks."""
+
+
+class Recorder:
+    """Records one run on this rank.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        The checked arguments of `simckpt.run`.
+    comm : Comm
+        All ranks of the run.
+    """
+
+    def __init__(self, settings: RunSettings, comm: Comm) -> None:
+        self.settings = settings
+        self.step = settings.start_step
+        self.path: str | None = None
+        self._t = math.nan
+        self._control = comm.duplicate()
+        self._stream = Stream(comm.duplicate())
+        self._ledger = Ledger()
+        self._life: LifeCycle = "idle"
+        self._probe: Probe | None = None
+        self._declarations: Declarations | None = None
+        self._scribe: Scribe
+        self._warned: set[str] = set()
+
+    @property
+    def rank(self) -> int:
+        """This rank."""
+        return self._control.rank
+
+    @property
+    def life(self) -> LifeCycle:
+        """Where in its life cycle the recorder is."""
+        return self._life
+
+    def begin(self, driver: str, parameters: Mapping[str, Any]) -> None:
+        """Open the bundle and commit the first checkpoint; collective.
+
+        Raises
+        ------
+        SetupError, BundleError
+            The same one on every rank.
+        """
+        with self._ledger.spending("captures"):
+            self.path, self._scribe = open_scribe(
+                self.settings, self._control, driver, parameters, EXCHANGE_TIMEOUT
+            )
+        self._life = "open"
+        self.checkpoint("start", reason="start")
+
+    def sample(
+        self, declarations: Declarations, build: Callable[[], State], step: int | None = None
+    ) -> None:
+        """Take a sample of the state that `build` finds; every rank calls it at the same step.
+
+        The first call is collective: it sets the sample up.
+
+        Raises
+        ------
+        SetupError
+            On every rank alike, at the first sample, where declarations and data do not agree.
+        """
+        if step is not None:
+            self.step = step
+        if self._life not in ("open", "sampling"):
+            return
+        with self._ledger.spending("samples"):
+            state, problem = self._built(build)
+            if self._life == "open":
+                self._set_up(declarations, state, problem)
+            elif declarations != self._declarations:
+                self._fault("declarations_changed", "a sample with other declarations was skipped")
+                return
+            if self._life == "sampling":
+                self._take(state, problem)
+        self.collect()
+
+    def collect(self) -> None:
+        """Take in the samples that have arrived; never waits."""
+        with self._ledger.spending("reductions"), self._contained("collecting samples"):
+            for wall, sums, maxima in self._stream.ready():
+                assert self._probe is not None
+                reading = self._probe.finish(sums, maxima)
+                if math.isfinite(reading.t):
+                    self._t = reading.t
+                for problem in reading.problems:
+                    self._fault("sample_incomplete", problem, step=reading.step)
+                self._scribe.sample(reading, wall)
+
+    def checkpoint(
+        self, label: str, *, why: str = "", reason: Reason = "user"
+    ) -> Checkpoint | None:
+        """Commit a checkpoint: durable when this returns on rank 0. Not collective.
+
+        Returns
+        -------
+        Checkpoint or None
+            None on the ranks that do not write, and where it could not be committed.
+        """
+        if self._life in ("idle", "closed"):
+            return None
+        with self._ledger.spending("checkpoints"):
+            if self.rank == 0 and not self._stream.settle(SETTLE_TIMEOUT):
+                self._fault("sample_late", "a sample had not arrived from all ranks")
+            self.collect()
+            with self._contained(f"checkpoint {label!r}"):
+                return self._scribe.checkpoint(
+                    label, reason, self.step, self._t, why, self._ledger.cost()
+                )
+        return None
+
+    def effective(self, **settings: Any) -> None:
+        """Report numerical settings as they are in effect, such as ``dt`` or a fall-back."""
+        if self._life in ("idle", "closed"):
+            return
+        with self._contained("effective settings"):
+            self._scribe.effective(settings)
+
+    def event(
+        self,
+        name: str,
+        text: str,
+        *,
+        severity: Severity = "note",
+        step: int | None = None,
+        **facts: Any,
+    ) -> None:
+        """Record that something happened, on this rank."""
+        if self._life in ("idle", "closed"):
+            return
+        with self._contained(f"event {name!r}", recorded=False):
+            self._scribe.event(
+                Event(
+                    name=name,
+                    severity=severity,
+                    step=self.step if step is None else step,
+                    wall=time.time(),
+                    text=text,
+                    rank=self.rank,
+                    facts=facts,
+                )
+            )
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Close the run; collective, and bounded in time where some ranks do not come.
+
+        With an `error` of this rank that the others do not share, all ranks are aborted.
+        """
+        if self._life in ("idle", "closed"):
+            return
+        farewell = Farewell(
+            rank=self.rank,
+            step=self.step,
+            samples=self._stream.started + self._stream.refused,
+            error=_one_line(error),
+            events=self._scribe.unsaid,
+        )
+        parting = part(self._control, farewell, PARTING_TIMEOUT if error else EXCHANGE_TIMEOUT)
+        self._stream.settle(0.0 if parting.missing else SETTLE_TIMEOUT)
+        self.collect()
+        self._tell(parting)
+        ending, why = parting.ending
+        if ending == "finished":
+            self.checkpoint("final", reason="final")
+        else:
+            self.checkpoint(ending, why=why, reason="exception")
+        with self._contained("closing the bundle"):
+            self._scribe.end(ending, self.step, why)
+        self._life = "closed"
+        if error is not None and parting.missing and self.settings.abort:
+            self._control.abort(1)
+
+    def _built(self, build: Callable[[], State]) -> tuple[State | None, SetupError | None]:
+        try:
+            return build(), None
+        except SetupError as error:
+            return None, error
+        except Exception as error:  # noqa: BLE001 - the user's accessors may raise anything
+            return None, SetupError(
+                "step",
+                _one_line(error),
+                "the state could not be read",
+                mend="Check the callables given as grid=, fields=, particles=.",
+            )
+
+    def _set_up(
+        self, declarations: Declarations, state: State | None, problem: SetupError | None
+    ) -> None:
+        from ..diagnostics.probe import Probe
+
+        self._declarations = declarations
+        self._probe = probe = Probe(declarations, rank=self.rank)
+        mine: Offer | SetupError = problem or probe.offer(state)  # type: ignore[arg-type]
+        try:
+            offers = self._control.exchange(mine, EXCHANGE_TIMEOUT)
+        except ExchangeTimeout:
+            self._life = "muted"
+            self._fault(
+                "ranks_out_of_step",
+                "not every rank took the first sample: no samples are recorded",
+            )
+            return
+        refused = next((offer for offer in offers if isinstance(offer, SetupError)), None)
+        if refused is not None:
+            raise refused
+        probe.agree(offers)  # type: ignore[arg-type]
+        self._life = "sampling"
+        with self._contained("describing the samples"):
+            self._scribe.describe(probe.schema, probe.decomposition, self.step)
+
+    def _take(self, state: State | None, problem: SetupError | None) -> None:
+        assert self._probe is not None
+        known = len(self._probe.faults)
+        message = self._probe.measure(state) if state is not None else self._probe.blank()
+        self._stream.push(*message, wall=time.time())
+        if problem is not None:
+            self._fault("state_unreadable", str(problem))
+        for fault in self._probe.faults[known:]:
+            self._fault("diagnostic_failed", str(fault))
+
+    def _tell(self, parting: Parting) -> None:
+        for event in parting.events:
+            with self._contained("events of other ranks"):
+                self._scribe.event(event)
+        for problem in parting.problems:
+            self._fault("ranks_out_of_step", problem)
+
+    def _fault(self, name: str, text: str, *, step: int | None = None) -> None:
+        if self.settings.strict:
+            raise InstrumentError(f"{name}: {text}")
+        self.event(name, text, severity="warning", step=step)
+        if name not in self._warned:
+            self._warned.add(name)
+            warnings.warn(f"{name}: {text}", SimckptWarning, stacklevel=2)
+
+    @contextmanager
+    def _contained(self, doing: str, *, recorded: bool = True) -> Iterator[None]:
+        """A fault inside becomes a recorded warning; with ``strict=True`` an error."""
+        try:
+            yield
+        except InstrumentError:
+            raise
+        except Exception as error:
+            if self.settings.strict:
+                raise InstrumentError(f"{doing}: {error}") from error
+            text = f"{doing} failed: {_one_line(error)}"
+            if text in self._warned:
+                return
+            self._warned.add(text)
+            warnings.warn(text, SimckptWarning, stacklevel=3)
+            if recorded:
+                self.event("instrument_failed", text, severity="warning")
+
+
+def _one_line(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

@@ -1,0 +1,265 @@
+"""`simckpt.run`: around the driver that holds the loop."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from ..capture.values import plain
+from . import active
+from .ranks import choose_comm
+from .recorder import Recorder
+from .settings import RunSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from ..model.checkpoint import Checkpoint
+    from ..model.record import Facts
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class Run:
+    """A run to be recorded: a decorator, a context manager, and plain calls.
+
+    Made by `simckpt.run`. As a decorator it records each call of the driver as one run, with
+    the call's bound arguments as parameters. As a context manager, or between `start` and
+    `finish`, it records what happens in between.
+    """
+
+    def __init__(self, settings: RunSettings, comm: object = None) -> None:
+        self._settings = settings
+        self._comm = comm
+        self._recorder: Recorder | None = None
+
+    def __call__(self, driver: F) -> F:
+        """Decorate `driver`."""
+        signature = inspect.signature(driver)
+
+        @functools.wraps(driver)
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            run = Run(self._settings, self._comm)
+            run._begin(driver.__name__, bound.arguments)
+            with run:
+                return driver(*args, **kwargs)
+
+        return recorded  # type: ignore[return-value]
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.finish(None if _clean_exit(error) else error)
+
+    def start(self, parameters: Mapping[str, Any] | None = None) -> Self:
+        """Begin the run; `parameters` are recorded as the driver's. Collective."""
+        if self._recorder is None:
+            self._begin(_program(), parameters or {})
+        return self
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """End the run, with the exception that ended it if there was one. Collective."""
+        if self._recorder is not None:
+            active.pop(self._recorder)
+            self._recorder.end(error)
+            self._recorder = None
+
+    @property
+    def path(self) -> str | None:
+        """Where the bundle is; None before the run begins."""
+        return self._recorder.path if self._recorder else None
+
+    def checkpoint(self, label: str, *, why: str = "") -> Checkpoint | None:
+        """See `simckpt.checkpoint`."""
+        return self._begun("run.checkpoint").checkpoint(label, why=why)
+
+    def effective(self, **settings: Any) -> None:
+        """Report numerical settings as they are in effect.
+
+        A setting whose requested value was another one is recorded as a fall-back.
+        """
+        self._begun("run.effective").effective(**settings)
+
+    def event(self, name: str, text: str = "", **facts: Any) -> None:
+        """Record that something happened: a stable `name`, one sentence, and values."""
+        known: Facts = {key: plain(value) for key, value in facts.items()}
+        self._begun("run.event").event(name, text or name, **known)
+
+    def sample(
+        self,
+        *,
+        grid: Any = None,
+        fields: Mapping[str, Any] | None = None,
+        particles: Any = None,
+        step: int | None = None,
+        t: float = float("nan"),
+        dt: float = float("nan"),
+        **declared: Any,
+    ) -> None:
+        """Take one sample now; all ranks call it at the same step.
+
+        Parameters
+        ----------
+        grid, fields, particles
+            The state, as for `simckpt.step`, without callables.
+        step : int
+            The step number; by default one more than that of the last sample.
+        t, dt : float
+            Simulated time, and the time step that the Courant number uses.
+        **declared
+            ``conserved=``, ``stability=`` and the other declarations of `simckpt.step`; the
+            same at each call.
+        """
+        from ..diagnostics.declarations import Declarations
+        from ..diagnostics.probe import State
+
+        recorder = self._begun("run.sample")
+        if step is None:
+            step = recorder.step + (recorder.life == "sampling")
+
+        recorder.sample(
+            Declarations(**declared),
+            lambda: State(
+                grid=grid, fields=fields or {}, particles=particles, step=step, t=t, dt=dt
+            ),
+            step,
+        )
+
+    def _begin(self, driver: str, parameters: Mapping[str, Any]) -> None:
+        recorder = Recorder(self._settings, choose_comm(self._comm))
+        recorder.begin(driver, parameters)
+        self._recorder = recorder
+        active.push(recorder)
+
+    def _begun(self, caller: str) -> Recorder:
+        return self._recorder or active.required(caller)
+
+
+class BareRun(Run):
+    """A run that records nothing: what `simckpt.run` makes under ``SIMCKPT_DISABLE=1``."""
+
+    def __call__(self, driver: F) -> F:
+        return driver
+
+    def start(self, parameters: Mapping[str, Any] | None = None) -> Self:
+        return self
+
+    def checkpoint(self, label: str, *, why: str = "") -> Checkpoint | None:
+        return None
+
+    def effective(self, **settings: Any) -> None:
+        """Nothing to do."""
+
+    def event(self, name: str, text: str = "", **facts: Any) -> None:
+        """Nothing to do."""
+
+    def sample(self, **state_and_declarations: Any) -> None:
+        """Nothing to do."""
+
+
+@overload
+def run(bundle: F) -> F: ...
+@overload
+def run(bundle: str | os.PathLike[str] | None = None, **settings: Any) -> Run: ...
+def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
+    """Record a run: a decorator around the driver that holds the loop, or a context manager.
+
+    Parameters
+    ----------
+    bundle : str or path
+        Where the bundle goes, ``"runs/kh.simckpt.h5"``; ``{name}`` is replaced by a parameter
+        of the driver. By default the driver's name, in the working directory. The variable
+        ``SIMCKPT_BUNDLE`` overrides it.
+    intent : Intent or str
+        Why the run is made.
+    numerics : Numerics or dict
+        The numerical settings as requested.
+    inputs, outputs, config : list of path or pattern
+        Input files (hashed), outputs (indexed by hash at checkpoints), and configuration files
+        (kept by content).
+    seeds : dict or int
+        Seeds, and generators whose state is recorded at each checkpoint, by name.
+    stage : str
+        The name of this step in a chain of jobs.
+    upstream : list of path or id
+        Bundles or checkpoint ids that this run starts from (``SIMCKPT_UPSTREAM``).
+    checkpoint_every : int
+        Commit a checkpoint each so many steps, beside those the driver asks for.
+    start_step : int
+        The step number that a restarted driver continues from.
+    exists : {"auto", "continue", "new", "error"}
+        What to do where the path is taken: continue an unfinished run and keep a finished one
+        (the new run gets the next free name), or one of the three always.
+    comm : mpi4py communicator
+        All ranks of the run; by default the world of the program.
+    strict : bool
+        Faults of the instrumentation raise instead of being recorded.
+    abort : bool
+        Abort all ranks if one leaves by an exception that the others do not share.
+
+    Returns
+    -------
+    Run
+        A decorator and context manager.
+
+    Raises
+    ------
+    SetupError, BundleError
+        On every rank alike, for an argument that cannot be used or a bundle that cannot be
+        written.
+    """
+    if callable(bundle):
+        return run()(bundle)
+    checked = RunSettings.checked(bundle=bundle, whole_world=comm is None, **settings)
+    if os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
+        return BareRun(checked)
+    return Run(checked, comm)
+
+
+def checkpoint(label: str, *, why: str = "") -> Checkpoint | None:
+    """Commit a checkpoint of the active run.
+
+    It is durable when this returns on rank 0, and nothing waits for the other ranks, so that it
+    may be called by all of them or by rank 0 alone.
+
+    Parameters
+    ----------
+    label : str
+        What this point of the run is, such as ``"spin-up done"``.
+    why : str
+        Why the specification changed, if it did.
+
+    Returns
+    -------
+    Checkpoint or None
+        The checkpoint with its id on rank 0, None elsewhere.
+
+    Raises
+    ------
+    SetupError
+        Outside of a run.
+    """
+    if os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
+        return None
+    return active.required("simckpt.checkpoint").checkpoint(label, why=why)
+
+
+def _program() -> str:
+    return Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c") else "run"
+
+
+def _clean_exit(error: BaseException | None) -> bool:
+    return isinstance(error, SystemExit) and error.code in (None, 0)

@@ -1,0 +1,86 @@
+"""What a recorder tells about a run, and the scribe of the ranks that do not write.
+
+Rank 0 has a `BundleScribe`, which makes records of it. The others have a `SilentScribe`, so
+that nobody has to ask which rank it is.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ..diagnostics.probe import Reading
+    from ..model.checkpoint import Checkpoint, Cost, Reason
+    from ..model.record import Facts
+    from ..model.segment import Decomposition, Ending, Event
+    from ..model.series import SeriesSchema
+
+MOST_KEPT_EVENTS = 100
+
+
+class Scribe(Protocol):
+    """Takes down what happens in a run."""
+
+    @abstractmethod
+    def describe(self, schema: SeriesSchema, decomposition: Decomposition, step: int) -> None:
+        """The first sample is set up: what samples mean, which rank holds what, and the step."""
+
+    @abstractmethod
+    def sample(self, reading: Reading, wall: float) -> None:
+        """A sample is complete; `wall` is when it was taken."""
+
+    @abstractmethod
+    def event(self, event: Event) -> None:
+        """Something happened."""
+
+    @abstractmethod
+    def effective(self, settings: Facts) -> None:
+        """Numerical settings as they are in effect."""
+
+    @abstractmethod
+    def checkpoint(
+        self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
+    ) -> Checkpoint | None:
+        """Commit a checkpoint; None on ranks that do not write."""
+
+    @abstractmethod
+    def end(self, ending: Ending, step: int, why: str) -> None:
+        """The segment ends: commit what is left and close the bundle."""
+
+    @property
+    @abstractmethod
+    def unsaid(self) -> tuple[Event, ...]:
+        """Events that this rank keeps for rank 0."""
+
+
+class SilentScribe:
+    """The scribe of a rank that does not write: it keeps its events for rank 0."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+
+    def describe(self, schema: SeriesSchema, decomposition: Decomposition, step: int) -> None:
+        """Nothing to do."""
+
+    def sample(self, reading: Reading, wall: float) -> None:
+        """Nothing to do: only rank 0 receives readings."""
+
+    def event(self, event: Event) -> None:
+        if len(self._events) < MOST_KEPT_EVENTS:
+            self._events.append(event)
+
+    def effective(self, settings: Facts) -> None:
+        """Nothing to do: rank 0 reports the settings."""
+
+    def checkpoint(
+        self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
+    ) -> Checkpoint | None:
+        return None
+
+    def end(self, ending: Ending, step: int, why: str) -> None:
+        """Nothing to do."""
+
+    @property
+    def unsaid(self) -> tuple[Event, ...]:
+        return tuple(self._events)

@@ -1,0 +1,181 @@
+"""What `simckpt.run` was asked for: frozen, checked once, before anything is recorded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ..errors import SetupError
+from ..model.intent import Intent
+from ..model.manifest import Stage
+from ..model.numerics import Numerics
+
+Exists = Literal["auto", "continue", "new", "error"]
+
+EXCHANGE_TIMEOUT = 300.0
+"""Seconds that a rank waits for the others where a run begins and ends."""
+
+PARTING_TIMEOUT = 3.0
+"""Seconds that a rank which raised waits for the others before it ends the job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """The arguments of `simckpt.run`, checked.
+
+    `whole_world` says that the user named no communicator, so that all ranks the launcher
+    started should be in the one that is used.
+    """
+
+    bundle: str | None = None
+    intent: Intent | None = None
+    numerics: Numerics | None = None
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    config: tuple[str, ...] = ()
+    seeds: Mapping[str, Any] = field(default_factory=dict)
+    stage: Stage = field(default_factory=Stage)
+    upstream: tuple[str, ...] = ()
+    checkpoint_every: int | None = None
+    start_step: int = 0
+    exists: Exists = "auto"
+    strict: bool = False
+    abort: bool = True
+    whole_world: bool = True
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        bundle: str | os.PathLike[str] | None = None,
+        intent: Intent | str | None = None,
+        numerics: Numerics | Mapping[str, Any] | None = None,
+        inputs: str | Iterable[str | os.PathLike[str]] = (),
+        outputs: str | Iterable[str | os.PathLike[str]] = (),
+        config: str | Iterable[str | os.PathLike[str]] = (),
+        seeds: Mapping[str, Any] | int | None = None,
+        stage: Stage | str | None = None,
+        upstream: str | Iterable[str | os.PathLike[str]] = (),
+        checkpoint_every: int | None = None,
+        start_step: int = 0,
+        exists: Exists = "auto",
+        strict: bool = False,
+        abort: bool = True,
+        whole_world: bool = True,
+    ) -> RunSettings:
+        """Settings from what a user may write; SetupError names what cannot be used."""
+        if exists not in get_args(Exists):
+            raise SetupError("exists", exists, "is not a choice", choices=get_args(Exists))
+        if checkpoint_every is not None and not _whole(checkpoint_every, least=1):
+            raise SetupError(
+                "checkpoint_every", checkpoint_every, "is not a positive number of steps"
+            )
+        if not _whole(start_step, least=0):
+            raise SetupError("start_step", start_step, "is not a step number of zero or more")
+        return cls(
+            bundle=os.environ.get("SIMCKPT_BUNDLE") or (None if bundle is None else str(bundle)),
+            intent=_intent(intent),
+            numerics=_numerics(numerics),
+            inputs=_paths("inputs", inputs),
+            outputs=_paths("outputs", outputs),
+            config=_paths("config", config),
+            seeds=_seeds(seeds),
+            stage=_stage(stage),
+            upstream=_paths("upstream", upstream) or _upstream_variable(),
+            checkpoint_every=checkpoint_every,
+            start_step=start_step,
+            exists=exists,
+            strict=bool(strict),
+            abort=bool(abort),
+            whole_world=whole_world,
+        )
+
+    def place(self, driver: str, parameters: Mapping[str, Any]) -> str:
+        """The bundle's path, with ``{name}`` replaced by the driver's parameters.
+
+        Without a path it is the driver's name in the working directory.
+
+        Raises
+        ------
+        SetupError
+            If the path names a parameter that the driver does not have.
+        """
+        if self.bundle is None:
+            return f"{driver or 'run'}.simckpt.h5"
+        try:
+            return self.bundle.format_map(parameters)
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            raise SetupError(
+                "bundle",
+                self.bundle,
+                f"has a placeholder that cannot be filled ({error})",
+                choices=sorted(parameters),
+                mend="Name parameters of the decorated function, and double other braces.",
+            ) from error
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _intent(intent: Intent | str | None) -> Intent | None:
+    if intent is None or isinstance(intent, Intent):
+        return intent
+    if isinstance(intent, str):
+        return Intent(goal=intent)
+    raise SetupError(
+        "intent", intent, "is not an Intent", mend="Write intent=simckpt.Intent(goal='...')."
+    )
+
+
+def _numerics(numerics: Numerics | Mapping[str, Any] | None) -> Numerics | None:
+    if numerics is None or isinstance(numerics, Numerics):
+        return numerics
+    if isinstance(numerics, Mapping):
+        known = set(Numerics.__struct_fields__) - {"extra"}
+        named = {k: v for k, v in numerics.items() if k in known}
+        return Numerics(**named, extra={k: v for k, v in numerics.items() if k not in known})
+    raise SetupError(
+        "numerics",
+        numerics,
+        "is neither a Numerics nor a dict",
+        mend="Write numerics=simckpt.Numerics(solver='...', ...).",
+    )
+
+
+def _paths(
+    name: str, value: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str | os.PathLike) else value
+    try:
+        return tuple(os.fspath(item) for item in items)
+    except TypeError as error:
+        raise SetupError(
+            name, value, "is not a list of paths", mend=f"Write {name}=['path/or/pattern*']."
+        ) from error
+
+
+def _seeds(seeds: Mapping[str, Any] | int | None) -> Mapping[str, Any]:
+    if seeds is None:
+        return {}
+    if isinstance(seeds, Mapping):
+        return dict(seeds)
+    if _whole(seeds, least=0):
+        return {"seed": seeds}
+    raise SetupError("seeds", seeds, "is neither an int nor a dict of name to seed or generator")
+
+
+def _stage(stage: Stage | str | None) -> Stage:
+    if isinstance(stage, Stage):
+        return stage
+    if stage is None or isinstance(stage, str):
+        return Stage(name=stage or "")
+    raise SetupError("stage", stage, "is neither a name nor a Stage")
+
+
+def _upstream_variable() -> tuple[str, ...]:
+    text = os.environ.get("SIMCKPT_UPSTREAM", "")
+    return tuple(str(Path(p)) for p in text.split(os.pathsep) if p)
