@@ -23,10 +23,10 @@ class _Reduction:
         root = comm.rank == 0
         self._sent = (sums, maxima)
         self._received = (np.empty_like(sums), np.empty_like(maxima)) if root else None
-        into = self._received if self._received is not None else (None, None)
+        sums_into, maxima_into = self._received or (None, None)
         self._requests = [
-            comm.Ireduce([sums, MPI.UINT64_T], into[0], op=MPI.SUM, root=0),
-            comm.Ireduce([maxima, MPI.DOUBLE], into[1], op=MPI.MAX, root=0),
+            comm.Ireduce(sums, sums_into, op=MPI.SUM, root=0),
+            comm.Ireduce(maxima, maxima_into, op=MPI.MAX, root=0),
         ]
 
     def done(self) -> bool:
