@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from simckpt.model.segment import Event
+from simckpt.parallel.comm import ExchangeTimeout, SerialComm
+from simckpt.recording.parting import Farewell, Parting, part
+
+
+def farewell(rank: int, samples: int = 5, error: str = "", *events: Event) -> Farewell:
+    return Farewell(rank=rank, step=9, samples=samples, error=error, events=events)
+
+
+def test_ranks_that_all_arrive_finish() -> None:
+    parting = Parting((farewell(0), farewell(1)), missing=False)
+    assert parting.ending == ("finished", "")
+    assert parting.problems == ()
+
+
+def test_an_exception_on_any_rank_is_how_the_run_ended() -> None:
+    parting = Parting((farewell(0), farewell(1, 5, "ValueError: no")), missing=False)
+    assert parting.ending == ("exception", "rank 1: ValueError: no")
+
+
+def test_ranks_that_did_not_sample_together_are_named() -> None:
+    (problem,) = Parting((farewell(0, 5), farewell(1, 3)), missing=False).problems
+    assert "rank 1 took 3 samples" in problem
+    assert "rank 0 took 5" in problem
+
+
+def test_events_of_the_other_ranks_are_told_by_rank_0() -> None:
+    event = Event(name="x", severity="note", step=1, wall=0.0, text="x", rank=1)
+    parting = Parting((farewell(0), farewell(1, 5, "", event)), missing=False)
+    assert parting.events == (event,)
+
+
+def test_a_rank_that_is_left_alone_says_so_and_goes_on() -> None:
+    class Alone(SerialComm):
+        def exchange(self, value, timeout):
+            raise ExchangeTimeout
+
+    parting = part(Alone(), farewell(0), 0.0)
+    assert parting.missing
+    assert parting.ending[0] == "aborted"

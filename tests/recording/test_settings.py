@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simckpt.errors import SetupError
+from simckpt.model.intent import Intent
+from simckpt.recording.settings import RunSettings
+
+
+def test_short_forms_are_understood() -> None:
+    settings = RunSettings.checked(
+        bundle=Path("a") / "b.simckpt.h5",
+        intent="a goal",
+        numerics={"solver": "HLLC", "relaxation": 0.5},
+        inputs="one.toml",
+        outputs=[Path("out") / "*.nc"],
+        seeds=7,
+        stage="spin-up",
+    )
+    assert settings.bundle == "a/b.simckpt.h5"
+    assert settings.intent == Intent(goal="a goal")
+    assert settings.numerics is not None
+    assert settings.numerics.settings() == {"solver": "HLLC", "relaxation": 0.5}
+    assert settings.inputs == ("one.toml",)
+    assert settings.outputs == ("out/*.nc",)
+    assert settings.seeds == {"seed": 7}
+    assert settings.stage.name == "spin-up"
+
+
+def test_the_path_takes_its_placeholders_from_the_parameters() -> None:
+    settings = RunSettings.checked(bundle="runs/kh-{n}-{scheme.name}.simckpt.h5")
+    with pytest.raises(SetupError, match=r"bundle = .*Choices: n, t_end"):
+        settings.place("main", {"n": 64, "t_end": 2.0})
+    assert RunSettings.checked(bundle="kh-{n}").place("main", {"n": 64}) == "kh-64"
+    assert RunSettings.checked().place("main", {}) == "main.simckpt.h5"
+
+
+def test_variables_override_the_path_and_give_the_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCKPT_BUNDLE", "elsewhere.simckpt.h5")
+    monkeypatch.setenv("SIMCKPT_UPSTREAM", "a.simckpt.h5:b.simckpt.h5")
+    settings = RunSettings.checked(bundle="here.simckpt.h5")
+    assert settings.bundle == "elsewhere.simckpt.h5"
+    assert settings.upstream == ("a.simckpt.h5", "b.simckpt.h5")
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("exists", "overwrite"),
+        ("checkpoint_every", 0),
+        ("checkpoint_every", 2.5),
+        ("start_step", -1),
+        ("intent", 3),
+        ("numerics", "HLLC"),
+        ("inputs", 3),
+        ("seeds", "random"),
+        ("stage", 3),
+    ],
+)
+def test_nonsense_is_refused_by_name(argument: str, value: object) -> None:
+    with pytest.raises(SetupError, match=rf"^{argument} = "):
+        RunSettings.checked(**{argument: value})  # type: ignore[arg-type]

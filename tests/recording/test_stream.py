@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+
+from simckpt.parallel.comm import Maxima, Sums
+from simckpt.recording.stream import MOST_PENDING, Stream
+
+
+class HeldReduction:
+    """A reduction that is done when the test says so."""
+
+    def __init__(self, sums: Sums, maxima: Maxima) -> None:
+        self.released = False
+        self._values = (sums, maxima)
+
+    def done(self) -> bool:
+        return self.released
+
+    def result(self) -> tuple[Sums, Maxima] | None:
+        return self._values
+
+
+class HeldComm:
+    """Rank 0 of a group whose other ranks are late."""
+
+    rank, size, host = 0, 2, "here"
+
+    def __init__(self) -> None:
+        self.started: list[HeldReduction] = []
+
+    def reduce(self, sums: Sums, maxima: Maxima) -> HeldReduction:
+        self.started.append(HeldReduction(sums, maxima))
+        return self.started[-1]
+
+
+def message(n: int) -> tuple[Sums, Maxima]:
+    return np.array([n], dtype=np.uint64), np.array([float(n)])
+
+
+def test_samples_arrive_in_the_order_in_which_they_were_started() -> None:
+    comm = HeldComm()
+    stream = Stream(comm)  # type: ignore[arg-type]
+    for n in range(3):
+        stream.push(*message(n), wall=float(n))
+    comm.started[1].released = True
+    assert list(stream.ready()) == []
+    comm.started[0].released = True
+    assert [wall for wall, *_ in stream.ready()] == [0.0, 1.0]
+    assert stream.pending == 1
+
+
+def test_a_rank_that_samples_alone_stops_sending_and_never_waits() -> None:
+    comm = HeldComm()
+    stream = Stream(comm)  # type: ignore[arg-type]
+    for n in range(MOST_PENDING + 10):
+        stream.push(*message(n), wall=0.0)
+    assert stream.started == MOST_PENDING == len(comm.started)
+    assert stream.refused == 10
+    assert not stream.settle(0.01)
+    for reduction in comm.started:
+        reduction.released = True
+    assert len(list(stream.ready())) == MOST_PENDING
+    stream.push(*message(0), wall=0.0)
+    assert stream.refused == 11, "messages after a gap would be taken for others"
