@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "run": "recording.run",
     "checkpoint": "recording.run",
+    "stopping": "recording.run",
     "step": "recording.step",
     "Grid": "diagnostics.grid",
     "Particles": "diagnostics.grid",
@@ -43,6 +44,7 @@ __all__ = [
     "open",
     "run",
     "step",
+    "stopping",
 ]
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from .errors import BundleError, SetupError, SimckptError, SimckptWarning
     from .model.intent import Intent
     from .model.numerics import Numerics
-    from .recording.run import checkpoint, run
+    from .recording.run import checkpoint, run, stopping
     from .recording.step import step
 
 

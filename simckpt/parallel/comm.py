@@ -38,6 +38,14 @@ class Reduction(Protocol):
         """The sums (modulo 2**64) and maxima on rank 0, None on the others; needs `done()`."""
 
 
+class Vote(Protocol):
+    """A vote under way."""
+
+    @abstractmethod
+    def outcome(self, timeout: float) -> bool:
+        """Whether any rank voted yes, the same on all ranks; False past `timeout` seconds."""
+
+
 class Comm(Protocol):
     """A group of ranks."""
 
@@ -69,6 +77,10 @@ class Comm(Protocol):
         """Start reducing both to rank 0. The arrays are the communicator's until it is done."""
 
     @abstractmethod
+    def vote(self, yes: bool) -> Vote:
+        """Start a vote; every rank takes part, and its outcome is asked for later."""
+
+    @abstractmethod
     def abort(self, status: int) -> None:
         """End all ranks at once with the exit status `status`."""
 
@@ -88,6 +100,16 @@ class _Finished:
 
     def result(self) -> tuple[Sums, Maxima] | None:
         return self._values
+
+
+class _Counted:
+    """The vote of a single rank."""
+
+    def __init__(self, yes: bool) -> None:
+        self._yes = yes
+
+    def outcome(self, timeout: float) -> bool:
+        return self._yes
 
 
 class SerialComm:
@@ -110,6 +132,9 @@ class SerialComm:
 
     def reduce(self, sums: Sums, maxima: Maxima) -> Reduction:
         return _Finished(sums, maxima)
+
+    def vote(self, yes: bool) -> Vote:
+        return _Counted(yes)
 
     def abort(self, status: int) -> None:
         raise SystemExit(status)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from mpi4py import MPI
 
-from .comm import Comm, ExchangeTimeout, Maxima, Reduction, Sums
+from .comm import Comm, ExchangeTimeout, Maxima, Reduction, Sums, Vote
 from .polling import poll
 
 T = TypeVar("T")
@@ -34,6 +34,18 @@ class _Reduction:
 
     def result(self) -> tuple[Sums, Maxima] | None:
         return self._received
+
+
+class _Vote:
+    def __init__(self, comm: MPI.Comm, yes: bool) -> None:
+        self._mine = np.array([yes], dtype=np.int32)
+        self._any = np.zeros(1, dtype=np.int32)
+        self._request = comm.Iallreduce(self._mine, self._any, op=MPI.MAX)
+
+    def outcome(self, timeout: float) -> bool:
+        if not poll(self._request.Test, time.monotonic() + timeout):
+            return False
+        return bool(self._any[0])
 
 
 class MpiComm:
@@ -76,6 +88,9 @@ class MpiComm:
 
     def reduce(self, sums: Sums, maxima: Maxima) -> Reduction:
         return _Reduction(self._comm, sums, maxima)
+
+    def vote(self, yes: bool) -> Vote:
+        return _Vote(self._comm, yes)
 
     def abort(self, status: int) -> None:
         self._comm.Abort(status)

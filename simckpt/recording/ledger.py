@@ -24,6 +24,11 @@ class Ledger:
         )
         self._busy = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether the instrumentation is at work."""
+        return self._busy
+
     @contextmanager
     def spending(self, work: Work) -> Iterator[None]:
         """Count the time of the body as `work`."""

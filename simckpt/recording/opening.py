@@ -7,10 +7,9 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..capture.environment import capture_node
+from ..capture.environment import capture_node, differing_facts
 from ..capture.launcher import launched_rank, launched_size
 from ..errors import SimckptError, SimckptWarning
-from ..model.changes import diff
 from ..model.environment import Environment, Node
 from ..model.segment import Event, Segment
 from ..parallel.comm import ExchangeTimeout
@@ -146,7 +145,7 @@ def _nodes(writer: BundleWriter, hellos: list[Hello]) -> tuple[Node, ...]:
             host=host,
             ranks=tuple(members),
             environment=writer.store(environments[fingerprint]),
-            differs=tuple(c.path for c in diff(first.sections, environments[fingerprint].sections)),
+            differs=differing_facts(first, environments[fingerprint]),
         )
         for (host, fingerprint), members in ranks.items()
     )

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 class Farewell:
     """What a rank says when it leaves.
 
-    `samples` counts those it took part in; `error` is empty unless it leaves by an exception.
+    `samples` counts those it took part in; `error` is empty unless it leaves by an exception,
+    and `signal` unless it leaves because a signal asked the run to stop.
     """
 
     rank: int
     step: int
     samples: int
     error: str
+    signal: str
     events: tuple[Event, ...]
 
 
@@ -39,6 +41,9 @@ class Parting:
         for farewell in self.farewells:
             if farewell.error:
                 return "exception", f"rank {farewell.rank}: {farewell.error}"
+        for farewell in self.farewells:
+            if farewell.signal:
+                return "signal", f"rank {farewell.rank} received {farewell.signal}"
         if self.missing:
             return "aborted", "not every rank reached the end of the run"
         return "finished", ""

@@ -27,6 +27,7 @@ from .ledger import Ledger
 from .opening import open_scribe
 from .parting import Farewell, Parting, part
 from .settings import EXCHANGE_TIMEOUT, PARTING_TIMEOUT
+from .signals import SignalWatch
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from ..diagnostics.declarations import Declarations
     from ..diagnostics.probe import Offer, Probe, State
     from ..model.checkpoint import Checkpoint, Reason
-    from ..model.segment import Severity
-    from ..parallel.comm import Comm
+    from ..model.segment import Ending, Severity
+    from ..parallel.comm import Comm, Vote
     from .scribe import Scribe
     from .settings import RunSettings
 
@@ -44,6 +45,16 @@ LifeCycle = Literal["idle", "open", "sampling", "muted", "closed"]
 
 SETTLE_TIMEOUT = 20.0
 """Seconds that a checkpoint waits for the last sample to arrive from the other ranks."""
+
+PARTING_GRACE = 1.0
+"""Seconds that ranks other than 0 wait before a signal ends them."""
+
+_LAST_CHECKPOINTS: dict[Ending, tuple[str, Reason]] = {
+    "finished": ("final", "final"),
+    "signal": ("stopped by a signal", "signal"),
+    "exception": ("exception", "exception"),
+    "aborted": ("aborted", "exception"),
+}
 
 
 class Recorder:
@@ -70,6 +81,12 @@ class Recorder:
         self._declarations: Declarations | None = None
         self._scribe: Scribe
         self._warned: set[str] = set()
+        self._signals = SignalWatch(self._noticed)
+        self._asked = ""
+        self._unanswered = False
+        self._votes: Comm | None = None
+        self._vote: Vote | None = None
+        self._stopping = False
 
     @property
     def rank(self) -> int:
@@ -94,6 +111,7 @@ class Recorder:
                 self.settings, self._control, driver, parameters, EXCHANGE_TIMEOUT
             )
         self._life = "open"
+        self._signals.start()
         self.checkpoint("start", reason="start")
 
     def sample(
@@ -134,9 +152,13 @@ class Recorder:
                 for problem in reading.problems:
                     self._fault("sample_incomplete", problem, step=reading.step)
                 self._scribe.sample(reading, wall)
+        if self._unanswered:
+            self._unanswered = False
+            self._answer(self._asked)
+            self._signals.pass_on(self._asked)
 
     def checkpoint(
-        self, label: str, *, why: str = "", reason: Reason = "user"
+        self, label: str, reason: Reason = "user", *, why: str = ""
     ) -> Checkpoint | None:
         """Commit a checkpoint: durable when this returns on rank 0. Not collective.
 
@@ -156,6 +178,21 @@ class Recorder:
                     label, reason, self.step, self._t, why, self._ledger.cost()
                 )
         return None
+
+    def stopping(self) -> bool:
+        """Whether a signal has asked any rank to stop: the same answer on all ranks.
+
+        Every rank asks once a step. The ranks' votes travel while the step computes, so the
+        answer is that of the step before.
+        """
+        if self._life in ("idle", "closed"):
+            return False
+        if self._votes is None:
+            self._votes = self._control.duplicate()
+        before, self._vote = self._vote, self._votes.vote(bool(self._asked))
+        if before is not None and before.outcome(EXCHANGE_TIMEOUT):
+            self._stopping = True
+        return self._stopping
 
     def effective(self, **settings: Any) -> None:
         """Report numerical settings as they are in effect, such as ``dt`` or a fall-back."""
@@ -201,6 +238,7 @@ class Recorder:
             step=self.step,
             samples=self._stream.started + self._stream.refused,
             error=_one_line(error),
+            signal=self._asked if self._stopping else "",
             events=self._scribe.unsaid,
         )
         parting = part(self._control, farewell, PARTING_TIMEOUT if error else EXCHANGE_TIMEOUT)
@@ -208,13 +246,11 @@ class Recorder:
         self.collect()
         self._tell(parting)
         ending, why = parting.ending
-        if ending == "finished":
-            self.checkpoint("final", reason="final")
-        else:
-            self.checkpoint(ending, why=why, reason="exception")
+        self.checkpoint(*_LAST_CHECKPOINTS[ending], why=why)
         with self._contained("closing the bundle"):
             self._scribe.end(ending, self.step, why)
         self._life = "closed"
+        self._signals.stop()
         if error is not None and parting.missing and self.settings.abort:
             self._control.abort(1)
 
@@ -265,6 +301,30 @@ class Recorder:
             self._fault("state_unreadable", str(problem))
         for fault in self._probe.faults[known:]:
             self._fault("diagnostic_failed", str(fault))
+
+    def _noticed(self, name: str) -> bool:
+        first, self._asked = not self._asked, name
+        if not first or self._life == "closed":
+            return True
+        if self._votes is not None:
+            return False  # the driver asks `stopping`, and leaves its loop by itself
+        if self._ledger.busy:
+            self._unanswered = True
+            return False
+        self._answer(name)
+        return True
+
+    def _answer(self, name: str) -> None:
+        self.checkpoint(f"signal {name}", reason="signal")
+        if not self._signals.fatal(name):
+            return
+        if self.rank == 0:
+            with self._contained("closing the bundle"):
+                self._scribe.end("signal", self.step, f"rank 0 received {name}")
+        else:
+            # The launcher ends all ranks once one is gone; rank 0 needs a moment to commit.
+            time.sleep(PARTING_GRACE)
+        self._life = "closed"
 
     def _tell(self, parting: Parting) -> None:
         for event in parting.events:

@@ -86,6 +86,10 @@ class Run:
         """See `simckpt.checkpoint`."""
         return self._begun("run.checkpoint").checkpoint(label, why=why)
 
+    def resume(self, step: int) -> None:
+        """Say, before the first step, which step a restarted driver continues from."""
+        self._begun("run.resume").step = step
+
     def effective(self, **settings: Any) -> None:
         """Report numerical settings as they are in effect.
 
@@ -159,6 +163,9 @@ class BareRun(Run):
 
     def checkpoint(self, label: str, *, why: str = "") -> Checkpoint | None:
         return None
+
+    def resume(self, step: int) -> None:
+        """Nothing to do."""
 
     def effective(self, **settings: Any) -> None:
         """Nothing to do."""
@@ -255,6 +262,23 @@ def checkpoint(label: str, *, why: str = "") -> Checkpoint | None:
     if os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
         return None
     return active.required("simckpt.checkpoint").checkpoint(label, why=why)
+
+
+def stopping() -> bool:
+    """Whether the run was asked to stop: the same answer on every rank.
+
+    A driver that asks once a step, on every rank, can save its state and leave its loop in an
+    orderly way once SIGTERM, SIGINT, or SIGUSR1 (SLURM's warning before the time limit) has
+    reached any of its ranks::
+
+        while t < t_end and not simckpt.stopping():
+            advance(sim, dt)
+
+    The run then ends as stopped by a signal, and the next job continues it in the same bundle.
+    Outside of a run the answer is no.
+    """
+    recorder = active.current()
+    return recorder is not None and recorder.stopping()
 
 
 def _program() -> str:

@@ -96,7 +96,7 @@ class Step:
         """The initial condition is a sample of its own, before the first step."""
         if recorder.life != "open":
             return
-        number = self._number(recorder, arguments, recorder.settings.start_step)
+        number = self._number(recorder, arguments, recorder.step)
         self._due.due(number, self._now(arguments, bound))
         self._sample(recorder, arguments, bound, number)
 

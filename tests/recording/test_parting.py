@@ -5,8 +5,12 @@ from simckpt.parallel.comm import ExchangeTimeout, SerialComm
 from simckpt.recording.parting import Farewell, Parting, part
 
 
-def farewell(rank: int, samples: int = 5, error: str = "", *events: Event) -> Farewell:
-    return Farewell(rank=rank, step=9, samples=samples, error=error, events=events)
+def farewell(
+    rank: int, samples: int = 5, error: str = "", *events: Event, signal: str = ""
+) -> Farewell:
+    return Farewell(
+        rank=rank, step=9, samples=samples, error=error, signal=signal, events=events
+    )
 
 
 def test_ranks_that_all_arrive_finish() -> None:
@@ -18,6 +22,13 @@ def test_ranks_that_all_arrive_finish() -> None:
 def test_an_exception_on_any_rank_is_how_the_run_ended() -> None:
     parting = Parting((farewell(0), farewell(1, 5, "ValueError: no")), missing=False)
     assert parting.ending == ("exception", "rank 1: ValueError: no")
+
+
+def test_a_signal_on_any_rank_is_how_the_run_ended_unless_it_raised() -> None:
+    stopped = (farewell(0), farewell(1, signal="SIGUSR1"))
+    assert Parting(stopped, missing=False).ending == ("signal", "rank 1 received SIGUSR1")
+    raised = (farewell(0, 5, "ValueError: no"), farewell(1, signal="SIGUSR1"))
+    assert Parting(raised, missing=False).ending[0] == "exception"
 
 
 def test_ranks_that_did_not_sample_together_are_named() -> None:
