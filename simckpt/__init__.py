@@ -17,7 +17,7 @@ _HOMES = {
     "stopping": "recording.run",
     "step": "recording.step",
     "Grid": "diagnostics.grid",
-    "Particles": "diagnostics.grid",
+    "Particles": "diagnostics.particles",
     "CFL": "diagnostics.declarations",
     "Intent": "model.intent",
     "Numerics": "model.numerics",
@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from .bundle.reader import Bundle
     from .bundle.reader import open_bundle as open  # noqa: A004
     from .diagnostics.declarations import CFL
-    from .diagnostics.grid import Grid, Particles
+    from .diagnostics.grid import Grid
+    from .diagnostics.particles import Particles
     from .errors import BundleError, SetupError, SimckptError, SimckptWarning
     from .model.intent import Intent
     from .model.numerics import Numerics

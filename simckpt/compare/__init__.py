@@ -1,1 +1,1 @@
-"""Where two runs part: pure functions from models to models."""
+"""Where two runs part, what kind of difference it is, and why: pure functions over two runs."""

@@ -21,23 +21,35 @@ class InputFile(Record, frozen=True, kw_only=True):
 
 
 class CodeModule(Record, frozen=True, kw_only=True):
-    """One of the user's own modules that was imported: not the standard library, not a package."""
+    """One of the user's own modules that was imported: not the standard library, not a package.
+
+    `repository` is the root of the git work tree it lies in; `source` refers to its text where
+    there is none. `hash` is that of the file when it was captured, which is soon after import.
+    """
 
     name: str
     path: str
     hash: Hash
     repository: str = ""
+    source: Hash | None = None
 
 
 class Repository(Record, frozen=True, kw_only=True):
-    """The state of a git work tree that holds some of the modules that ran."""
+    """The state of a git work tree that holds some of the modules that ran.
+
+    `dirty` is None where it could not be found out, and `problem` says why. `diff` leads from
+    `commit` to the work tree, with the modules that ran and are not in git as new files;
+    `untracked` names those.
+    """
 
     root: str
     commit: str
     branch: str = ""
-    dirty: bool = False
+    dirty: bool | None = False
     remote: str = ""
     diff: Hash | None = None
+    untracked: tuple[str, ...] = ()
+    problem: str = ""
 
 
 class Stage(Record, frozen=True, kw_only=True):
@@ -48,7 +60,10 @@ class Stage(Record, frozen=True, kw_only=True):
 
 
 class Manifest(Document, tag="manifest", frozen=True, kw_only=True):
-    """What ran. `command` is redacted; `parameters` are the driver's bound arguments."""
+    """What ran. `command` is redacted; `parameters` are the driver's bound arguments.
+
+    `unavailable` names the parts that could not be had, with the reason.
+    """
 
     stage: Stage
     command: tuple[str, ...]
@@ -62,13 +77,18 @@ class Manifest(Document, tag="manifest", frozen=True, kw_only=True):
     packages: Hash | None = None
     upstream: tuple[Hash, ...] = ()
     simckpt_version: str = ""
+    unavailable: dict[str, str] = {}
 
 
 class Packages(Document, tag="packages", frozen=True, kw_only=True):
-    """Installed distributions: name to version, and the commit of editable ones."""
+    """Installed distributions: name to version, and the commit of editable ones.
+
+    `conda` has the packages of a conda environment, Python or not, as ``"version build"``.
+    """
 
     versions: dict[str, str]
     editable: dict[str, str] = {}
+    conda: dict[str, str] = {}
 
 
 class RandomState(Document, tag="random_state", frozen=True, kw_only=True):
@@ -82,8 +102,12 @@ class RandomState(Document, tag="random_state", frozen=True, kw_only=True):
 
 
 class Text(Document, tag="text", frozen=True, kw_only=True):
-    """A text kept by content: a configuration file, a diff, the tail of a log."""
+    """A text kept by content: a configuration file, a diff, the tail of a log.
+
+    `problem` says why there is no text.
+    """
 
     name: str
     text: str
     truncated: bool = False
+    problem: str = ""

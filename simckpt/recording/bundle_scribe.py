@@ -202,25 +202,24 @@ class BundleScribe:
             )
 
     def _watch_non_finite(self, reading: Reading, wall: float) -> None:
-        assert self._schema is not None
-        for column, value in zip(self._schema.columns, reading.values, strict=True):
-            if column.kind == "count" and value > 0 and column.name not in self._seen_non_finite:
-                self._seen_non_finite.add(column.name)
-                what = column.name.rpartition(".")[2]
-                if what not in _NON_FINITE:
-                    continue
-                self.event(
-                    Event(
-                        name="non_finite",
-                        severity="error",
-                        step=reading.step,
-                        wall=wall,
-                        text=f"{column.of} has {value:.0f} {_NON_FINITE[what]} at step "
-                        f"{reading.step}, for the first time",
-                        facts={"field": column.of, "count": value, "what": what},
-                        rank=-1,
-                    )
+        for field, index in reading.origins.items():
+            if field in self._seen_non_finite:
+                continue
+            self._seen_non_finite.add(field)
+            counts = {what: int(reading[f"{field}.{what}"]) for what in _NON_FINITE}
+            found = ", ".join(f"{n} {_NON_FINITE[what]}" for what, n in counts.items() if n)
+            self.event(
+                Event(
+                    name="non_finite",
+                    severity="error",
+                    step=reading.step,
+                    wall=wall,
+                    text=f"{field} is not finite for the first time: {found}, from cell "
+                    f"{', '.join(map(str, index))} on",
+                    facts={"field": field, "index": list(index), **counts},
+                    rank=-1,
                 )
+            )
 
 
 _NON_FINITE = {"nan": "NaN", "posinf": "+Inf", "neginf": "-Inf"}

@@ -80,6 +80,7 @@ class Captures:
         self._settings = settings
         self.beginning = beginning
         self.intent = settings.intent
+        self.start_step = settings.start_step
         requested = settings.numerics.settings() if settings.numerics else {}
         self.numerics = NumericalSettings(requested=_facts(requested))
         self._indexer = ThreadPoolExecutor(1, thread_name_prefix="simckpt-index")

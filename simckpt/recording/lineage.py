@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..bundle.reader import open_bundle
 from ..errors import BundleError, SetupError
-from ..model.changes import Specification
+from .placing import specified_at
 
 if TYPE_CHECKING:
+    from ..model.changes import Specification
     from ..model.record import Hash
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -50,8 +51,7 @@ def trace(upstream: tuple[str, ...]) -> Lineage:
                 if not bundle.checkpoints:
                     raise SetupError("upstream", entry, "has no checkpoint yet")
                 last = bundle.checkpoints[-1]
-                reference = last.parts.specification
-                spec = bundle.document(reference) if reference else None
+                spec = specified_at(bundle, last)
                 campaign = campaign or bundle.campaign
         except BundleError as error:
             raise SetupError(
@@ -59,5 +59,5 @@ def trace(upstream: tuple[str, ...]) -> Lineage:
                 entry,
                 f"is neither a bundle that can be read nor a checkpoint id ({error.problem})",
             ) from error
-        found.append((last.id, spec if isinstance(spec, Specification) else None))
+        found.append((last.id, spec))
     return Lineage(campaign, tuple(found))

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..bundle.options import WriterOptions
 from ..capture.environment import capture_node, differing_facts
 from ..capture.launcher import launched_rank, launched_size
 from ..errors import SimckptError, SimckptWarning
@@ -16,7 +17,7 @@ from ..parallel.comm import ExchangeTimeout
 from .bundle_scribe import BundleScribe
 from .captures import Captures, capture_beginning
 from .lineage import Lineage, trace
-from .placing import beside, open_writer
+from .placing import Past, beside, open_writer
 from .scribe import Scribe, SilentScribe
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def open_scribe(
     """
     writer: BundleWriter | None = None
     refusal: SimckptError | None = None
-    lineage = Lineage()
+    lineage, past = Lineage(), Past()
     launched = launched_size() or 1
     alone = settings.whole_world and comm.size == 1 and launched > 1
     if comm.rank == 0:
@@ -69,7 +70,9 @@ def open_scribe(
             path = settings.place(driver, parameters)
             if alone:
                 path = beside(path, f"rank{launched_rank() or 0}")
-            writer = open_writer(path, settings.exists, lineage.campaign)
+            writer, past = open_writer(
+                path, settings.exists, lineage.campaign, writer_options(settings)
+            )
         except SimckptError as error:
             refusal = error
     mine = Hello(
@@ -77,7 +80,7 @@ def open_scribe(
         node=capture_node(),
         launched=launched,
         alone=alone,
-        path=str(writer.path) if writer else "",
+        path=str(writer.paths.h5) if writer else "",
         refusal=refusal,
     )
     try:
@@ -93,27 +96,31 @@ def open_scribe(
         raise hellos[0].refusal
     if writer is None:
         return hellos[0].path, SilentScribe()
-    return hellos[0].path, _scribe(writer, settings, comm, driver, parameters, hellos, lineage)
+    beginning = capture_beginning(settings, driver, parameters, lineage.ids, comm.facts())
+    captures = Captures(settings, beginning)
+    return hellos[0].path, _scribe(writer, past, captures, hellos, lineage)
+
+
+def writer_options(settings: RunSettings) -> WriterOptions:
+    """How the bundle of a run is written: each sample outlives a killed process at once."""
+    return WriterOptions(durability=settings.durability, write_seconds=0.0)
 
 
 def _scribe(
     writer: BundleWriter,
-    settings: RunSettings,
-    comm: Comm,
-    driver: str,
-    parameters: Mapping[str, Any],
+    past: Past,
+    captures: Captures,
     hellos: list[Hello],
     lineage: Lineage,
 ) -> BundleScribe:
-    beginning = capture_beginning(settings, driver, parameters, lineage.ids, comm.facts())
+    beginning = captures.beginning
     for document in beginning.documents:
         writer.store(document)
-    past = writer.past
     segment = Segment(
         index=past.segments,
         started=time.time(),
-        ranks=comm.size,
-        start_step=settings.start_step,
+        ranks=len(hellos),
+        start_step=captures.start_step,
         resumed_from=past.checkpoint.id if past.checkpoint else None,
         nodes=_nodes(writer, hellos),
         circumstances=writer.store(beginning.circumstances),
@@ -121,7 +128,7 @@ def _scribe(
     )
     scribe = BundleScribe(
         writer,
-        Captures(settings, beginning),
+        captures,
         segment,
         previous=past.checkpoint,
         specification=past.specification,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -11,14 +12,30 @@ from ..bundle.paths import bundle_paths
 from ..bundle.reader import open_bundle
 from ..bundle.writer import BundleWriter
 from ..errors import BundleError
+from ..model.changes import Specification
 from ..model.journal import RunOpened
 
 if TYPE_CHECKING:
+    from ..bundle.options import WriterOptions
+    from ..bundle.reader import Bundle
+    from ..model.checkpoint import Checkpoint
     from .settings import Exists
 
 
-def open_writer(path: str, exists: Exists, campaign: str) -> BundleWriter:
-    """The writer for a run whose bundle is to be at `path`.
+@dataclass(frozen=True)
+class Past:
+    """What a bundle holds of earlier attempts: nothing, for a new run."""
+
+    segments: int = 0
+    finished: bool = False
+    checkpoint: Checkpoint | None = None
+    specification: Specification | None = None
+
+
+def open_writer(
+    path: str, exists: Exists, campaign: str, options: WriterOptions
+) -> tuple[BundleWriter, Past]:
+    """The writer for a run whose bundle is to be at `path`, and what it continues.
 
     With ``exists="auto"`` a run that has not finished is continued as a new segment of its
     bundle, and a finished one is kept: the new run gets the next free name beside it
@@ -31,13 +48,43 @@ def open_writer(path: str, exists: Exists, campaign: str) -> BundleWriter:
         If the place cannot be written to, is taken by something that is not a bundle, or by
         a bundle while ``exists="error"``.
     """
-    taken = _taken(path)
-    if taken and exists == "error":
+    if not bundle_paths(path).exists():
+        return _created(path, campaign, options), Past()
+    if exists == "error":
         raise BundleError(path, "exists already", 'Choose another path, or exists="auto".')
-    if taken and exists != "new" and (exists == "continue" or not _finished(path)):
-        return BundleWriter.resume(path)
-    if taken:
-        path = _free_name(path)
+    if exists != "new":
+        with open_bundle(path) as bundle:
+            past = _past(bundle)
+        if exists == "continue" or not past.finished:
+            return BundleWriter.resume(path, options), past
+    return _created(_free_name(path), campaign, options), Past()
+
+
+def beside(path: str, suffix: str) -> str:
+    """The path of a bundle beside `path`: ``kh.simckpt.h5`` with ``"2"`` is ``kh-2.simckpt.h5``."""
+    return f"{bundle_paths(path).stem}-{suffix}.simckpt.h5"
+
+
+def specified_at(bundle: Bundle, checkpoint: Checkpoint | None) -> Specification | None:
+    """The specification that `checkpoint` refers to, if it does."""
+    if checkpoint is None or checkpoint.parts.specification is None:
+        return None
+    document = bundle.document(checkpoint.parts.specification)
+    return document if isinstance(document, Specification) else None
+
+
+def _past(bundle: Bundle) -> Past:
+    last = bundle.checkpoints[-1] if bundle.checkpoints else None
+    segments = bundle.segments
+    return Past(
+        segments=len(segments),
+        finished=bool(segments) and segments[-1].ending == "finished",
+        checkpoint=last,
+        specification=specified_at(bundle, last),
+    )
+
+
+def _created(path: str, campaign: str, options: WriterOptions) -> BundleWriter:
     run_id = os.urandom(8).hex()
     opened = RunOpened(
         run_id=run_id,
@@ -45,27 +92,11 @@ def open_writer(path: str, exists: Exists, campaign: str) -> BundleWriter:
         created=time.time(),
         simckpt_version=__version__,
     )
-    return BundleWriter.create(path, opened)
-
-
-def _taken(path: str) -> bool:
-    paths = bundle_paths(path)
-    return paths.h5.exists() or paths.journal.exists()
-
-
-def _finished(path: str) -> bool:
-    with open_bundle(path) as bundle:
-        segments = bundle.segments
-        return bool(segments) and segments[-1].ending == "finished"
+    return BundleWriter.create(path, opened, options)
 
 
 def _free_name(path: str) -> str:
     n = 2
-    while _taken(candidate := beside(path, str(n))):
+    while bundle_paths(candidate := beside(path, str(n))).exists():
         n += 1
     return candidate
-
-
-def beside(path: str, suffix: str) -> str:
-    """The path of a bundle beside `path`: ``kh.simckpt.h5`` with ``"2"`` is ``kh-2.simckpt.h5``."""
-    return f"{bundle_paths(path).stem}-{suffix}.simckpt.h5"

@@ -15,6 +15,7 @@ message. And after the first sample nothing waits for another rank until the run
 from __future__ import annotations
 
 import math
+import sys
 import time
 import warnings
 from contextlib import contextmanager
@@ -81,6 +82,7 @@ class Recorder:
         self._declarations: Declarations | None = None
         self._scribe: Scribe
         self._warned: set[str] = set()
+        self._strict = settings.strict
         self._signals = SignalWatch(self._noticed)
         self._asked = ""
         self._unanswered = False
@@ -150,7 +152,9 @@ class Recorder:
                 if math.isfinite(reading.t):
                     self._t = reading.t
                 for problem in reading.problems:
-                    self._fault("sample_incomplete", problem, step=reading.step)
+                    # The rank on which a diagnostic failed has said so already.
+                    said = bool(reading.failed)
+                    self._fault("sample_incomplete", problem, step=reading.step, said=said)
                 self._scribe.sample(reading, wall)
         if self._unanswered:
             self._unanswered = False
@@ -233,6 +237,8 @@ class Recorder:
         """
         if self._life in ("idle", "closed"):
             return
+        # A fault of the instrument must not stand in front of the driver's own exception.
+        self._strict = self._strict and error is None
         farewell = Farewell(
             rank=self.rank,
             step=self.step,
@@ -242,7 +248,8 @@ class Recorder:
             events=self._scribe.unsaid,
         )
         parting = part(self._control, farewell, PARTING_TIMEOUT if error else EXCHANGE_TIMEOUT)
-        self._stream.settle(0.0 if parting.missing else SETTLE_TIMEOUT)
+        # Where every rank is here, what can arrive is on its way.
+        self._stream.settle(0.0 if parting.missing else PARTING_TIMEOUT)
         self.collect()
         self._tell(parting)
         ending, why = parting.ending
@@ -252,6 +259,7 @@ class Recorder:
         self._life = "closed"
         self._signals.stop()
         if error is not None and parting.missing and self.settings.abort:
+            sys.excepthook(type(error), error, error.__traceback__)
             self._control.abort(1)
 
     def _built(self, build: Callable[[], State]) -> tuple[State | None, SetupError | None]:
@@ -295,8 +303,8 @@ class Recorder:
     def _take(self, state: State | None, problem: SetupError | None) -> None:
         assert self._probe is not None
         known = len(self._probe.faults)
-        message = self._probe.measure(state) if state is not None else self._probe.blank()
-        self._stream.push(*message, wall=time.time())
+        message = self._probe.measure(state) if state else self._probe.unreadable(self.step)
+        self._stream.push(*message, time.time())
         if problem is not None:
             self._fault("state_unreadable", str(problem))
         for fault in self._probe.faults[known:]:
@@ -333,11 +341,11 @@ class Recorder:
         for problem in parting.problems:
             self._fault("ranks_out_of_step", problem)
 
-    def _fault(self, name: str, text: str, *, step: int | None = None) -> None:
-        if self.settings.strict:
+    def _fault(self, name: str, text: str, *, step: int | None = None, said: bool = False) -> None:
+        if self._strict:
             raise InstrumentError(f"{name}: {text}")
         self.event(name, text, severity="warning", step=step)
-        if name not in self._warned:
+        if name not in self._warned and not said:
             self._warned.add(name)
             warnings.warn(f"{name}: {text}", SimckptWarning, stacklevel=2)
 
@@ -349,7 +357,7 @@ class Recorder:
         except InstrumentError:
             raise
         except Exception as error:
-            if self.settings.strict:
+            if self._strict:
                 raise InstrumentError(f"{doing}: {error}") from error
             text = f"{doing} failed: {_one_line(error)}"
             if text in self._warned:

@@ -210,6 +210,9 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
     exists : {"auto", "continue", "new", "error"}
         What to do where the path is taken: continue an unfinished run and keep a finished one
         (the new run gets the next free name), or one of the three always.
+    durability : {"fsync", "flush"}
+        Whether a checkpoint waits for storage, or only for the operating system: ``"flush"``
+        survives a killed process, and not a power cut.
     comm : mpi4py communicator
         All ranks of the run; by default the world of the program.
     strict : bool

@@ -14,6 +14,7 @@ from ..model.manifest import Stage
 from ..model.numerics import Numerics
 
 Exists = Literal["auto", "continue", "new", "error"]
+Durability = Literal["fsync", "flush"]
 
 EXCHANGE_TIMEOUT = 300.0
 """Seconds that a rank waits for the others where a run begins and ends."""
@@ -42,6 +43,7 @@ class RunSettings:
     checkpoint_every: int | None = None
     start_step: int = 0
     exists: Exists = "auto"
+    durability: Durability = "fsync"
     strict: bool = False
     abort: bool = True
     whole_world: bool = True
@@ -62,6 +64,7 @@ class RunSettings:
         checkpoint_every: int | None = None,
         start_step: int = 0,
         exists: Exists = "auto",
+        durability: Durability = "fsync",
         strict: bool = False,
         abort: bool = True,
         whole_world: bool = True,
@@ -69,6 +72,10 @@ class RunSettings:
         """Settings from what a user may write; SetupError names what cannot be used."""
         if exists not in get_args(Exists):
             raise SetupError("exists", exists, "is not a choice", choices=get_args(Exists))
+        if durability not in get_args(Durability):
+            raise SetupError(
+                "durability", durability, "is not a choice", choices=get_args(Durability)
+            )
         if checkpoint_every is not None and not _whole(checkpoint_every, least=1):
             raise SetupError(
                 "checkpoint_every", checkpoint_every, "is not a positive number of steps"
@@ -88,6 +95,7 @@ class RunSettings:
             checkpoint_every=checkpoint_every,
             start_step=start_step,
             exists=exists,
+            durability=durability,
             strict=bool(strict),
             abort=bool(abort),
             whole_world=whole_world,

@@ -34,6 +34,7 @@ class Stream:
         self._pending: deque[tuple[float, Reduction]] = deque()
         self.started = 0
         self.refused = 0
+        self._late = False
 
     @property
     def pending(self) -> int:
@@ -59,9 +60,10 @@ class Stream:
     def settle(self, timeout: float) -> bool:
         """Wait until nothing is under way (True), at most `timeout` seconds (False).
 
-        The messages stay for `ready` to hand out.
+        The messages stay for `ready` to hand out. Once it was in vain it waits no more, until
+        what was late has arrived.
         """
-        return poll(
-            lambda: all(reduction.done() for _, reduction in self._pending),
-            time.monotonic() + timeout,
-        )
+        deadline = time.monotonic() + (0.0 if self._late else timeout)
+        arrived = poll(lambda: all(r.done() for _, r in self._pending), deadline)
+        self._late = not arrived
+        return arrived

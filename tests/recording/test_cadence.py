@@ -29,7 +29,9 @@ def test_a_float_is_an_interval_of_time_that_roundoff_does_not_miss() -> None:
 
 
 @given(st.floats(0.01, 10.0), st.lists(st.floats(1e-3, 5.0), min_size=1, max_size=60))
-def test_no_interval_of_time_is_sampled_twice_or_left_out(interval: float, dts: list[float]) -> None:
+def test_no_interval_of_time_is_sampled_twice_or_left_out(
+    interval: float, dts: list[float]
+) -> None:
     rule = cadence(interval)
     t, crossed = 0.0, [rule.due(0, 0.0)]
     before = 0

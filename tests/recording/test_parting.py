@@ -8,9 +8,7 @@ from simckpt.recording.parting import Farewell, Parting, part
 def farewell(
     rank: int, samples: int = 5, error: str = "", *events: Event, signal: str = ""
 ) -> Farewell:
-    return Farewell(
-        rank=rank, step=9, samples=samples, error=error, signal=signal, events=events
-    )
+    return Farewell(rank=rank, step=9, samples=samples, error=error, signal=signal, events=events)
 
 
 def test_ranks_that_all_arrive_finish() -> None:

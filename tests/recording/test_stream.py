@@ -57,6 +57,7 @@ def test_a_rank_that_samples_alone_stops_sending_and_never_waits() -> None:
     assert stream.started == MOST_PENDING == len(comm.started)
     assert stream.refused == 10
     assert not stream.settle(0.01)
+    assert not stream.settle(1e9), "it waits in vain once only"
     for reduction in comm.started:
         reduction.released = True
     assert len(list(stream.ready())) == MOST_PENDING

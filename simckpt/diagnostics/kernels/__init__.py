@@ -1,1 +1,1 @@
-"""Numba functions and nothing else."""
+"""Numba functions and nothing else; importing any of these modules imports numba."""

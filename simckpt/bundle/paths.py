@@ -1,0 +1,68 @@
+"""Where the files of a bundle lie: one stem, and a name for each file beside it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+FOLDED = ".simckpt.h5"
+JOURNAL = ".simckpt.journal"
+PART = ".part"
+"""Added to a name while the file is being written; never read, and overwritten by the next."""
+
+
+@dataclass(frozen=True)
+class BundlePaths:
+    """The files of one bundle.
+
+    Attributes
+    ----------
+    stem : Path
+        What the names have in common: ``runs/kh``.
+    h5 : Path
+        ``runs/kh.simckpt.h5``, always whole where it exists.
+    journal : Path
+        ``runs/kh.simckpt.journal``, there while the run goes on, or after it was killed.
+    """
+
+    stem: Path
+
+    @property
+    def h5(self) -> Path:
+        return self.stem.with_name(self.stem.name + FOLDED)
+
+    @property
+    def journal(self) -> Path:
+        return self.stem.with_name(self.stem.name + JOURNAL)
+
+    def exists(self) -> bool:
+        """Whether either file is there."""
+        return self.h5.exists() or self.journal.exists()
+
+
+def bundle_paths(path: str | os.PathLike[str]) -> BundlePaths:
+    """The files of the bundle that `path` names.
+
+    ``runs/kh``, ``runs/kh.h5``, ``runs/kh.simckpt``, ``runs/kh.simckpt.h5`` and
+    ``runs/kh.simckpt.journal`` all name the same bundle.
+    """
+    given = Path(path)
+    name = given.name
+    for suffix in (FOLDED + PART, JOURNAL + PART, FOLDED, JOURNAL, ".simckpt", ".h5"):
+        if name.endswith(suffix) and len(name) > len(suffix):
+            return BundlePaths(given.with_name(name.removesuffix(suffix)))
+    return BundlePaths(given)
+
+
+def near_matches(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Names of bundles in the folder of `path` that resemble it, or all if there are few."""
+    wanted = bundle_paths(path).stem
+    try:
+        names = {n for n in os.listdir(wanted.parent) if n.endswith((FOLDED, JOURNAL))}  # noqa: PTH208 - the folder is only listed, and may be unreadable
+    except OSError:
+        return ()
+    stems = sorted({bundle_paths(n).stem.name for n in names})
+    close = stems if len(stems) <= 3 else get_close_matches(wanted.name, stems, n=3, cutoff=0.5)
+    return tuple(stem + FOLDED if stem + FOLDED in names else stem + JOURNAL for stem in close)

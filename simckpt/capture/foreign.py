@@ -1,0 +1,35 @@
+"""Which reader knows a foreign solver's class, found by name so that nothing is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..model.record import Facts
+from .petsc_solvers import describe_ksp, describe_snes, describe_ts
+from .pyro_simulation import describe_pyro, describe_simulation
+from .scipy_solvers import describe_ode, describe_ode_result, describe_ode_solver
+
+Describer = Callable[[Any], Facts]
+
+_DESCRIBERS: dict[tuple[str, str], Describer] = {
+    ("scipy", "OdeSolver"): describe_ode_solver,
+    ("scipy", "OdeResult"): describe_ode_result,
+    ("scipy", "ode"): describe_ode,
+    ("pyro", "Pyro"): describe_pyro,
+    ("pyro", "NullSimulation"): describe_simulation,
+    ("petsc4py", "KSP"): describe_ksp,
+    ("petsc4py", "SNES"): describe_snes,
+    ("petsc4py", "TS"): describe_ts,
+}
+"""By top-level package and class name: where inside the package a class lives is its own affair."""
+
+
+def describer_for(cls: type) -> Describer | None:
+    """The reader for a class, or for the nearest of its bases that has one."""
+    for base in cls.__mro__:
+        package = base.__module__.partition(".")[0]
+        found = _DESCRIBERS.get((package, base.__name__))
+        if found is not None:
+            return found
+    return None

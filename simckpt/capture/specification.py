@@ -1,0 +1,45 @@
+"""Everything that the user chose about a run, as the tree that a spec diff compares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ..model.changes import Specification
+from ..model.manifest import Manifest
+from ..model.numerics import NumericalSettings, Numerics
+from ..model.record import Facts, Json
+from .values import plain
+
+NOTHING: Mapping[str, Json] = MappingProxyType({})
+
+
+def specification(
+    manifest: Manifest,
+    numerics: Numerics | NumericalSettings | Facts,
+    declarations: Mapping[str, Json] = NOTHING,
+    seeds: Mapping[str, Json] = NOTHING,
+) -> Specification:
+    """The specification of a run: parameters, requested numerics, inputs and code by hash.
+
+    Nothing of the machine is in it: no absolute path, time or host. An input that could not
+    be hashed stands with its problem.
+    """
+    if isinstance(numerics, Numerics):
+        requested = numerics.settings()
+    elif isinstance(numerics, NumericalSettings):
+        requested = numerics.requested
+    else:
+        requested = numerics
+    facts = {
+        "stage": {"name": manifest.stage.name, "role": manifest.stage.role},
+        "driver": manifest.driver,
+        "parameters": manifest.parameters,
+        "numerics": plain(requested),
+        "inputs": {file.path: file.hash or f"({file.problem})" for file in manifest.inputs},
+        "outputs": list(manifest.outputs),
+        "code": {module.name: module.hash for module in manifest.modules},
+        "seeds": plain(seeds),
+        "declarations": plain(declarations),
+    }
+    return Specification(facts=facts)

@@ -1,0 +1,30 @@
+"""`simckpt log BUNDLE`: job attempts, checkpoints and events in the order they happened."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("bundle", metavar="BUNDLE")
+@click.option(
+    "-n",
+    "--most",
+    type=click.IntRange(0),
+    default=40,
+    show_default=True,
+    help="Show the last so many entries; 0 for all.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+def log(bundle: str, most: int, as_json: bool) -> None:
+    """List job attempts, checkpoints and events in the order they happened."""
+    from ..bundle.reader import open_bundle
+    from ..report.history import history, history_report
+    from ..report.page import show, show_json
+
+    with open_bundle(bundle) as run:
+        told = history(run)
+    if as_json:
+        show_json(told)
+    else:
+        show(history_report(told, most))

@@ -1,0 +1,142 @@
+"""`simckpt slurm`: the job templates, and whether a chained job is to be started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import SetupError, SimckptError
+
+if TYPE_CHECKING:
+    from ..report.jobs import Decision
+
+
+@click.command()
+@click.option("--list", "listed", is_flag=True, help="List the templates.")
+@click.option(
+    "--copy", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Copy them to DIR."
+)
+@click.option("--force", is_flag=True, help="With --copy, replace files that differ.")
+@click.option(
+    "--next",
+    "bundle",
+    metavar="BUNDLE",
+    help="Say whether a chain of jobs is finished (status 0), is to go on (75) or not (1).",
+)
+@click.option(
+    "--attempts",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="With --next, the most attempts that a run may take.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.pass_context
+def slurm(
+    ctx: click.Context,
+    listed: bool,
+    folder: Path | None,
+    force: bool,
+    bundle: str | None,
+    attempts: int,
+    as_json: bool,
+) -> None:
+    """Templates for SLURM: list them, or copy them to where you submit from.
+
+    They are used as they are: sbatch --ntasks=64 mpi.sbatch python driver.py
+    """
+    from ..report.page import show_json
+
+    if sum((listed, folder is not None, bundle is not None)) > 1:
+        raise click.UsageError("--list, --copy and --next are separate questions", ctx)
+    if bundle is not None:
+        from ..report.jobs import STATUS
+
+        decision = _next(bundle, attempts)
+        if as_json:
+            show_json(decision)
+        else:
+            click.echo(decision.reason)
+        ctx.exit(STATUS[decision.verdict])
+    if folder is not None:
+        copied = copy_templates(folder, replace=force)
+        if as_json:
+            show_json([str(path) for path in copied])
+        else:
+            for path in copied:
+                click.echo(path)
+        return
+    told = {path.name: purpose(path) for path in templates()}
+    if as_json:
+        show_json(told)
+        return
+    width = max(map(len, told))
+    for name, line in told.items():
+        click.echo(f"{name:<{width}}  {line}")
+
+
+def templates() -> tuple[Path, ...]:
+    """The templates: among the package's files where it is installed, beside it in a checkout.
+
+    Raises
+    ------
+    SimckptError
+        If the installation is not whole.
+    """
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "_slurm", package.parent / "slurm"):
+        if found := sorted(p for p in folder.glob("*") if p.suffix in (".sbatch", ".sh")):
+            return tuple(found)
+    raise SimckptError(f"the templates are not where simckpt is installed ({package})")
+
+
+def purpose(template: Path) -> str:
+    """The first sentence of a template, which says what it is for."""
+    return template.read_text().splitlines()[1].removeprefix("# ")
+
+
+def copy_templates(folder: Path, *, replace: bool = False) -> tuple[Path, ...]:
+    """Copy the templates into `folder`; one that is there and differs is not overwritten.
+
+    Raises
+    ------
+    SetupError
+        If a file there has other contents, which may be somebody's work, unless `replace`;
+        nothing is copied then.
+    """
+    wanted = templates()
+    kept = [p.name for p in wanted if _differs(p, folder / p.name)]
+    if kept and not replace:
+        raise SetupError(
+            "--copy",
+            str(folder),
+            f"holds edited files that would be lost: {', '.join(kept)}",
+            mend="Choose another folder, or add --force.",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return tuple(Path(shutil.copy(path, folder / path.name)) for path in wanted)
+
+
+def _differs(template: Path, existing: Path) -> bool:
+    return existing.exists() and existing.read_bytes() != template.read_bytes()
+
+
+def _next(bundle: str, most: int) -> Decision:
+    """The decision on the run in `bundle`, asked by the job that this process is part of."""
+    from ..bundle.paths import bundle_paths
+    from ..bundle.reader import open_bundle
+    from ..capture.accounting import accounts
+    from ..capture.scheduler import scheduler_facts
+    from ..report.jobs import attempts, decide, job_number
+
+    if not bundle_paths(bundle).exists():
+        return decide((), most)
+    asking = scheduler_facts(os.environ)
+    with open_bundle(bundle) as run:
+        jobs = {job_number(view.segment.scheduler) for view in run.segments} - {""}
+        chain = attempts(run, accounts(jobs))
+    return decide(chain, most, job_number(asking), asking.get("restarts"))

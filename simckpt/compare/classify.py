@@ -1,0 +1,259 @@
+"""What kind of difference it is, with the evidence and how sure that is.
+
+The rules stand in the order in which they are tried; the first that holds names the kind. What
+a rule needs is written in its condition, and what it found in its evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from ..model.record import Record
+from .evidence import Evidence
+
+Kind: TypeAlias = Literal[
+    "identical",
+    "within tolerance",
+    "length",
+    "diagnostic",
+    "resolution",
+    "precision",
+    "non-finite",
+    "blow-up",
+    "time base",
+    "initial condition",
+    "restart seam",
+    "local event",
+    "decomposition or halo",
+    "roundoff, bounded",
+    "roundoff, growing",
+    "answer-changing from the first step",
+    "answer-changing at a later step",
+    "inconclusive",
+]
+
+MEANINGS: dict[Kind, str] = {
+    "identical": "no difference",
+    "within tolerance": "differences within the tolerance",
+    "length": "one record ends before the other",
+    "diagnostic": "the state is the same; a diagnostic is computed differently",
+    "resolution": "fields of different shapes",
+    "precision": "fields of different precision",
+    "blow-up": "one run turns non-finite where they part",
+    "non-finite": "equal but for NaN, which equals nothing",
+    "time base": "the same step is another time",
+    "initial condition": "different from the initial condition on",
+    "restart seam": "a restart did not continue the state",
+    "local event": "something changed the state in one place",
+    "decomposition or halo": "a fault along the borders between ranks",
+    "roundoff, bounded": "roundoff-level and bounded",
+    "roundoff, growing": "seeded at roundoff level and growing",
+    "answer-changing from the first step": "answer-changing from the first step",
+    "answer-changing at a later step": "answer-changing at a later step",
+    "inconclusive": "the record does not tell",
+}
+
+
+class Classification(Record, frozen=True, kw_only=True):
+    """The kind of a difference; `confidence` runs from 0 to 1."""
+
+    kind: Kind
+    confidence: float
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def meaning(self) -> str:
+        """The kind in plain words."""
+        return MEANINGS[self.kind]
+
+
+SMALL_BLOCK = 0.25
+"""Part of the tiles up to which a block is one place."""
+
+Rule: TypeAlias = Callable[[Evidence], Classification | None]
+
+
+def classify(evidence: Evidence) -> Classification:
+    """The kind of a divergence between two runs of which something differs."""
+    for rule in RULES:
+        found = rule(evidence)
+        if found is not None:
+            return found
+    return Classification(
+        kind="inconclusive",
+        confidence=0.3,
+        evidence=("digests differ, and no recorded number shows by how much",),
+    )
+
+
+def _non_finite(e: Evidence) -> Classification | None:
+    if not e.only_nan:
+        return None
+    return Classification(
+        kind="non-finite", confidence=0.95, evidence=("what differs is NaN in both runs",)
+    )
+
+
+def _diagnostic(e: Evidence) -> Classification | None:
+    if not e.fields_compared or e.fields_differ or e.time_differs is not None:
+        return None
+    text = f"all {e.fields_compared} fields have equal digests at every common sample"
+    return Classification(kind="diagnostic", confidence=0.95, evidence=(text,))
+
+
+def _blow_up(e: Evidence) -> Classification | None:
+    if not e.non_finite:
+        return None
+    names = ", ".join(e.non_finite[:4])
+    return Classification(
+        kind="blow-up",
+        confidence=0.9,
+        evidence=(f"they part {_interval(e)}, and {names} is not finite in one run only",),
+    )
+
+
+def _time_base(e: Evidence) -> Classification | None:
+    # Any difference of the state moves an adaptive time step a little. A changed time base
+    # moves time by more than it moves the state.
+    if e.time_differs is None:
+        return None
+    if not e.state_differs:
+        text = "the state is the same at every common step, and the simulated times are not"
+        return Classification(kind="time base", confidence=0.9, evidence=(text, *_steps(e)))
+    if e.onset == "initial" or e.time_differs < 0.3 * (e.observed or 0.0):
+        return None
+    text = f"simulated time at step {e.step} differs by {_percent(e.time_differs)}"
+    return Classification(kind="time base", confidence=0.9, evidence=(text, *_steps(e)))
+
+
+def _steps(e: Evidence) -> tuple[str, ...]:
+    if e.step_ratio is None:
+        return ()
+    return (f"the time step of B is {e.step_ratio:.6g} of that of A",)
+
+
+def _initial(e: Evidence) -> Classification | None:
+    if e.onset != "initial":
+        return None
+    return Classification(
+        kind="initial condition",
+        confidence=0.95,
+        evidence=("they differ at step 0, before any step was taken", *_size(e)),
+    )
+
+
+def _restart(e: Evidence) -> Classification | None:
+    steps = e.restarts or e.shared_restarts
+    if not steps or (e.onset == "first interval" and 0 in steps):
+        return None
+    which = "one run was" if e.restarts else "both runs were"
+    return Classification(
+        kind="restart seam",
+        confidence=0.85 if e.restarts else 0.6,
+        evidence=(
+            f"{which} restarted at step {steps[0]}, and they part {_interval(e)}",
+            *_size(e),
+        ),
+    )
+
+
+def _borders(e: Evidence) -> Classification | None:
+    if e.figure != "rank borders":
+        return None
+    return Classification(
+        kind="decomposition or halo",
+        confidence=0.85,
+        evidence=("the tiles that differ first lie along the borders between ranks", *_size(e)),
+    )
+
+
+def _local(e: Evidence) -> Classification | None:
+    if e.onset != "later" or not e.resolved:
+        return None
+    places = {
+        "one tile": "a single tile differs",
+        "one rank": "the tiles of one rank differ",
+        "one node": "the tiles of one node differ",
+        "box": "one small block of tiles differs",
+    }
+    if e.figure not in places or (e.figure == "box" and e.part > SMALL_BLOCK):
+        return None
+    text = f"they agree up to step {e.after}, then {places[e.figure]}"
+    return Classification(kind="local event", confidence=0.85, evidence=(text, *_size(e)))
+
+
+def _roundoff(e: Evidence) -> Classification | None:
+    unseen = e.size == "unseen" and e.largest <= e.roundoff
+    if e.size != "roundoff" and not unseen:
+        return None
+    growing = e.growth is not None and e.growth.law != "bounded"
+    # Near the threshold the sizes of rounding and of small changes overlap.
+    sure = 0.9 if (e.relative or 0.0) <= 0.1 * e.roundoff else 0.65
+    if growing and e.largest > e.roundoff:
+        return Classification(
+            kind="roundoff, growing", confidence=sure, evidence=(*_size(e), *_growth(e))
+        )
+    if e.largest <= 10 * e.roundoff:
+        text = f"the largest difference of all samples is {e.largest:.1e}, relative"
+        return Classification(kind="roundoff, bounded", confidence=sure, evidence=(*_size(e), text))
+    return Classification(
+        kind="roundoff, growing", confidence=0.6, evidence=(*_size(e), *_growth(e))
+    )
+
+
+def _answer_changing(e: Evidence) -> Classification | None:
+    if e.size not in ("small", "large"):
+        return None
+    sure = 0.9 if (e.relative or 0.0) >= 100 * e.roundoff else 0.6
+    if e.onset in ("first interval", "early"):
+        kind: Kind = "answer-changing from the first step"
+        sure = sure if e.onset == "first interval" else min(sure, 0.6)
+    else:
+        kind = "answer-changing at a later step"
+    return Classification(
+        kind=kind, confidence=sure, evidence=(f"they part {_interval(e)}", *_size(e), *_growth(e))
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    _non_finite,
+    _diagnostic,
+    _time_base,
+    _initial,
+    _blow_up,
+    _restart,
+    _borders,
+    _local,
+    _roundoff,
+    _answer_changing,
+)
+
+
+def _interval(e: Evidence) -> str:
+    if e.after is None:
+        return f"before the first common sample, step {e.step}"
+    return f"between steps {e.after} and {e.step}"
+
+
+def _size(e: Evidence) -> tuple[str, ...]:
+    if e.observed is None:
+        return ("no recorded number shows how large it is",)
+    level = "roundoff level" if e.observed <= e.roundoff else "above roundoff level"
+    text = f"{e.observed:.1e} relative at step {e.step}, {level} ({e.roundoff:.0e})"
+    if e.relative is not None and e.relative < 0.5 * e.observed:
+        text += f"; carried back to step {e.after}: {e.relative:.0e}"
+    return (text,)
+
+
+def _growth(e: Evidence) -> tuple[str, ...]:
+    growth = e.growth
+    if growth is None or growth.rate is None:
+        return ()
+    if growth.law == "exponential":
+        return (f"it doubles every {growth.doubling:.3g} in {growth.against}",)
+    return (f"it grows like {growth.against}^{growth.rate:.1f}",)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.3g} %" if value >= 1e-4 else f"{value:.1e} of itself"

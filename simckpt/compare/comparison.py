@@ -1,0 +1,311 @@
+"""Two runs compared: one frozen result with its verdict and its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..errors import SetupError
+from ..model.record import Record
+from .alignment import By, Unmatched, align
+from .causes import Explanation, explain, explain_by_design, explain_length
+from .classify import Classification, Kind, classify
+from .differences import RecordedDifference, recorded_differences
+from .divergence import (
+    FieldDifference,
+    FirstDifference,
+    compare_fields,
+    first_difference,
+)
+from .evidence import gather
+from .facts import ending
+from .growth import Growth, difference_curve, fit_growth
+from .health import Health, health
+from .held import held
+from .quantities import (
+    SIZED,
+    TIME,
+    QuantityDifference,
+    QuantityFindings,
+    Reason,
+    Uncompared,
+    columns,
+    compare_quantities,
+)
+from .tiles import TileStatisticDifference, compare_tiles
+from .tolerance import Tolerance
+from .verdict import Findings, Judgement, Verdict, judge
+from .view import Floats, RunView
+
+EXIT_STATUS: dict[Verdict, int] = {"same": 0, "different": 1, "could-not-compare": 2}
+
+
+class Options(Record, frozen=True, kw_only=True):
+    """How to compare: alignment, tolerance, and names in B of what A calls otherwise."""
+
+    by: By = "step"
+    tolerance: Tolerance = Tolerance()
+    renames: dict[str, str] = {}
+
+
+class RunSummary(Record, frozen=True, kw_only=True):
+    """Which run it is and how far it got."""
+
+    path: str
+    run_id: str
+    samples: int
+    first_step: int | None
+    last_step: int | None
+    last_t: float | None
+    ranks: tuple[int, ...]
+    segments: int
+    checkpoints: int
+    ending: str
+    uncommitted: int
+
+
+class Coverage(Record, frozen=True, kw_only=True):
+    """What was compared: moments, by which alignment, and how many quantities and fields.
+
+    `interpolated` of the moments had no sample in B. `first` and `last` are steps of A.
+    """
+
+    by: By
+    moments: int
+    interpolated: int
+    first: int | None
+    last: int | None
+    quantities: int
+    fields: int
+    tile_statistics: int
+    only_a: Unmatched
+    only_b: Unmatched
+    labels_a: tuple[str, ...] = ()
+    labels_b: tuple[str, ...] = ()
+
+
+class Comparison(Record, frozen=True, kw_only=True):
+    """The result of comparing run A with run B.
+
+    Parameters
+    ----------
+    verdict : str
+        ``same``: everything essential was compared and is equal; ``different``: something is
+        not, or one record ends early; ``could-not-compare``: nothing differs, but something
+        essential was left out.
+    headline : str
+        The verdict as a sentence.
+    reasons : tuple of str
+        What the verdict rests on.
+    bitwise : bool
+        Equal means equal bits; else the tolerance decides, over quantities and tile statistics.
+    """
+
+    a: RunSummary
+    b: RunSummary
+    verdict: Verdict
+    headline: str
+    reasons: tuple[str, ...]
+    bitwise: bool
+    tolerance: Tolerance
+    coverage: Coverage
+    first: FirstDifference | None
+    fields: tuple[FieldDifference, ...]
+    quantities: tuple[QuantityDifference, ...]
+    tiles: tuple[TileStatisticDifference, ...]
+    classification: Classification
+    growth: Growth | None
+    explanation: Explanation
+    differences: tuple[RecordedDifference, ...]
+    uncompared: tuple[Uncompared, ...]
+    health_a: Health
+    health_b: Health
+
+    @property
+    def exit_status(self) -> int:
+        """0 for same, 1 for different, 2 for could not compare."""
+        return EXIT_STATUS[self.verdict]
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "a comparison has three verdicts and no truth value; test comparison.verdict"
+        )
+
+
+def compare(a: RunView, b: RunView, options: Options | None = None) -> Comparison:
+    """Compare two runs: whether they are the same, where they part, how, and why.
+
+    Parameters
+    ----------
+    a, b : RunView
+        Two bundles.
+    options : Options, optional
+        By default samples are paired by step and equal means equal bits.
+
+    Raises
+    ------
+    SetupError
+        If the options name a quantity or a field that run A does not have.
+    """
+    options = options or Options()
+    a, b = held(a), held(b)
+    _refuse_unknown_names(a, options)
+    alignment = align(a, b, options.by)
+    quantities = compare_quantities(a, b, alignment, options.tolerance, options.renames)
+    fields = compare_fields(a, b, alignment, options.renames)
+    bitwise = options.tolerance.bitwise and not alignment.interpolated
+    rows = 0
+    tiles: tuple[TileStatisticDifference, ...] = ()
+    if not bitwise:
+        rows, tiles = compare_tiles(a, b, fields.compared, options.tolerance, options.renames)
+    found = Findings(
+        a=a,
+        b=b,
+        alignment=alignment,
+        fields=fields,
+        quantities=quantities,
+        tiles=tiles,
+        tile_rows=rows,
+        bitwise=bitwise,
+        tolerance=options.tolerance,
+    )
+    first = first_difference(alignment, fields, quantities)
+    curve = difference_curve(_sized(quantities), len(alignment))
+    growth = fit_growth(curve, alignment.t, alignment.steps_a) if first is not None else None
+    differences = recorded_differences(a, b)
+    kind, explanation, judgement = _judged(found, first, growth, curve, differences)
+    return Comparison(
+        a=_summary(a),
+        b=_summary(b),
+        verdict=judgement.verdict,
+        headline=judgement.headline,
+        reasons=judgement.reasons,
+        bitwise=bitwise,
+        tolerance=options.tolerance,
+        coverage=_coverage(found),
+        first=first,
+        fields=tuple(fields.differing),
+        quantities=tuple(quantities.differing),
+        tiles=tiles,
+        classification=kind,
+        growth=growth,
+        explanation=explanation,
+        differences=differences,
+        uncompared=found.uncompared,
+        health_a=health(a),
+        health_b=health(b),
+    )
+
+
+def _sized(quantities: QuantityFindings) -> Iterable[Floats]:
+    """The relative differences of the quantities that measure the state; of all, if none does."""
+    kinds, ratio = quantities.kinds, quantities.ratio
+    measuring = [ratio[name] for name in ratio if kinds[name] in SIZED]
+    return measuring or ratio.values()
+
+
+def _judged(
+    found: Findings,
+    first: FirstDifference | None,
+    growth: Growth | None,
+    curve: Floats,
+    differences: tuple[RecordedDifference, ...],
+) -> tuple[Classification, Explanation, Judgement]:
+    """Kind, causes and verdict, each of which may rest on the one before."""
+    if first is None:
+        judgement = judge(found, None, "identical")
+        kind = _undivided(judgement)
+        explanation = Explanation()
+        if judgement.only_length:
+            explanation = explain_length(differences)
+        return kind, explanation, judgement
+    evidence = gather(
+        found.a, found.b, found.alignment, found.fields, found.quantities, first, growth, curve
+    )
+    kind = _of_other_fields(found) or classify(evidence)
+    judgement = judge(found, first, kind.kind)
+    if kind.kind == "resolution":
+        parts = ("numerics", "parameters", "inputs")
+        reason = "It may set the shape of the fields."
+        explanation = explain_by_design(differences, parts, reason)
+    elif kind.kind == "diagnostic":
+        reason = "It defines what is measured, not the state."
+        explanation = explain_by_design(differences, ("declarations", "simckpt"), reason)
+    else:
+        explanation = explain(differences, evidence, kind)
+    if judgement.verdict == "same":
+        kind = Classification(
+            kind="identical" if found.bitwise else "within tolerance",
+            confidence=1.0,
+            evidence=(f"bits differ from step {first.step} on: {kind.meaning}", *kind.evidence),
+        )
+    return kind, explanation, judgement
+
+
+def _undivided(judgement: Judgement) -> Classification:
+    """The kind where no difference was found."""
+    if judgement.verdict == "same":
+        return Classification(kind="identical", confidence=1.0)
+    if judgement.only_length:
+        return Classification(kind="length", confidence=1.0)
+    return Classification(kind="inconclusive", confidence=1.0, evidence=judgement.reasons[-1:])
+
+
+def _of_other_fields(found: Findings) -> Classification | None:
+    """The kind where all fields are of another shape or precision, so that none compares."""
+    if found.fields.compared:
+        return None
+    kinds: tuple[tuple[Reason, Kind], ...] = (("shape", "resolution"), ("dtype", "precision"))
+    for reason, kind in kinds:
+        told = [f"field {u.name} {u.reason}" for u in found.fields.uncompared if u.code == reason]
+        if told:
+            return Classification(kind=kind, confidence=0.95, evidence=tuple(told[:2]))
+    return None
+
+
+def _refuse_unknown_names(a: RunView, options: Options) -> None:
+    known = [*columns(a), *a.fields, *(f"{name}.mean" for name in a.fields), TIME]
+    for pattern in options.tolerance.unused(known):
+        raise SetupError("tolerance", pattern, "matches no quantity of run A", choices=known)
+    for name in options.renames:
+        if name not in known:
+            raise SetupError("map", name, "is no field or quantity of run A", choices=known)
+
+
+def _coverage(found: Findings) -> Coverage:
+    alignment = found.alignment
+    steps = alignment.steps_a
+    return Coverage(
+        by=alignment.by,
+        moments=len(alignment),
+        interpolated=alignment.interpolated,
+        first=int(steps[0]) if len(steps) else None,
+        last=int(steps[-1]) if len(steps) else None,
+        quantities=len(found.quantities.compared),
+        fields=len(found.fields.compared),
+        tile_statistics=found.tile_rows,
+        only_a=alignment.only_a,
+        only_b=alignment.only_b,
+        labels_a=alignment.labels_a,
+        labels_b=alignment.labels_b,
+    )
+
+
+def _summary(run: RunView) -> RunSummary:
+    series = run.series()
+    segments = list(run.segments)
+    times = series.t[np.isfinite(series.t)]
+    return RunSummary(
+        path=str(run.path),
+        run_id=run.run_id,
+        samples=len(series.step),
+        first_step=int(series.step[0]) if len(series.step) else None,
+        last_step=int(series.step[-1]) if len(series.step) else None,
+        last_t=float(times[-1]) if len(times) else None,
+        ranks=tuple(dict.fromkeys(v.segment.ranks for v in segments)),
+        segments=len(segments),
+        checkpoints=len(run.checkpoints),
+        ending=ending(segments[-1]) if segments else "not begun",
+        uncommitted=run.uncommitted,
+    )

@@ -1,0 +1,215 @@
+"""Every recorded difference between two runs, the same fact named once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Literal, TypeAlias
+
+from msgspec.structs import replace
+
+from ..model.changes import ABSENT, Change, diff
+from ..model.record import Json, Record
+from ..model.segment import Event
+from .facts import RunFacts, run_facts
+from .view import RunView
+
+Weight: TypeAlias = Literal["decides", "may act", "describes"]
+
+WEIGHTS: dict[str, Weight] = {
+    "numerics": "decides",
+    "parameters": "decides",
+    "inputs": "decides",
+    "code": "decides",
+    "random": "decides",
+    "upstream": "decides",
+    "restarts": "may act",
+    "events": "may act",
+    "ranks": "may act",
+    "nodes": "may act",
+    "packages": "may act",
+    "environment": "may act",
+    "declarations": "describes",
+    "ending": "describes",
+    "simckpt": "describes",
+    "intent": "describes",
+    "outputs": "describes",
+}
+"""What a difference in each part can do to the answer, in the order in which they are listed."""
+
+
+class RecordedDifference(Record, frozen=True, kw_only=True):
+    """A fact that two runs recorded differently.
+
+    Parameters
+    ----------
+    part, path : str
+        Where it is recorded, such as ``numerics`` and ``requested.limiter``.
+    a, b : JSON value
+        What each run recorded; ``"(absent)"`` where one has nothing.
+    weight : str
+        ``decides``: it is part of what computes the answer; ``may act``: it can, by rounding,
+        by order or by accident; ``describes``: it cannot.
+    step : int or None
+        The step from which on it holds, for what happened in mid-run.
+    also : tuple of str
+        Other places that say the same.
+    """
+
+    part: str
+    path: str
+    a: Json
+    b: Json
+    weight: Weight
+    step: int | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The last part of the path: what a person calls the fact."""
+        return leaf(self.part, self.path)
+
+
+def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ...]:
+    """All recorded differences, those that decide the answer first."""
+    facts_a, facts_b = run_facts(a), run_facts(b)
+    found: list[RecordedDifference] = []
+    for part in WEIGHTS:
+        one, two = facts_a.parts.get(part, {}), facts_b.parts.get(part, {})
+        changes: Iterable[Change] = diff(one, two)
+        if part == "inputs":
+            changes = _same_file_elsewhere(changes)
+        if part == "ranks":
+            changes = _one_layout(changes)
+        found += [_difference(part, c) for c in changes]
+    found += _mid_run(facts_a, facts_b)
+    found += _events(a.events, b.events)
+    merged = _merge(found)
+    order = list(WEIGHTS)
+    return tuple(sorted(merged, key=lambda d: order.index(d.part)))
+
+
+def leaf(part: str, path: str) -> str:
+    """The name of a fact without the tables it stands in."""
+    if part in ("numerics", "random", "parameters"):
+        return path.rpartition(".")[2]
+    return path
+
+
+def _difference(part: str, change: Change) -> RecordedDifference:
+    weight = WEIGHTS[part]
+    if part == "code" and change.path.startswith("git "):
+        # The modules that ran are compared by content; a commit says how they came about.
+        weight = "describes"
+    return RecordedDifference(
+        part=part, path=change.path, a=change.old, b=change.new, weight=weight
+    )
+
+
+def _same_file_elsewhere(changes: Iterable[Change]) -> list[Change]:
+    """Inputs that only moved are no difference; those of one name in two folders are one."""
+    changes = list(changes)
+    gone = [c for c in changes if c.new == ABSENT]
+    come = [c for c in changes if c.old == ABSENT]
+    kept = [c for c in changes if c.new != ABSENT and c.old != ABSENT]
+    for old in gone:
+        name = PurePath(old.path).name
+        twin = next((c for c in come if c.new == old.old), None) or next(
+            (c for c in come if PurePath(c.path).name == name), None
+        )
+        if twin is None:
+            kept.append(old)
+            continue
+        come.remove(twin)
+        if twin.new != old.old:
+            kept.append(Change(path=name, old=old.old, new=twin.new))
+    return sorted(kept + come, key=lambda c: c.path)
+
+
+def _one_layout(changes: Iterable[Change]) -> list[Change]:
+    """The number of ranks and where they were cut is one difference, not two."""
+    by_path = {c.path: c for c in changes}
+    if "layout" in by_path:
+        return [by_path["layout"]]
+    if "patches" in by_path:
+        return [Change(path="patches", old="cut in one way", new="cut in another")]
+    return []
+
+
+def _mid_run(a: RunFacts, b: RunFacts) -> list[RecordedDifference]:
+    found = []
+    for mine, theirs, in_a in ((a, b, True), (b, a, False)):
+        known = {(c.part, c.path, c.step): c.new for c in theirs.changes}
+        for change in mine.changes:
+            if known.get((change.part, change.path, change.step)) == change.new:
+                continue
+            text = f"{_short(change.old)} until step {change.step}, then {_short(change.new)}"
+            found.append(
+                RecordedDifference(
+                    part=change.part,
+                    path=change.path,
+                    a=text if in_a else "unchanged",
+                    b="unchanged" if in_a else text,
+                    weight=WEIGHTS[change.part],
+                    step=change.step,
+                )
+            )
+    return found
+
+
+def _events(a: Iterable[Event], b: Iterable[Event]) -> list[RecordedDifference]:
+    """Events of one kind that happened at other steps, or in one run only."""
+    tables: list[dict[str, list[Event]]] = [{}, {}]
+    for table, events in zip(tables, (a, b), strict=True):
+        for event in events:
+            table.setdefault(event.name, []).append(event)
+    found = []
+    for name in sorted(tables[0].keys() | tables[1].keys()):
+        one, two = (table.get(name, []) for table in tables)
+        steps_a, steps_b = ({e.step for e in events} for events in (one, two))
+        if steps_a == steps_b:
+            continue
+        worst = any(e.severity != "note" for e in (*one, *two))
+        found.append(
+            RecordedDifference(
+                part="events",
+                path=name,
+                a=_happened(one),
+                b=_happened(two),
+                weight="may act" if worst else "describes",
+                step=min(steps_a ^ steps_b),
+            )
+        )
+    return found
+
+
+def _happened(events: list[Event]) -> str:
+    if not events:
+        return ABSENT
+    first = min(events, key=lambda e: e.step)
+    rest = f" and {len(events) - 1} more" if len(events) > 1 else ""
+    return f"step {first.step}{rest}: {first.text}"
+
+
+def _merge(found: list[RecordedDifference]) -> list[RecordedDifference]:
+    """One entry for a setting that is recorded as a parameter, as requested and as effective."""
+    kept: dict[object, RecordedDifference] = {}
+    for item in found:
+        if item.part in ("numerics", "parameters", "random"):
+            key: object = (item.name, repr(item.a), repr(item.b), item.step)
+        else:
+            key = (item.part, item.path, item.step)
+        if key in kept:
+            first, other = kept[key], item
+            if other.path.startswith("requested."):
+                # What the user asked for is the name by which a setting is known.
+                first, other = replace(other, also=first.also), first
+            kept[key] = replace(first, also=(*first.also, f"{other.part}.{other.path}"))
+        else:
+            kept[key] = item
+    return list(kept.values())
+
+
+def _short(value: Json) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,234 @@
+"""The recorded facts of one run as flat tables, part by part: what a comparison may hold against
+another run.
+
+Facts that two runs of the same thing never share are left out here, once and for all: host
+names, dates, process ids, paths of working directories, sizes and times of files. A fact keeps
+the first value it had; a later one is a change in mid-run, with the step at which it was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..model.changes import Specification, flatten
+from ..model.checkpoint import Checkpoint
+from ..model.environment import Environment
+from ..model.intent import Intent
+from ..model.manifest import Manifest, Packages, RandomState, Repository
+from ..model.numerics import NumericalSettings
+from ..model.record import Facts, Hash, Json, Record
+from ..model.segment import Decomposition
+from .quantities import columns
+from .view import RunView, SegmentView
+
+D = TypeVar("D")
+
+MOST_DOCUMENTS = 64
+"""Of a part that changes at every checkpoint, so many versions are read, evenly spread."""
+
+OWN_PLACES = frozenset(
+    {"bundle", "out", "out_dir", "outdir", "outfile", "output", "output_dir", "output_path"}
+)
+"""Names under which drivers commonly take the place to write to."""
+
+
+class MidRunChange(Record, frozen=True, kw_only=True):
+    """A fact that changed while the run went on, and the step of the checkpoint that shows it."""
+
+    part: str
+    path: str
+    old: Json
+    new: Json
+    step: int
+
+
+class RunFacts(Record, frozen=True, kw_only=True):
+    """The facts of a run: `parts` maps a part to its flat table."""
+
+    parts: dict[str, Facts]
+    changes: tuple[MidRunChange, ...] = ()
+
+
+def run_facts(run: RunView) -> RunFacts:
+    """Gather what a run recorded about itself."""
+    table = _Table()
+    for step, manifest in _documents(run, Manifest, lambda c: c.parts.manifest):
+        table.add(step, "parameters", _parameters(run, manifest))
+        table.add(step, "inputs", _inputs(manifest))
+        table.add(step, "code", _code(manifest))
+        table.add(step, "upstream", {"upstream": ", ".join(manifest.upstream) or "none"})
+        table.add(step, "outputs", {"patterns": ", ".join(manifest.outputs)})
+        table.add(step, "simckpt", {"version": manifest.simckpt_version})
+        packages = _document(run, manifest.packages, Packages)
+        if packages is not None:
+            table.add(step, "packages", packages.versions | packages.editable)
+    for step, settings in _documents(run, NumericalSettings, lambda c: c.parts.numerics):
+        table.add(step, "numerics", {"requested": settings.requested})
+        # Settings in effect may follow the state (an adaptive step), so only the first counts.
+        table.add(None, "numerics", {"effective": settings.effective})
+    for _, random in _documents(run, RandomState, lambda c: c.parts.random):
+        table.add(None, "random", {"seeds": random.seeds, "generators": random.generators})
+    for step, environment in _documents(run, Environment, lambda c: c.parts.environment):
+        table.add(step, "environment", environment.sections)
+    for step, intent in _documents(run, Intent, lambda c: c.parts.intent):
+        table.add(
+            step,
+            "intent",
+            {
+                "goal": intent.goal,
+                "assumptions": "; ".join(intent.assumptions),
+                "conclusion": intent.conclusion,
+            },
+        )
+    for step, spec in _documents(run, Specification, lambda c: c.parts.specification):
+        for part in ("parameters", "numerics", "inputs", "code"):
+            if part not in table.parts and part in spec.facts:
+                table.add(step, part, spec.facts[part])
+    meant = {name: c.of for name, c in columns(run).items() if c.of}
+    table.add(None, "declarations", meant)
+    _add_segments(run, table)
+    return RunFacts(parts=table.parts, changes=tuple(table.changes))
+
+
+class _Table:
+    """Facts that keep their first value, and the changes since."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, Facts] = {}
+        self.changes: list[MidRunChange] = []
+        self._latest: dict[tuple[str, str], Json] = {}
+
+    def add(self, step: int | None, part: str, facts: Facts) -> None:
+        """Add facts seen at `step`; None if their changes are of no interest."""
+        known = self.parts.setdefault(part, {})
+        for path, value in flatten(facts):
+            if not path or value in ({}, []):
+                continue
+            first = known.setdefault(path, value)
+            before = self._latest.get((part, path), first)
+            if step is not None and before != value:
+                self.changes.append(
+                    MidRunChange(part=part, path=path, old=before, new=value, step=step)
+                )
+            self._latest[part, path] = value
+
+
+def _documents(
+    run: RunView, kind: type[D], reference: Callable[[Checkpoint], Hash | None]
+) -> Iterator[tuple[int, D]]:
+    """The distinct documents of one part with the step at which each was first seen."""
+    seen: dict[Hash, int] = {}
+    for checkpoint in run.checkpoints:
+        at = reference(checkpoint)
+        if at is not None:
+            seen.setdefault(at, checkpoint.step)
+    items = list(seen.items())
+    if len(items) > MOST_DOCUMENTS:
+        stride = (len(items) - 1) / (MOST_DOCUMENTS - 1)
+        items = [items[round(i * stride)] for i in range(MOST_DOCUMENTS)]
+    for at, step in items:
+        found = _document(run, at, kind)
+        if found is not None:
+            yield step, found
+
+
+def _document(run: RunView, at: Hash | None, kind: type[D]) -> D | None:
+    if at is None:
+        return None
+    try:
+        found: Any = run.document(at)
+    except KeyError:
+        return None
+    return found if isinstance(found, kind) else None
+
+
+def _parameters(run: RunView, manifest: Manifest) -> Facts:
+    return {
+        name: value
+        for name, value in manifest.parameters.items()
+        if not _is_own_place(name, value, run, manifest)
+    }
+
+
+def _is_own_place(name: str, value: Json, run: RunView, manifest: Manifest) -> bool:
+    """Whether a parameter says where this run writes: that always differs and never matters."""
+    if name.lower() in OWN_PLACES:
+        return True
+    if not isinstance(value, str) or not value:
+        return False
+    own = PurePath(str(run.path)).name.partition(".simckpt")[0]
+    return PurePath(value).name.partition(".simckpt")[0] == own or value in manifest.outputs
+
+
+def _inputs(manifest: Manifest) -> Facts:
+    facts: Facts = {}
+    for file in manifest.inputs:
+        if file.contents is not None:
+            facts[file.path] = dict(file.contents)
+        else:
+            facts[file.path] = file.hash or file.problem or "(not hashed)"
+    return facts
+
+
+def _code(manifest: Manifest) -> Facts:
+    facts: Facts = {module.name: module.hash for module in manifest.modules}
+    for repository in manifest.repositories:
+        facts[f"git {_repository_name(repository)}"] = {
+            "commit": repository.commit + (" with changes" if repository.dirty else ""),
+            "diff": repository.diff or "none",
+        }
+    return facts
+
+
+def _repository_name(repository: Repository) -> str:
+    return PurePath(repository.remote or repository.root).name.removesuffix(".git")
+
+
+def _add_segments(run: RunView, table: _Table) -> None:
+    segments = list(run.segments)
+    if not segments:
+        return
+    first = segments[0]
+    table.add(None, "ranks", {"layout": _layout(first)})
+    if first.decomposition is not None:
+        table.add(None, "ranks", {"patches": _patches(first.decomposition)})
+    nodes = first.segment.nodes
+    if nodes:
+        odd = {n.host: n.differs for n in nodes if n.environment != nodes[0].environment}
+        different = sorted({fact for differs in odd.values() for fact in differs})
+        table.add(None, "nodes", {"count": len(nodes)})
+        table.add(None, "nodes", {"facts that differ among nodes": ", ".join(different) or "none"})
+    restarts = [
+        f"step {view.segment.start_step} on {_layout(view)}"
+        for view in segments[1:]
+        if view.segment.start_step or view.segment.resumed_from
+    ]
+    table.add(None, "restarts", {"at": "; ".join(restarts) or "none"})
+    table.add(None, "ending", {"ending": ending(segments[-1])})
+
+
+def ending(view: SegmentView) -> str:
+    """How a segment ended, in words."""
+    return view.end.ending if view.end is not None else "killed, or still running"
+
+
+def _layout(view: SegmentView) -> str:
+    ranks = view.segment.ranks
+    text = f"{ranks} rank" + ("s" if ranks != 1 else "")
+    decomposition = view.decomposition
+    if decomposition is None or ranks < 2:
+        return text
+    cuts = [
+        len({p.start[axis] for patches in decomposition.patches for p in patches if p.level == 0})
+        for axis in range(len(decomposition.global_shape))
+    ]
+    return f"{text}, {' x '.join(str(n) for n in cuts)}"
+
+
+def _patches(decomposition: Decomposition) -> str:
+    """The patches as one value: a difference in any is one difference."""
+    return msgspec.json.encode(decomposition.patches).decode()

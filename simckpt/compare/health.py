@@ -1,0 +1,149 @@
+"""The health of one run by itself: drifts, Courant number, first non-finite value, faults."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..model.record import Record
+from .held import held
+from .quantities import columns
+from .scales import scales
+from .view import Floats, Ints, RunView
+
+NON_FINITE = (".nan", ".posinf", ".neginf")
+
+
+class Drift(Record, frozen=True, kw_only=True):
+    """How far a conserved integral moved from its first value.
+
+    `final` and `largest` are relative to the integral's scale; `largest_step` is where the
+    drift is largest. All are None where the values are not finite.
+    """
+
+    name: str
+    first: float
+    last: float
+    final: float | None
+    largest: float | None
+    largest_step: int | None
+
+
+class Peak(Record, frozen=True, kw_only=True):
+    """The largest value of a stability metric, and where."""
+
+    name: str
+    value: float
+    step: int
+
+
+class Health(Record, frozen=True, kw_only=True):
+    """What a run says about itself.
+
+    Parameters
+    ----------
+    drifts : tuple of Drift
+        One for each conserved integral that is not constant to the last bit.
+    constant : tuple of str
+        Conserved integrals that kept every bit.
+    peaks : tuple of Peak
+        Largest values of the stability metrics, such as the Courant number.
+    non_finite : tuple of str
+        Fields and quantities that turned non-finite, at step `non_finite_step`.
+    faults : int
+        Samples in which a diagnostic failed.
+    warnings, errors : int
+        Recorded events of these severities.
+    """
+
+    drifts: tuple[Drift, ...] = ()
+    constant: tuple[str, ...] = ()
+    peaks: tuple[Peak, ...] = ()
+    non_finite: tuple[str, ...] = ()
+    non_finite_step: int | None = None
+    faults: int = 0
+    warnings: int = 0
+    errors: int = 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether no value is non-finite, no diagnostic failed and no error was recorded."""
+        return self.non_finite_step is None and not self.faults and not self.errors
+
+
+def health(run: RunView) -> Health:
+    """Judge a run by its own record."""
+    run = held(run)
+    series = run.series()
+    known = columns(run)
+    size = scales(series, known)
+    drifts, constant, peaks = [], [], []
+    for column in known.values():
+        values = series[column.name]
+        if not len(values):
+            continue
+        if column.kind == "conserved":
+            drift = _drift(column.name, values, size[column.name], series.step)
+            if drift is None:
+                constant.append(column.name)
+            else:
+                drifts.append(drift)
+        elif column.kind == "stability" and np.isfinite(values).any():
+            at = int(np.nanargmax(np.where(np.isfinite(values), values, np.nan)))
+            peaks.append(Peak(name=column.name, value=float(values[at]), step=int(series.step[at])))
+    names, step = _non_finite(run)
+    severities = [e.severity for e in run.events]
+    return Health(
+        drifts=tuple(drifts),
+        constant=tuple(constant),
+        peaks=tuple(peaks),
+        non_finite=names,
+        non_finite_step=step,
+        faults=int(np.count_nonzero(np.asarray(series.faults))),
+        warnings=severities.count("warning"),
+        errors=severities.count("error"),
+    )
+
+
+def _drift(name: str, values: Floats, scale: float, steps: Ints) -> Drift | None:
+    measured = values[~np.isnan(values)]
+    if len(measured) == len(values) and bool(np.all(values == values[0])):
+        return None
+    first = float(measured[0]) if len(measured) else float("nan")
+    with np.errstate(invalid="ignore", over="ignore"):
+        moved = np.abs(values - first) / scale if scale > 0 else np.abs(values - first)
+    finite = np.isfinite(moved)
+    at = int(np.argmax(np.where(finite, moved, -1.0))) if finite.any() else None
+    return Drift(
+        name=name,
+        first=first,
+        last=float(values[-1]),
+        final=float(moved[-1]) if finite[-1] else None,
+        largest=float(moved[at]) if at is not None else None,
+        largest_step=int(steps[at]) if at is not None else None,
+    )
+
+
+def _non_finite(run: RunView) -> tuple[tuple[str, ...], int | None]:
+    series = run.series()
+    names = list(columns(run))
+    firsts: dict[str, int] = {}
+    for name in names:
+        values = series[name]
+        if name.endswith(NON_FINITE):
+            bad = values > 0
+            shown = name.rpartition(".")[0]
+        elif f"{name.rpartition('.')[0]}.nan" not in names:
+            # An integral turns NaN with its fields; a failed diagnostic is NaN without them.
+            bad = ~np.isfinite(values) & (np.asarray(series.faults) == 0)
+            if bad.all():
+                continue
+            shown = name
+        else:
+            continue
+        if bad.any():
+            at = int(series.step[int(np.argmax(bad))])
+            firsts[shown] = min(at, firsts.get(shown, at))
+    if not firsts:
+        return (), None
+    step = min(firsts.values())
+    return tuple(n for n, at in firsts.items() if at == step), step

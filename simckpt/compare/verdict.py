@@ -1,0 +1,254 @@
+"""From findings to a verdict: same, different, or could not compare, and what that rests on.
+
+Two runs are the same only if something was compared, all of it is equal, and nothing essential
+was left out. A record that ends early is a difference of its own: its later samples would
+otherwise pass unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from msgspec.structs import replace
+
+from .alignment import Alignment
+from .divergence import FieldDifference, FieldFindings, FirstDifference
+from .quantities import QuantityDifference, QuantityFindings, Uncompared, columns
+from .tiles import TileStatisticDifference
+from .tolerance import Tolerance
+from .view import RunView
+
+Verdict: TypeAlias = Literal["same", "different", "could-not-compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that a verdict is drawn from."""
+
+    a: RunView
+    b: RunView
+    alignment: Alignment
+    fields: FieldFindings
+    quantities: QuantityFindings
+    tiles: tuple[TileStatisticDifference, ...]
+    tile_rows: int
+    bitwise: bool
+    tolerance: Tolerance
+
+    @property
+    def judged_fields(self) -> list[FieldDifference]:
+        """Fields whose bits differ and that no tolerance is meant for."""
+        return [
+            d for d in self.fields.differing if self.bitwise or not self.tolerance.judges(d.field)
+        ]
+
+    @property
+    def judged(self) -> list[QuantityDifference]:
+        """Quantities whose difference counts.
+
+        With the digests of all fields equal, a quantity that is not exact may differ by the
+        order in which it was summed; that is the instrument's difference, not the runs'.
+        """
+        state_same = bool(self.fields.compared) and not self.fields.differing
+        return [
+            q
+            for q in self.quantities.differing
+            if q.exact or not self.bitwise or not state_same or self.fields.uncompared
+        ]
+
+    @property
+    def uncompared(self) -> tuple[Uncompared, ...]:
+        """What was left out, with what only now turns out to be essential."""
+        left = [*self.fields.uncompared, *self.quantities.uncompared]
+        if not self.fields.compared:
+            # Without digests the series are the only evidence, so each of them counts.
+            left = [
+                replace(u, essential=True) if u.what == "column" and u.code != "no-value" else u
+                for u in left
+            ]
+        if not self.bitwise:
+            left += [
+                Uncompared(
+                    what="field",
+                    name=d.field,
+                    code="no-number",
+                    reason="differs in its bits, and no quantity was recorded to judge it by",
+                    essential=True,
+                )
+                for d in self.fields.differing
+                if self.tolerance.judges(d.field)
+                and not self.tile_rows
+                and not self._has_numbers(d.field)
+            ]
+        return tuple(left)
+
+    def _has_numbers(self, field: str) -> bool:
+        return any(
+            c.of == field or c.name.startswith(f"{field}.")
+            for c in columns(self.a).values()
+            if c.name in self.quantities.compared
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict, the sentence for it, its reasons, and whether only the lengths differ."""
+
+    verdict: Verdict
+    headline: str
+    reasons: tuple[str, ...]
+    only_length: bool = False
+
+
+def judge(found: Findings, first: FirstDifference | None, kind: str) -> Judgement:
+    """Draw the verdict."""
+    moments = len(found.alignment)
+    if not moments:
+        text = f"Could not compare: {found.alignment.problem}"
+        return Judgement("could-not-compare", text, (found.alignment.problem,))
+    if not found.fields.compared and not found.quantities.compared:
+        text = "Could not compare: no field or quantity is in both runs"
+        return Judgement("could-not-compare", text, ("nothing was compared",))
+    early = shorter(found)
+    reasons = tuple(_reasons(found))
+    if found.judged_fields or found.judged or found.tiles:
+        more = (early,) if early else ()
+        return Judgement("different", _parting(found, first, kind), (*reasons, *more))
+    essential = [u for u in found.uncompared if u.essential]
+    agreed = _agreed(found)
+    if early:
+        return Judgement("different", f"{agreed}, but {early}", (*reasons, early), True)
+    gap = _open_end(found.alignment)
+    if essential or gap:
+        named = [gap] if gap else []
+        named += [f"{u.what} {u.name} {u.reason}" for u in essential[:3]]
+        more_text = f" (and {len(essential) - 3} more)" if len(essential) > 3 else ""
+        text = f"Could not compare everything: {'; '.join(named)}{more_text}"
+        return Judgement("could-not-compare", text, (*reasons, *named))
+    return Judgement("same", agreed, reasons)
+
+
+def shorter(found: Findings) -> str:
+    """How the length of the records differs, or an empty string."""
+    alignment = found.alignment
+    for run, labels in (("A", alignment.labels_a), ("B", alignment.labels_b)):
+        if labels:
+            return f"checkpoint {labels[-1]!r} is only in {run}"
+    if alignment.by == "label":
+        return ""
+    if bool(alignment.only_a.tail) == bool(alignment.only_b.tail):
+        return ""
+    longer, run, other = (found.a, "A", "B") if alignment.only_a.tail else (found.b, "B", "A")
+    brief = found.b if run == "A" else found.a
+    end, far = int(brief.series().step[-1]), int(longer.series().step[-1])
+    if 0 <= far - end < _cadence(brief) and _finished(brief) == _finished(longer):
+        return ""
+    return f"{other} ends at step {end} and {run} goes on to step {far}"
+
+
+def _open_end(alignment: Alignment) -> str:
+    """Both runs go on after the last common sample: their ends were not compared."""
+    if alignment.only_a.tail and alignment.only_b.tail:
+        last = int(alignment.steps_a[-1])
+        return f"there is no common sample after step {last}, though both runs go on"
+    return ""
+
+
+def _cadence(run: RunView) -> float:
+    steps = run.series().step
+    return float(np.sort(np.diff(steps))[len(steps) // 2 - 1]) if len(steps) > 1 else 0.0
+
+
+def _finished(run: RunView) -> bool:
+    segments = list(run.segments)
+    end = segments[-1].end if segments else None
+    return end is not None and end.ending == "finished"
+
+
+def rank_text(a: RunView, b: RunView) -> str:
+    """``" (4 ranks against 2)"`` where the rank counts differ."""
+    one, two = (sorted({v.segment.ranks for v in run.segments}) for run in (a, b))
+    if one == two or not one or not two:
+        return ""
+    first, second = (" and ".join(str(n) for n in ranks) for ranks in (one, two))
+    return f" ({first} rank{'' if first == '1' else 's'} against {second})"
+
+
+def _agreed(found: Findings) -> str:
+    n = len(found.alignment)
+    samples = f"{n} sample{'' if n == 1 else 's'}"
+    ranks = rank_text(found.a, found.b)
+    exact = not found.quantities.differing and not found.fields.differing
+    if found.bitwise or (exact and not found.alignment.interpolated and found.fields.compared):
+        if found.fields.compared:
+            return f"Bit-for-bit the same at {samples}{ranks}"
+        count = len(found.quantities.compared)
+        return f"The same in every bit of {count} quantities at {samples}{ranks}, without fields"
+    interpolated = found.alignment.interpolated
+    by = f", {interpolated} of them interpolated" if interpolated else ""
+    return f"The same within the tolerance at {samples}{by}{ranks}"
+
+
+def _parting(found: Findings, first: FirstDifference | None, kind: str) -> str:
+    if not found.bitwise:
+        beyond = found.judged
+        if beyond:
+            names = _some(q.name for q in beyond)
+            return f"Beyond the tolerance from step {beyond[0].step} on ({names})"
+        if found.judged_fields:
+            field = found.judged_fields[0]
+            return f"The bits of {field.field} differ from step {field.step} on"
+        tile = min(found.tiles, key=lambda t: t.step)
+        return f"Beyond the tolerance in the tiles of {tile.field} at step {tile.step}"
+    if first is None:
+        return "The runs differ"
+    what = _some([*first.fields] or [*first.quantities])
+    if kind == "non-finite":
+        return f"Different only in that NaN equals nothing: {what} from step {first.step} on"
+    if found.fields.compared and not found.fields.differing:
+        verb = "differs" if len(first.quantities) == 1 else "differ"
+        return f"The fields are the same, but {what} {verb} from step {first.step} on"
+    if first.after is None:
+        return f"The runs differ from step {first.step} on, the first they share ({what})"
+    if first.step - first.after == 1:
+        return f"The runs part at step {first.step} ({what})"
+    return f"The runs part between steps {first.after} and {first.step} ({what})"
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
+    return ", ".join(listed[:4]) + more
+
+
+def _reasons(found: Findings) -> list[str]:
+    reasons = []
+    fields, quantities = found.fields, found.quantities
+    if fields.compared:
+        equal = len(fields.compared) - len(fields.differing)
+        reasons.append(
+            f"{equal} of {len(fields.compared)} fields have equal digests at all "
+            f"{fields.moments} common samples"
+        )
+    if quantities.compared:
+        equal = len(quantities.compared) - len(quantities.differing)
+        how = "equal, bit for bit" if found.bitwise else "within the tolerance"
+        reasons.append(f"{equal} of {len(quantities.compared)} quantities are {how}")
+    if found.tile_rows:
+        reasons.append(
+            f"tile statistics were compared at {found.tile_rows} checkpoints of fields, "
+            f"{len(found.tiles)} are beyond the tolerance"
+        )
+    inexact = [q for q in quantities.differing if q not in found.judged]
+    if inexact:
+        names = _some([q.name for q in inexact])
+        reasons.append(f"{names} differ by the order of summation; the fields are equal")
+    if found.alignment.interpolated:
+        reasons.append(
+            f"B was interpolated to {found.alignment.interpolated} of "
+            f"{len(found.alignment)} times of A, within the error of interpolation"
+        )
+    return reasons

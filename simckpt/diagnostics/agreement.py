@@ -1,0 +1,257 @@
+"""What all ranks agree on at the first sample: a pure function of their offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ..errors import SetupError
+from ..model.segment import Decomposition, Patch
+from ..model.series import Column, SeriesSchema
+from .channels import PARTICLES, Channel
+from .coverage import check_coverage
+from .declarations import Declarations
+from .mechanics import particle_quantities
+from .message import Layout
+from .offer import Offer, PartOffer
+from .particles import expected_mark
+from .quantity import Context, Quantity, SumRequest
+from .tiles import tile_edges
+
+LARGEST_MARK = 1 << 27
+"""Particles up to which their ids are checked by a sum over all of them."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The same on every rank.
+
+    `volume` is the cell volume where it is one number everywhere, else None: then every term of
+    an integral is multiplied by its own.
+    """
+
+    ranks: int
+    channels: tuple[Channel, ...]
+    quantities: tuple[Quantity, ...]
+    widths: tuple[float | None, ...]
+    volume: Fraction | None
+    layout: Layout
+    schema: SeriesSchema
+    decomposition: Decomposition
+
+    def channel_sum(self, request: SumRequest) -> int | None:
+        """The channel whose own exact sum answers `request`, if one does."""
+        return channel_sum(request, self.channels, self.volume)
+
+
+def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
+    """Check what all ranks offer, and plan the samples.
+
+    Raises
+    ------
+    SetupError
+        The same on every rank.
+    """
+    for offer in offers:
+        if offer.error is not None:
+            raise _from_rank(offer.error, offer.rank, len(offers))
+    parts = [(offer.rank, part) for offer in offers for part in offer.parts]
+    shapes = _global_shapes(parts)
+    for level, shape in shapes.items():
+        here = [(rank, p) for rank, p in parts if p.level == level]
+        if not any(p.masked for _, p in here):
+            boxes = [(rank, p.start, p.shape) for rank, p in here]
+            check_coverage(shape, boxes, complete=level == 0)
+    fields = _fields(offers)
+    particles, total = _particles(offers)
+    widths, volume = _spacing(parts)
+    channels = _channels(offers, shapes, fields, particles, total)
+    context = Context(
+        fields=frozenset(fields),
+        derived=declarations.derived,
+        axes=len(next(iter(shapes.values()))) if shapes else 0,
+        widths=widths,
+        particles=tuple(particles),
+    )
+    quantities = (*declarations.plan(context), *particle_quantities(context))
+    layout = Layout.of(channels, quantities, lambda request: channel_sum(request, channels, volume))
+    return Agreement(
+        ranks=len(offers),
+        channels=channels,
+        quantities=quantities,
+        widths=widths,
+        volume=volume,
+        layout=layout,
+        schema=_schema(channels, quantities),
+        decomposition=Decomposition(
+            global_shape=shapes.get(0, ()),
+            patches=tuple(
+                tuple(Patch(start=p.start, shape=p.shape, level=p.level) for p in offer.parts)
+                for offer in offers
+            ),
+        ),
+    )
+
+
+def channel_sum(
+    request: SumRequest, channels: Sequence[Channel], volume: Fraction | None
+) -> int | None:
+    """The channel whose own exact sum answers `request`, if one does."""
+    if request.tree[0] != "field" or (request.weight == "volume" and volume is None):
+        return None
+    found = [
+        i
+        for i, channel in enumerate(channels)
+        if channel.field == request.tree[1] and (channel.space == PARTICLES) == request.particles
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _from_rank(error: SetupError, rank: int, ranks: int) -> SetupError:
+    if ranks == 1:
+        return error
+    return SetupError(
+        error.argument,
+        error.value,
+        f"{error.problem} (on rank {rank})",
+        choices=error.choices,
+        mend=error.mend,
+    )
+
+
+def _global_shapes(parts: Sequence[tuple[int, PartOffer]]) -> dict[int, tuple[int, ...]]:
+    shapes: dict[int, tuple[int, ...]] = {}
+    told: dict[int, int] = {}
+    for rank, part in parts:
+        first = shapes.setdefault(part.level, part.global_shape)
+        told.setdefault(part.level, rank)
+        if part.global_shape != first:
+            raise SetupError(
+                "Grid.global_shape",
+                part.global_shape,
+                f"on rank {rank} is not what rank {told[part.level]} says, {first}",
+                mend="Give the shape of the whole grid, the same on every rank.",
+            )
+    if len({len(shape) for shape in shapes.values()}) > 1:
+        raise SetupError("Grid.global_shape", shapes, "has levels with different numbers of axes")
+    return dict(sorted(shapes.items()))
+
+
+def _fields(offers: Sequence[Offer]) -> dict[str, str]:
+    """Names and types; a rank without any box has nothing to say about them."""
+    speaking = [offer for offer in offers if offer.parts]
+    if not speaking:
+        return {}
+    first = speaking[0]
+    for offer in speaking[1:]:
+        if offer.fields.keys() != first.fields.keys():
+            odd = sorted(offer.fields.keys() ^ first.fields.keys())
+            raise SetupError(
+                "fields",
+                sorted(offer.fields),
+                f"on rank {offer.rank} differs from rank {first.rank} in {', '.join(odd)}",
+                mend="Give the same fields on every rank.",
+            )
+        for name, kind in offer.fields.items():
+            if kind != first.fields[name]:
+                raise SetupError(
+                    f"fields[{name!r}].dtype",
+                    kind,
+                    f"on rank {offer.rank} is not that of rank {first.rank}, {first.fields[name]}",
+                )
+    return dict(first.fields)
+
+
+def _spacing(
+    parts: Sequence[tuple[int, PartOffer]],
+) -> tuple[tuple[float | None, ...], Fraction | None]:
+    if not parts:
+        return (), None
+    first = parts[0][1]
+    widths = tuple(
+        width if all(p.widths[axis] == width for _, p in parts) else None
+        for axis, width in enumerate(first.widths)
+    )
+    same = first.volume is not None and all(p.volume == first.volume for _, p in parts)
+    return widths, Fraction(first.volume) if same and first.volume is not None else None
+
+
+def _particles(offers: Sequence[Offer]) -> tuple[dict[str, str], int]:
+    holding = [(offer.rank, offer.particles) for offer in offers if offer.particles is not None]
+    if not holding:
+        return {}, 0
+    rank, first = holding[0]
+    for other, particles in holding[1:]:
+        if particles.kinds != first.kinds:
+            raise SetupError(
+                "Particles",
+                dict(particles.kinds),
+                f"on rank {other} has not the quantities and types of rank {rank}, "
+                f"{dict(first.kinds)}",
+            )
+        if particles.total != first.total:
+            raise SetupError(
+                "Particles.total",
+                particles.total,
+                f"on rank {other} is not what rank {rank} says, {first.total}",
+            )
+    count = sum(p.count for _, p in holding)
+    total = count if first.total is None else first.total
+    for holder, particles in holding:
+        if particles.least < 0 or particles.largest >= total:
+            bad = particles.least if particles.least < 0 else particles.largest
+            raise SetupError(
+                "Particles.ids",
+                bad,
+                f"on rank {holder} is not one of 0 ... {total - 1}",
+                mend="Number the particles of all ranks from 0; give `total` if some are gone.",
+            )
+    mark = sum(p.mark for _, p in holding) % 2**64
+    if count > total or (count == total <= LARGEST_MARK and mark != expected_mark(total)):
+        raise SetupError(
+            "Particles.ids",
+            f"{count} ids on {len(holding)} ranks",
+            f"are not 0 ... {total - 1}, each on one rank only",
+            mend="Leave out ghost particles, which belong to another rank.",
+        )
+    return dict(first.kinds), total
+
+
+def _channels(
+    offers: Sequence[Offer],
+    shapes: dict[int, tuple[int, ...]],
+    fields: dict[str, str],
+    particles: dict[str, str],
+    total: int,
+) -> tuple[Channel, ...]:
+    def magnitude(name: str) -> float:
+        return max(offer.magnitudes.get(name, 0.0) for offer in offers)
+
+    channels = [
+        Channel(name, level, kind, shape, tile_edges(shape), magnitude(name))
+        for level, shape in shapes.items()
+        for name, kind in fields.items()
+    ]
+    if particles:
+        ids = (max(total, 1),)
+        channels += [
+            Channel(name, PARTICLES, kind, ids, tile_edges(ids), magnitude(f"particles.{name}"))
+            for name, kind in particles.items()
+            if name != "mass"
+        ]
+    return tuple(channels)
+
+
+def _schema(channels: Sequence[Channel], quantities: Sequence[Quantity]) -> SeriesSchema:
+    columns = [column for quantity in quantities for column in quantity.columns]
+    columns.append(Column(name="dt", kind="scalar", exact=True, note="width of the step"))
+    columns += [column for channel in channels for column in channel.columns()]
+    seen: set[str] = set()
+    for column in columns:
+        if column.name in seen:
+            raise SetupError("Declarations", column.name, "is the name of two columns")
+        seen.add(column.name)
+    return SeriesSchema(
+        columns=tuple(columns), tiles=tuple(channel.field_tiles() for channel in channels)
+    )

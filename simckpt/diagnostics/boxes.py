@@ -1,0 +1,103 @@
+"""The state of a sample as parts: each array is held against what was agreed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..errors import SetupError
+from .channels import PARTICLES, Channel
+from .grid import Grid
+from .local import Part, volume_of
+from .offer import grids_of, one_field
+from .state import State
+from .views import type_name
+
+Note = Callable[[str, Exception], None]
+
+
+def box_parts(state: State, channels: Sequence[Channel], note: Note) -> Iterator[Part]:
+    """This rank's boxes. A field that is not what was agreed on is noted and left out."""
+    for number, grid in enumerate(grids_of(state)):
+        here = {c.field: c for c in channels if c.space == grid.level}
+        arrays: dict[str, NDArray[Any]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name in state.fields:
+            try:
+                for part_name, array in one_field(state, name, number):
+                    shapes[part_name] = _checked(grid, part_name, array, here)
+                    arrays[part_name] = grid.interior(array)
+            except Exception as error:  # noqa: BLE001 - one field's fault is not another's
+                note(name, error)
+        for name in here.keys() - arrays.keys():
+            note(name, SetupError(f"fields[{name!r}]", None, "is missing"))
+        if not shapes:
+            continue
+        common = max(shapes.values(), key=list(shapes.values()).count)
+        for name, shape in shapes.items():
+            if shape != common:
+                problem = f"is not that of the other fields, {common}"
+                note(name, SetupError(f"fields[{name!r}].shape", shape, problem))
+                del arrays[name]
+        if prod(common) and arrays:
+            yield _box(grid, common, arrays)
+
+
+def particle_parts(state: State, channels: Sequence[Channel], note: Note) -> Iterator[Part]:
+    """This rank's particles, if it has any."""
+    if not channels or state.particles is None:
+        return
+    arrays = state.particles.arrays()
+    (total,) = channels[0].global_shape
+    ids = state.particles.ids
+    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < total:
+        problem = f"is outside of 0 ... {total - 1}"
+        raise SetupError("Particles.ids", (int(ids.min()), int(ids.max())), problem)
+    for channel in channels:
+        if channel.field not in arrays:
+            note(channel.field, SetupError(f"Particles.{channel.field}", None, "is missing"))
+        elif type_name(arrays[channel.field].dtype) != channel.kind:
+            kind = type_name(arrays.pop(channel.field).dtype)
+            problem = f"was {channel.kind} in the first sample"
+            note(channel.field, SetupError(f"Particles.{channel.field}.dtype", kind, problem))
+    if ids.size:
+        yield Part(PARTICLES, (0,), (int(ids.size),), (total,), arrays, ids=ids)
+
+
+def _checked(
+    grid: Grid, name: str, array: NDArray[Any], agreed: dict[str, Channel]
+) -> tuple[int, ...]:
+    if name not in agreed:
+        raise SetupError(
+            f"fields[{name!r}]", name, "was not there in the first sample", choices=sorted(agreed)
+        )
+    channel = agreed[name]
+    if type_name(array.dtype) != channel.kind:
+        raise SetupError(
+            f"fields[{name!r}].dtype",
+            type_name(array.dtype),
+            f"was {channel.kind} in the first sample",
+        )
+    if grid.global_shape != channel.global_shape:
+        raise SetupError(
+            "Grid.global_shape", grid.global_shape, f"was {channel.global_shape} before"
+        )
+    return grid.box(array.shape, name)[1]
+
+
+def _box(grid: Grid, shape: tuple[int, ...], arrays: dict[str, NDArray[Any]]) -> Part:
+    where = grid.where
+    return Part(
+        space=grid.level,
+        start=grid.start,
+        shape=shape,
+        global_shape=grid.global_shape,
+        arrays=arrays,
+        widths=tuple(grid.local_widths(axis, cells) for axis, cells in enumerate(shape)),
+        volume=volume_of(grid, shape)[0],
+        volume_tree=volume_of(grid, shape)[1],
+        where=None if where is None else grid.local_cells("Grid.where", where, shape),
+    )

@@ -1,0 +1,242 @@
+"""The small language of declarations: arithmetic on field names, checked and never evaluated.
+
+A text is parsed by Python's `ast`, every node is held against an allow-list, and what is left is
+a tree of nested tuples: ``("field", "rho")``, ``("number", 0.5)``, ``("add", left, right)``,
+``("sqrt", argument)``. Equal trees are equal values, so a common part is computed once.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from ..errors import SetupError
+
+Tree: TypeAlias = tuple[Any, ...]
+
+LONGEST_TEXT = 2000
+MOST_NODES = 400
+
+_BINARY = {
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "divide",
+    ast.Pow: "power",
+}
+_COMPARE = {ast.Lt: "less", ast.LtE: "less_equal", ast.Eq: "equal", ast.NotEq: "not_equal"}
+_MIRRORED = {ast.Gt: "less", ast.GtE: "less_equal"}
+
+FUNCTIONS: Mapping[str, int] = {
+    "abs": 1, "sqrt": 1, "exp": 1, "log": 1, "log10": 1, "sin": 1, "cos": 1, "tan": 1, "sinh": 1,
+    "cosh": 1, "tanh": 1, "arcsin": 1, "arccos": 1, "arctan": 1, "sign": 1, "floor": 1,
+    "ceil": 1, "square": 1, "minimum": 2, "maximum": 2, "hypot": 2, "arctan2": 2, "where": 3,
+}  # fmt: skip
+"""Functions by name, with the number of their arguments; NumPy's names and meanings."""
+
+CONSTANTS: Mapping[str, float] = {"pi": math.pi}
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A checked expression.
+
+    Parameters
+    ----------
+    text : str
+        As the user wrote it.
+    tree : tuple
+        What it means.
+    argument : str
+        Where it was written, such as ``conserved['mass']``; for error messages.
+    """
+
+    text: str
+    tree: Tree
+    argument: str = "expression"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that it reads."""
+        return frozenset(names_in(self.tree))
+
+
+def parse(text: object, argument: str = "expression") -> Expression:
+    """Check the text of an expression.
+
+    Raises
+    ------
+    SetupError
+        Naming `argument`, the text, what is not allowed and what is.
+
+    Examples
+    --------
+    >>> parse("0.5*rho*(u**2 + v**2)").names == {"rho", "u", "v"}
+    True
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise SetupError(argument, text, "is not an expression", mend="Write it as a string.")
+    return _parse(text, argument)
+
+
+@lru_cache(maxsize=512)
+def _parse(text: str, argument: str) -> Expression:
+    if len(text) > LONGEST_TEXT:
+        raise SetupError(argument, text, f"is longer than {LONGEST_TEXT} characters")
+    try:
+        body = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        raise SetupError(argument, text, f"cannot be read: {error.args[0]}") from None
+    except (RecursionError, MemoryError):
+        raise SetupError(argument, text, "is nested too deeply") from None
+    if sum(1 for _ in ast.walk(body)) > MOST_NODES:
+        raise SetupError(argument, text, "has too many parts", mend="Split it up with `derived`.")
+    return Expression(text, _Checker(text, argument).tree(body), argument)
+
+
+class _Checker:
+    """Turns allowed nodes into trees and refuses the others."""
+
+    def __init__(self, text: str, argument: str) -> None:
+        self._text = text
+        self._argument = argument
+
+    def tree(self, node: ast.expr) -> Tree:
+        match node:
+            case ast.Constant(value=bool() | complex() | str() | bytes()):
+                raise self._refusal(node, "is not a real number")
+            case ast.Constant(value=int() | float() as value):
+                return ("number", self._number(node, value))
+            case ast.Name(id=name):
+                return ("field", name)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+                return self._binary(_BINARY[type(op)], left, right)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                inner = self.tree(operand)
+                # -0.0 stays an operation: as a constant it would be taken for 0.0.
+                if inner[0] == "number" and inner[1] != 0:
+                    return ("number", -inner[1])
+                return ("negative", inner)
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.tree(operand)
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                return self._comparison(node, op, left, right)
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                return self._call(node, name, arguments)
+        raise self._refusal(node, "is not allowed in an expression")
+
+    def _number(self, node: ast.expr, value: float) -> float:
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise self._refusal(node, "is too large for a float64")
+        return number
+
+    def _binary(self, name: str, left: ast.expr, right: ast.expr) -> Tree:
+        a, b = self.tree(left), self.tree(right)
+        # NumPy raises to these powers by multiplication, reciprocal and square root.
+        if name == "power" and b == ("number", 2.0):
+            return ("square", a)
+        if name == "power" and b == ("number", 1.0):
+            return a
+        if name == "power" and b == ("number", 0.5):
+            return ("sqrt", a)
+        if name == "power" and b == ("number", -1.0):
+            return ("divide", ("number", 1.0), a)
+        return (name, a, b)
+
+    def _comparison(self, node: ast.expr, op: ast.cmpop, left: ast.expr, right: ast.expr) -> Tree:
+        if type(op) in _COMPARE:
+            return (_COMPARE[type(op)], self.tree(left), self.tree(right))
+        if type(op) in _MIRRORED:
+            return (_MIRRORED[type(op)], self.tree(right), self.tree(left))
+        raise self._refusal(node, "is not a comparison of numbers")
+
+    def _call(self, node: ast.expr, name: str, arguments: list[ast.expr]) -> Tree:
+        if name not in FUNCTIONS:
+            raise self._refusal(node, f"calls {name!r}, which is no function here", FUNCTIONS)
+        if len(arguments) != FUNCTIONS[name]:
+            raise self._refusal(
+                node, f"gives {name} {len(arguments)} arguments, not {FUNCTIONS[name]}"
+            )
+        return (name, *(self.tree(a) for a in arguments))
+
+    def _refusal(
+        self, node: ast.expr, problem: str, choices: Mapping[str, int] | None = None
+    ) -> SetupError:
+        part = ast.get_source_segment(self._text.strip(), node) or self._text
+        return SetupError(
+            self._argument,
+            self._text,
+            f"{part!r} {problem}",
+            choices=choices
+            or ("field names", "numbers", "+ - * / **", "< <= > >= == !=", *FUNCTIONS),
+        )
+
+
+def names_in(tree: Tree) -> Iterator[str]:
+    """The names that a tree reads, with repetitions."""
+    if tree[0] == "field":
+        yield tree[1]
+    elif tree[0] != "number":
+        for part in tree[1:]:
+            if isinstance(part, tuple):
+                yield from names_in(part)
+
+
+def resolve(
+    expression: Expression, fields: frozenset[str], derived: Mapping[str, Expression]
+) -> Tree:
+    """The tree of `expression` with derived quantities put in their places.
+
+    Raises
+    ------
+    SetupError
+        If a name is neither a field, a derived quantity nor a constant, or if derived
+        quantities refer to each other in a circle.
+    """
+    return _resolve(expression, expression.tree, fields, derived, ())
+
+
+def _resolve(
+    expression: Expression,
+    tree: Tree,
+    fields: frozenset[str],
+    derived: Mapping[str, Expression],
+    within: tuple[str, ...],
+) -> Tree:
+    kind = tree[0]
+    if kind == "number":
+        return tree
+    if kind != "field":
+        parts = (
+            _resolve(expression, p, fields, derived, within) if isinstance(p, tuple) else p
+            for p in tree[1:]
+        )
+        return (kind, *parts)
+    name = tree[1]
+    if name in derived:
+        if name in within:
+            circle = " -> ".join((*within[within.index(name) :], name))
+            raise SetupError(
+                derived[name].argument, derived[name].text, f"refers to itself: {circle}"
+            )
+        inner = derived[name]
+        return _resolve(inner, inner.tree, fields, derived, (*within, name))
+    if name in fields:
+        return tree
+    if name in CONSTANTS:
+        return ("number", CONSTANTS[name])
+    raise SetupError(
+        expression.argument,
+        expression.text,
+        f"{name!r} is neither a field nor a derived quantity",
+        choices=sorted(fields | derived.keys()),
+        mend=f"Give {name!r} in `fields`, or define it in `derived`.",
+    )

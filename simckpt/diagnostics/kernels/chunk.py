@@ -1,0 +1,119 @@
+"""Everything that was declared, for one chunk of cells that lies in cache."""
+
+# mypy: allow-untyped-defs
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray  # type: ignore[attr-defined]
+
+from .folds import (
+    HIGHEST,
+    SPAN,
+    WIDTH,
+    add_all,
+    add_finite,
+    clean,
+    exact_products,
+    four_folds,
+    fused,
+    magic,
+    two_folds,
+    within,
+)
+from .intrinsics import bits, kept_apart, u8_at
+from .jit import kernel
+from .limbs import LOWEST, deposit
+from .program import execute, largest
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""Odd, so that the keys ``index * GOLDEN`` modulo 2**64 of different cells differ."""
+
+GOLDEN_INVERSE = np.uint64(0xF1DE83E19937733D)
+
+
+@kernel
+def mean_of_chunk(mean, values, n, smallest, largest, q, raw, sums):
+    """Add values, each rounded to a multiple of ``2**q``, to the fixed-point sum of a tile."""
+    kept_apart()
+    if within(smallest, largest, q + WIDTH):
+        m1 = magic(q + WIDTH)
+        m0 = magic(q)
+        two_folds(values, n, m1, m0, raw)
+        count = np.uint64(n)
+        deposit(mean, np.int64(raw[0] - count * bits(m1)), WIDTH)
+        deposit(mean, np.int64(raw[1] - count * bits(m0)), np.int64(0))
+    elif q + SPAN <= HIGHEST + WIDTH and within(smallest, largest, q + SPAN):
+        four_folds(values, n, q, sums)
+        for i in range(4):
+            deposit(mean, sums[i], i * WIDTH)
+
+
+@kernel
+def measure_field(f, tile, values, words, keys, key, n, totals, scratch, raw, sums):
+    """Everything about one field in one chunk."""
+    q = totals.scale[f]
+    m1 = magic(q + WIDTH)
+    m0 = magic(q)
+    smallest, biggest = fused(values, words, keys, n, key + totals.seeds[f], m1, m0, raw)
+    totals.digest[f, tile] += raw[3]
+    mean = totals.mean[f, tile]
+    limbs = totals.limbs[f]
+    if raw[2] << np.uint64(1) == 0 and within(smallest, biggest, q + WIDTH):
+        count = np.uint64(n)
+        high = np.int64(raw[0] - count * bits(m1))
+        low = np.int64(raw[1] - count * bits(m0))
+        deposit(limbs, high, q + WIDTH - LOWEST)
+        deposit(limbs, low, q - LOWEST)
+        deposit(mean, high, WIDTH)
+        deposit(mean, low, np.int64(0))
+        totals.finite[f, tile] += n
+    else:
+        smallest, biggest, finite, first = clean(values, n, scratch, totals.counts[f])
+        if first >= 0:
+            cell = (carray(u8_at(keys), n)[first] + key) * GOLDEN_INVERSE
+            totals.first[f] = min(totals.first[f], np.int64(cell))
+        if finite == 0:
+            return
+        totals.finite[f, tile] += finite
+        add_finite(limbs, scratch, n, smallest, biggest, sums)
+        mean_of_chunk(mean, scratch, n, smallest, biggest, q, raw, sums)
+    totals.smallest[f, tile] = min(totals.smallest[f, tile], smallest)
+    totals.largest[f, tile] = max(totals.largest[f, tile], biggest)
+
+
+@kernel
+def measure_chunk(tile, n, keys, key, places, words, inputs, plan, totals, work):
+    """Everything that was declared, in one chunk whose views are at `places`."""
+    own = work.addresses[0]
+    room = own[plan.buffers]
+    for f in range(inputs.fields):
+        measure_field(f, tile, places[f], words[f], keys, key, n, totals, room, work.raw, work.sums)
+    if plan.operations.shape[0] > 0:
+        execute(plan.operations, places, n)
+    for i in range(plan.sums.shape[0]):
+        values = places[plan.sums[i, 0]]
+        limbs = totals.sum_limbs[i]
+        counts = totals.sum_counts[i]
+        weight = plan.sums[i, 1]
+        if weight < 0:
+            totals.guess[i, 0] = add_all(
+                limbs, counts, values, n, totals.guess[i, 0], room, work.raw, work.sums
+            )
+        else:
+            products = own[plan.buffers + 1]
+            errors = own[plan.buffers + 2]
+            exact_products(values, places[weight], n, products, errors)
+            totals.guess[i, 0] = add_all(
+                limbs, counts, products, n, totals.guess[i, 0], room, work.raw, work.sums
+            )
+            # What is not finite has been counted with the products.
+            ignored = work.sums[4:7]
+            totals.guess[i, 1] = add_all(
+                limbs, ignored, errors, n, totals.guess[i, 1], room, work.raw, work.sums
+            )
+    for i in range(plan.maxima.size):
+        top, missing = largest(places[plan.maxima[i]], n)
+        totals.top[i] = max(totals.top[i], top)
+        totals.missing[i] += missing
+    totals.cells[0] += n

@@ -1,0 +1,189 @@
+"""One pass over a part: tile by tile, everything that was declared, from cache."""
+
+# mypy: allow-untyped-defs
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray  # type: ignore[attr-defined]
+
+from .bare import bare_inputs, bare_plan, bare_totals, bare_workspace
+from .chunk import GOLDEN, measure_chunk
+from .folds import LONGEST
+from .gather import FLOAT64, read_row
+from .intrinsics import kept_apart, u8_at
+from .jit import kernel
+from .limbs import normalise
+
+LONG_ROW = 512
+"""Rows from this length on are read where they lie; shorter ones are packed into a chunk."""
+
+CHUNKS_BETWEEN_CARRIES = 1 << 16
+SPARE_BUFFERS = 3
+
+
+@kernel
+def carry_sums(totals):
+    """Pass on the carries of the exact sums."""
+    kept_apart()
+    for f in range(totals.limbs.shape[0]):
+        normalise(totals.limbs[f])
+    for i in range(totals.sum_limbs.shape[0]):
+        normalise(totals.sum_limbs[i])
+
+
+@kernel
+def carry_means(totals, tile):
+    """Pass on the carries of a tile's fixed-point sums."""
+    for f in range(totals.mean.shape[0]):
+        normalise(totals.mean[f, tile])
+
+
+@kernel
+def squeeze(n, views, places, words, keys, mask):
+    """Drop the masked cells of a gathered chunk; returns how many are left."""
+    counts = carray(u8_at(places[mask]), n)
+    k = carray(u8_at(keys), n)
+    left = np.int64(0)
+    for v in range(views + 1):
+        if v == mask:
+            continue
+        same = v == views or words[v] == places[v]
+        x = k if v == views else carray(u8_at(places[v]), n)
+        w = x if same else carray(u8_at(words[v]), n)
+        left = np.int64(0)
+        for j in range(n):
+            # The mask is 0.0 or 1.0, so its bits tell.
+            if counts[j] != 0:
+                x[left] = x[j]
+                if not same:
+                    w[left] = w[j]
+                left += 1
+    return left
+
+
+@kernel
+def fetch(views, i0, i1, i2, i3, n, filled, in_place, own, places, words):
+    """Make `n` cells of a row of every view available, behind `filled` others.
+
+    Float64 values that lie side by side are left where they are if `in_place`.
+    """
+    kept_apart()
+    past = np.uint64(8 * filled)
+    for v in range(views.shape[0]):
+        address = np.uint64(
+            views[v, 0] + i0 * views[v, 3] + i1 * views[v, 4] + i2 * views[v, 5] + i3 * views[v, 6]
+        )
+        plain = views[v, 1] == FLOAT64
+        if in_place and plain and views[v, 6] == 8 and views[v, 2] == 0:
+            places[v] = address
+            words[v] = address
+            continue
+        places[v] = own[v]
+        if plain:
+            words[v] = own[v]
+        read_row(address, views[v, 6], n, views[v, 1], views[v, 2], own[v] + past, words[v] + past)
+
+
+@kernel
+def sweep_block(tile, begin, end, layout, inputs, plan, totals, work, chunks):
+    """Measure one block of a part: the cells of one tile.
+
+    `chunks` counts those since the carries were passed on; the new count is returned.
+    """
+    own, places, words = work.addresses[0], work.addresses[1], work.addresses[2]
+    steps = layout.steps
+    run = work.keys[0]
+    packed = work.keys[1]
+    run_keys = np.uint64(run.ctypes.data)
+    packed_keys = np.uint64(packed.ctypes.data)
+    in_place = inputs.mask < 0 and end[3] - begin[3] >= LONG_ROW
+    keys = run_keys if in_place else packed_keys
+    filled = np.int64(0)
+    for i0 in range(begin[0], end[0]):
+        for i1 in range(begin[1], end[1]):
+            for i2 in range(begin[2], end[2]):
+                row = layout.origin + i0 * steps[0] + i1 * steps[1] + i2 * steps[2]
+                last_row = i0 + 1 == end[0] and i1 + 1 == end[1] and i2 + 1 == end[2]
+                i3 = begin[3]
+                while i3 < end[3]:
+                    n = min(LONGEST - filled, end[3] - i3)
+                    key = np.uint64(row + i3 * steps[3]) * GOLDEN
+                    fetch(inputs.views, i0, i1, i2, i3, n, filled, in_place, own, places, words)
+                    i3 += n
+                    count = n
+                    if not in_place:
+                        for j in range(n):
+                            packed[filled + j] = key + run[j]
+                        filled += n
+                        if filled < LONGEST and not (last_row and i3 == end[3]):
+                            continue
+                        count = filled
+                        filled = np.int64(0)
+                        key = np.uint64(0)
+                        if inputs.mask >= 0:
+                            count = squeeze(
+                                count, inputs.views.shape[0], places, words, keys, inputs.mask
+                            )
+                    if count > 0:
+                        measure_chunk(
+                            tile, count, keys, key, places, words, inputs, plan, totals, work
+                        )
+                        chunks += 1
+            if chunks > CHUNKS_BETWEEN_CARRIES:
+                carry_sums(totals)
+                carry_means(totals, tile)
+                chunks = np.int64(0)
+    carry_means(totals, tile)
+    return chunks
+
+
+@kernel
+def set_up(inputs, plan, work):
+    """Fill the tables of addresses, and the buffers of constants.
+
+    Behind the addresses of the plan's buffers come those of three spare ones.
+    """
+    own, places, words = work.addresses[0], work.addresses[1], work.addresses[2]
+    start = np.uint64(work.values.ctypes.data)
+    for r in range(plan.buffers + SPARE_BUFFERS):
+        own[r] = start + np.uint64(8 * LONGEST * r)
+        places[r] = own[r]
+    count = inputs.views.shape[0]
+    for i in range(plan.constants.size):
+        work.values[count + i, :] = plan.constants[i]
+    start = np.uint64(work.words.ctypes.data)
+    for v in range(count):
+        plain = inputs.views[v, 1] == FLOAT64
+        words[v] = own[v] if plain else start + np.uint64(8 * LONGEST * v)
+
+
+@kernel
+def sweep(layout, given, planned, results, buffers, thread, threads):
+    """Measure the cells of a part; of its blocks, those whose number is `thread` of `threads`."""
+    inputs = bare_inputs(given)
+    plan = bare_plan(planned)
+    totals = bare_totals(results)
+    work = bare_workspace(buffers)
+    set_up(inputs, plan, work)
+    for j in range(LONGEST):
+        work.keys[0, j] = np.uint64(j * layout.steps[3]) * GOLDEN
+    begin = np.empty(4, np.int64)
+    end = np.empty(4, np.int64)
+    block = 0
+    chunks = np.int64(0)
+    for p0 in range(layout.pieces[0]):
+        for p1 in range(layout.pieces[1]):
+            for p2 in range(layout.pieces[2]):
+                for p3 in range(layout.pieces[3]):
+                    if block % threads == thread:
+                        tile = np.int64(0)
+                        for axis, p in enumerate((p0, p1, p2, p3)):
+                            begin[axis] = layout.begin[axis, p]
+                            end[axis] = layout.end[axis, p]
+                            tile += layout.tile[axis, p]
+                        chunks = sweep_block(
+                            tile, begin, end, layout, inputs, plan, totals, work, chunks
+                        )
+                    block += 1
+    carry_sums(totals)

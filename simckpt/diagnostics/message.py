@@ -1,0 +1,128 @@
+"""The layout of a sample's message: one array of sums, one of maxima, both of fixed size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .channels import MEAN_WORDS, Channel
+from .quantity import Quantity, SumRequest
+
+SUM_WORDS = 70
+"""Words of an exact sum: the limbs of its accumulator."""
+
+ABSENT = -np.inf
+"""The maximum of nothing."""
+
+
+@dataclass(frozen=True)
+class ChannelSlots:
+    """Where a channel's numbers lie. `limbs` is empty where no quantity needs the sum."""
+
+    failed: slice
+    counts: slice
+    limbs: slice
+    digest: slice
+    finite: slice
+    mean: slice
+    first: slice
+    largest: slice
+    smallest: slice
+
+
+@dataclass(frozen=True)
+class SumSlots:
+    """Where the answer to a `SumRequest` lies."""
+
+    limbs: slice
+    counts: slice
+
+
+@dataclass(frozen=True)
+class MaximumSlots:
+    """Where the answer to a maximum lies: the number of NaN is among the sums."""
+
+    top: slice
+    missing: slice
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything lies in the two arrays.
+
+    Sums begin with the number of ranks that took part, and of cells; maxima with step and
+    -step, t and -t, dt and -dt, so that rank 0 can tell whether all ranks spoke of one sample.
+    """
+
+    sums: int
+    maxima: int
+    channels: tuple[ChannelSlots, ...]
+    failed: tuple[slice, ...]
+    """For each quantity, the number of ranks on which it failed."""
+    answers: tuple[tuple[SumSlots, ...], ...]
+    extremes: tuple[tuple[MaximumSlots, ...], ...]
+
+    RANKS = 0
+    CELLS = 1
+    STEP = slice(0, 2)
+    TIME = slice(2, 4)
+    WIDTH = slice(4, 6)
+
+    @classmethod
+    def of(
+        cls,
+        channels: Sequence[Channel],
+        quantities: Sequence[Quantity],
+        channel_sum: Callable[[SumRequest], int | None],
+    ) -> Layout:
+        """The layout for these channels and quantities.
+
+        `channel_sum` names the channel whose own sum answers a request.
+        """
+        sums, maxima = _Cursor(2), _Cursor(6)
+        needed = {channel_sum(request) for q in quantities for request in q.sums}
+        slots = tuple(
+            ChannelSlots(
+                failed=sums.take(1),
+                counts=sums.take(3),
+                limbs=sums.take(SUM_WORDS if i in needed else 0),
+                digest=sums.take(channel.tiles),
+                finite=sums.take(channel.tiles),
+                mean=sums.take(channel.tiles * MEAN_WORDS),
+                first=maxima.take(1),
+                largest=maxima.take(channel.tiles),
+                smallest=maxima.take(channel.tiles),
+            )
+            for i, channel in enumerate(channels)
+        )
+        failed, answers, extremes = [], [], []
+        for quantity in quantities:
+            failed.append(sums.take(1))
+            places = []
+            for request in quantity.sums:
+                own = channel_sum(request)
+                if own is None:
+                    places.append(SumSlots(sums.take(SUM_WORDS), sums.take(3)))
+                else:
+                    places.append(SumSlots(slots[own].limbs, slots[own].counts))
+            answers.append(tuple(places))
+            extremes.append(
+                tuple(MaximumSlots(maxima.take(1), sums.take(1)) for _ in quantity.maxima)
+            )
+        return cls(sums.at, maxima.at, slots, tuple(failed), tuple(answers), tuple(extremes))
+
+    def blank(self) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+        """The message of a rank that has nothing to say."""
+        return np.zeros(self.sums, np.uint64), np.full(self.maxima, ABSENT)
+
+
+class _Cursor:
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def take(self, count: int) -> slice:
+        self.at += count
+        return slice(self.at - count, self.at)

@@ -1,0 +1,181 @@
+"""What a rank says about itself at the first sample, so that all can agree on what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..errors import SetupError
+from .grid import Grid
+from .particles import Particles
+from .state import State
+from .views import check_type, host_array, magnitude, real_parts, type_name
+
+
+@dataclass(frozen=True)
+class PartOffer:
+    """One box of a rank. `widths` and `volume` are None where they are not one number."""
+
+    global_shape: tuple[int, ...]
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    level: int
+    widths: tuple[float | None, ...]
+    volume: float | None
+    masked: bool
+
+
+@dataclass(frozen=True)
+class ParticlesOffer:
+    """A rank's particles: how many, of how many, their ids' range, and a sum that tells them."""
+
+    count: int
+    total: int | None
+    least: int
+    largest: int
+    mark: int
+    kinds: Mapping[str, str]
+    """Type of each quantity that is given."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The facts that one rank gives to the others, or the error that it met."""
+
+    rank: int
+    error: SetupError | None = None
+    parts: tuple[PartOffer, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Type of each field, such as ``"f8"``."""
+    magnitudes: Mapping[str, float] = field(default_factory=dict)
+    particles: ParticlesOffer | None = None
+
+
+def make_offer(state: State, rank: int) -> Offer:
+    """This rank's offer; a mistake in the state is carried in it, so that all ranks see it."""
+    try:
+        return _offer(state, rank)
+    except SetupError as error:
+        return Offer(rank, error)
+    except Exception as error:  # noqa: BLE001 - an offer must reach the other ranks whatever happens
+        problem = f"cannot be read: {type(error).__name__}: {error}"
+        return Offer(rank, SetupError("state", type(state).__name__, problem))
+
+
+def _offer(state: State, rank: int) -> Offer:
+    grids = grids_of(state)
+    if state.fields and not grids:
+        raise SetupError(
+            "grid", None, "is missing, but there are fields", mend="Give a Grid beside `fields`."
+        )
+    types: dict[str, str] = {}
+    magnitudes: dict[str, float] = {}
+    parts = []
+    for number, grid in enumerate(grids):
+        shape: tuple[int, ...] | None = None
+        for name, array in part_fields(state, number):
+            check_type(array, f"fields[{name!r}]")
+            _, local = grid.box(array.shape, name)
+            if shape is not None and local != shape:
+                raise SetupError(
+                    f"fields[{name!r}].shape",
+                    array.shape,
+                    f"has {local} cells without ghost layers, but the fields before it {shape}",
+                    mend="Fields of one Grid have one shape.",
+                )
+            shape = local
+            kind = type_name(array.dtype)
+            if types.setdefault(name, kind) != kind:
+                raise SetupError(
+                    f"fields[{name!r}].dtype", kind, f"was {types[name]} in another part"
+                )
+            size = magnitude(grid.interior(array))
+            magnitudes[name] = max(magnitudes.get(name, 0.0), size)
+        if shape is not None:
+            parts.append(_part(grid, shape))
+    return Offer(
+        rank, None, tuple(parts), types, magnitudes, _particles(state.particles, magnitudes)
+    )
+
+
+def grids_of(state: State) -> tuple[Grid, ...]:
+    """The grids of a state, as a tuple."""
+    if state.grid is None:
+        return ()
+    grids = (state.grid,) if isinstance(state.grid, Grid) else tuple(state.grid)
+    for grid in grids:
+        if not isinstance(grid, Grid):
+            raise SetupError("grid", type(grid).__name__, "is not a Grid")
+    return grids
+
+
+def part_fields(state: State, number: int) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Name and array of each field in part `number`; complex ones come as two."""
+    if not isinstance(state.fields, Mapping):
+        raise SetupError("fields", type(state.fields).__name__, "is not a mapping of names")
+    for name in state.fields:
+        yield from one_field(state, name, number)
+
+
+def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, NDArray[Any]]]:
+    """As `part_fields`, for the one entry `name` of the state's fields."""
+    argument = f"fields[{name!r}]"
+    if not isinstance(name, str) or not name.isidentifier():
+        raise SetupError(argument, name, "is not a name", mend="Use letters, digits, underscores.")
+    value = state.fields[name]
+    if not isinstance(state.grid, Grid):
+        if not isinstance(value, Sequence) or len(value) != len(grids_of(state)):
+            raise SetupError(
+                argument,
+                type(value).__name__,
+                f"is not a list of {len(grids_of(state))} arrays, one for each grid",
+            )
+        value = value[number]
+    yield from real_parts(name, host_array(value, argument))
+
+
+def _part(grid: Grid, shape: tuple[int, ...]) -> PartOffer:
+    widths: list[float | None] = []
+    volume: float | None = 1.0
+    for axis, cells in enumerate(shape):
+        given = grid.local_widths(axis, cells)
+        width = given if isinstance(given, float) else None
+        widths.append(width)
+        volume = None if volume is None or width is None else volume * width
+    if grid.volume is not None:
+        grid.local_cells("Grid.volume", grid.volume, shape)
+        check_type(grid.volume, "Grid.volume")
+        volume = None
+    if grid.where is not None:
+        grid.local_cells("Grid.where", grid.where, shape)
+    return PartOffer(
+        grid.global_shape,
+        grid.start,
+        shape,
+        grid.level,
+        tuple(widths),
+        volume,
+        grid.where is not None,
+    )
+
+
+def _particles(particles: Particles | None, magnitudes: dict[str, float]) -> ParticlesOffer | None:
+    if particles is None:
+        return None
+    kinds = {}
+    for name, array in particles.arrays().items():
+        check_type(array, f"Particles.{name}")
+        kinds[name] = type_name(array.dtype)
+        magnitudes[f"particles.{name}"] = magnitude(array)
+    ids = particles.ids
+    return ParticlesOffer(
+        count=int(ids.size),
+        total=particles.total,
+        least=int(ids.min()) if ids.size else 0,
+        largest=int(ids.max()) if ids.size else -1,
+        mark=particles.mark(),
+        kinds=kinds,
+    )

@@ -1,0 +1,174 @@
+"""The instrument of one rank: it measures its part, and reads what all ranks' parts add up to.
+
+A probe neither communicates nor writes. The life of one:
+
+=========  =====================================================================================
+offer      what this rank holds, to be exchanged at the first sample; never raises
+agree      all ranks' offers: plans the samples, or raises the same `SetupError` on every rank
+measure    this rank's message, of the size that was agreed; never raises
+unreadable the message of a rank whose state could not be read
+blank      the message of a rank that has nothing to say
+finish     on rank 0, from the added-up messages: the `Reading`
+=========  =====================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import InstrumentError
+from ..model.segment import Decomposition
+from ..model.series import SeriesSchema
+from ..parallel.comm import Maxima, Sums
+from .agreement import Agreement, agree
+from .boxes import box_parts, particle_parts
+from .channels import PARTICLES
+from .declarations import Declarations
+from .offer import Offer, make_offer
+from .reading import Reading, TileStatistics, read_message
+from .requests import Requests
+from .state import State
+
+if TYPE_CHECKING:
+    from .local import Part
+    from .sampler import Sampler
+
+MOST_FAULTS = 100
+
+
+class Fault(NamedTuple):
+    """A diagnostic that failed on this rank."""
+
+    step: int
+    diagnostic: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.diagnostic} at step {self.step}: {self.text}"
+
+
+class Probe:
+    """Takes samples on one rank.
+
+    Parameters
+    ----------
+    declarations : Declarations
+        What to measure.
+    rank : int
+        This rank, for error messages.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simckpt.diagnostics import Declarations, Grid, Probe, State
+    >>> probe = Probe(Declarations(conserved={"mass": "rho"}))
+    >>> state = State(Grid(4, spacing=0.5), {"rho": np.array([1e16, 1.0, -1e16, 1.0])}, step=3)
+    >>> probe.agree([probe.offer(state)])
+    >>> reading = probe.finish(*probe.measure(state))
+    >>> reading.step, reading["mass"]
+    (3, 1.0)
+    """
+
+    def __init__(self, declarations: Declarations, rank: int = 0) -> None:
+        self.declarations = declarations
+        self.rank = rank
+        self.faults: list[Fault] = []
+        self._agreement: Agreement | None = None
+        self._requests: Requests | None = None
+        self._sampler: Sampler | None = None
+
+    def offer(self, state: State) -> Offer:
+        """What this rank holds; a mistake in it is carried along as its `error`."""
+        return make_offer(state, self.rank)
+
+    def agree(self, offers: Sequence[Offer]) -> None:
+        """Settle what is measured, from the offers of all ranks in rank order.
+
+        Raises
+        ------
+        SetupError
+            The same on every rank: an array that does not match its grid, an unknown field in
+            an expression, cells that are missing or held twice.
+        """
+        self._agreement = agree(self.declarations, offers)
+        self._requests = Requests(self._agreement)
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the samples are planned."""
+        return self._agreement is not None
+
+    @property
+    def schema(self) -> SeriesSchema:
+        """What the samples mean; after `agree`."""
+        return self._settled.schema
+
+    @property
+    def decomposition(self) -> Decomposition:
+        """Which rank holds which boxes; after `agree`."""
+        return self._settled.decomposition
+
+    @property
+    def _settled(self) -> Agreement:
+        if self._agreement is None:
+            raise InstrumentError("the probe has not agreed with the other ranks yet")
+        return self._agreement
+
+    def blank(self) -> tuple[Sums, Maxima]:
+        """The message that changes nothing."""
+        return self._settled.layout.blank()
+
+    def unreadable(self, step: int) -> tuple[Sums, Maxima]:
+        """The message of a rank that is at `step` but could not read its state."""
+        assert self._requests is not None
+        sums, maxima = self.blank()
+        self._requests.head(State(step=step), sums, maxima)
+        self._requests.fail_all(sums)
+        return sums, maxima
+
+    def measure(self, state: State) -> tuple[Sums, Maxima]:
+        """This rank's message. What fails is counted in it, and told in `faults`."""
+        agreement = self._settled
+        assert self._requests is not None
+        sums, maxima = agreement.layout.blank()
+        self._requests.head(state, sums, maxima)
+        try:
+            if self._sampler is None:
+                from .sampler import Sampler, threads_wanted
+
+                self._sampler = Sampler(threads_wanted())
+            for particles, parts, failed in self._spaces(state):
+                self._requests.measure(self._sampler, particles, parts, failed, sums, maxima)
+        except Exception as error:  # noqa: BLE001 - a sample must never end the simulation
+            sums, maxima = self.unreadable(state.step)
+            self._note(state.step, "sample", error)
+        return sums, maxima
+
+    def finish(self, sums: Sums, maxima: Maxima) -> Reading:
+        """What the added-up messages of all ranks say: each value rounded once."""
+        return read_message(self._settled, sums, maxima)
+
+    def _note(self, step: int, diagnostic: str, error: Exception) -> None:
+        if len(self.faults) < MOST_FAULTS:
+            text = f"{type(error).__name__}: {error}"
+            self.faults.append(Fault(step, diagnostic, text))
+
+    def _spaces(self, state: State) -> Iterator[tuple[bool, list[Part], set[str]]]:
+        """Whether these are particles, the parts of this rank, and the fields that failed."""
+        failed: set[str] = set()
+
+        def note(name: str, error: Exception) -> None:
+            if name not in failed:
+                failed.add(name)
+                self._note(state.step, name, error)
+
+        channels = self._settled.channels
+        boxes = [channel for channel in channels if channel.space != PARTICLES]
+        yield False, list(box_parts(state, boxes, note)), failed
+        failed = set()
+        items = [channel for channel in channels if channel.space == PARTICLES]
+        yield True, list(particle_parts(state, items, note)), failed
+
+
+__all__ = ["Fault", "Offer", "Probe", "Reading", "State", "TileStatistics"]

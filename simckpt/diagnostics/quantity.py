@@ -1,0 +1,138 @@
+"""What a declared diagnostic asks of a sample, and what it makes of the answers.
+
+A diagnostic is planned once, when all ranks have said what they hold. The plan names sums and
+maxima over all cells as expression trees; each becomes one entry of the sample's message. On rank
+0 `finish` turns the reduced entries into column values.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import nan
+from typing import Literal, Protocol
+
+from ..errors import SetupError
+from ..model.series import Column
+from .exact import rounded, total
+from .expressions import Expression, Tree, resolve
+
+Weight = Literal["volume", "one"]
+
+
+@dataclass(frozen=True)
+class SumRequest:
+    """The exact sum of an expression over all cells, each times its volume or one."""
+
+    tree: Tree
+    weight: Weight = "volume"
+    particles: bool = False
+    """Over the particles instead of the cells."""
+
+
+@dataclass(frozen=True)
+class ExactSum:
+    """The answer to a `SumRequest`: the exact sum of what was finite, and counts of the rest."""
+
+    value: Fraction
+    nan: int = 0
+    posinf: int = 0
+    neginf: int = 0
+
+    @property
+    def rounded(self) -> float:
+        """The sum as a float64: correctly rounded, or what IEEE 754 makes of the rest."""
+        return total(self.value, self.nan, self.posinf, self.neginf)
+
+    def __add__(self, other: ExactSum) -> ExactSum:
+        return ExactSum(
+            self.value + other.value,
+            self.nan + other.nan,
+            self.posinf + other.posinf,
+            self.neginf + other.neginf,
+        )
+
+    @property
+    def finite(self) -> bool:
+        """Whether every term was finite."""
+        return not (self.nan or self.posinf or self.neginf)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What came back, in the order of the requests; and what the sample is about."""
+
+    sums: Sequence[ExactSum]
+    maxima: Sequence[float]
+    dt: float = nan
+    cells: int = 0
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A planned diagnostic."""
+
+    name: str
+    columns: tuple[Column, ...]
+    finish: Callable[[Answers], tuple[float, ...]]
+    sums: tuple[SumRequest, ...] = ()
+    maxima: tuple[Tree, ...] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a diagnostic may know when it is planned: the same on every rank."""
+
+    fields: frozenset[str]
+    derived: Mapping[str, Expression]
+    axes: int
+    widths: tuple[float | None, ...] = ()
+    """Cell width along each axis where it is one number on all ranks, else None."""
+
+    particles: tuple[str, ...] = ()
+    """The particles' quantities, if there are particles."""
+
+    def tree(self, expression: Expression) -> Tree:
+        """The tree of `expression` with its names resolved; SetupError for an unknown one."""
+        return resolve(expression, self.fields, self.derived)
+
+    def width(self, axis: int) -> Tree:
+        """The tree of the cell width along `axis`."""
+        width = self.widths[axis]
+        return ("width", axis) if width is None else ("number", width)
+
+
+class Diagnostic(Protocol):
+    """A declared diagnostic: a frozen value that has refused nonsense when it was built."""
+
+    @abstractmethod
+    def plan(self, name: str, context: Context) -> Quantity:
+        """The sums and maxima it needs, and its columns; SetupError if it cannot be had."""
+
+    @abstractmethod
+    def text(self) -> str:
+        """The declaration in one line, as it is recorded."""
+
+
+def checked_name(argument: str, name: object) -> str:
+    """`name` if it can be a column: an identifier."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise SetupError(
+            argument, name, "is not a name", mend="Use letters, digits and underscores."
+        )
+    return name
+
+
+__all__ = [
+    "Answers",
+    "Context",
+    "Diagnostic",
+    "ExactSum",
+    "Quantity",
+    "SumRequest",
+    "Weight",
+    "checked_name",
+    "rounded",
+]

@@ -1,0 +1,243 @@
+"""What a sample says, once all ranks' messages have been added up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import isfinite, nan
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.series import SeriesSchema
+from .channels import MEAN_WORDS, Channel
+from .exact import exact_value, integer, rounded
+from .message import Layout
+from .quantity import Answers, ExactSum, Quantity
+
+if TYPE_CHECKING:
+    from .agreement import Agreement
+
+
+@dataclass(frozen=True, eq=False)
+class TileStatistics:
+    """Extrema and mean of the finite values in each tile of a field, in C order over the tiles.
+
+    A tile without a finite value has NaN in all three.
+    """
+
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    mean: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One complete sample.
+
+    Parameters
+    ----------
+    step : int
+        The step that the ranks sampled; the least of them where they differ.
+    last_step : int
+        The greatest of them.
+    t, dt : float
+        Simulated time and width of the step; NaN where the driver gives none.
+    ranks : int
+        How many ranks took part.
+    values : ndarray of float64
+        One to a column of the schema; NaN where the diagnostic failed on any rank, and
+        everywhere where not all ranks took part at the same step.
+    digests : ndarray of uint64
+        Tiles of each channel in schema order.
+    tiles : mapping of str to TileStatistics
+        By the name of the field.
+    faults : int
+        Diagnostics that failed, added up over the ranks, and ranks that were missing.
+    failed : mapping of str to int
+        Ranks on which a diagnostic or field failed, by its name.
+    origins : mapping of str to tuple of int
+        Global index of the first cell, in C order, that is not finite, for the fields that have
+        one; the global id for particles.
+    problems : tuple of str
+        What is wrong with the sample, one sentence each; empty if it is sound.
+    """
+
+    step: int
+    last_step: int
+    t: float
+    dt: float
+    ranks: int
+    values: NDArray[np.float64]
+    digests: NDArray[np.uint64]
+    tiles: Mapping[str, TileStatistics]
+    faults: int
+    failed: Mapping[str, int]
+    origins: Mapping[str, tuple[int, ...]]
+    problems: tuple[str, ...]
+    schema: SeriesSchema = field(repr=False)
+
+    def __getitem__(self, name: str) -> float:
+        """The value of the column `name`."""
+        return float(self.values[self.schema.column(name)])
+
+    @property
+    def aligned(self) -> bool:
+        """Whether all ranks that took part sampled the same step."""
+        return self.step == self.last_step
+
+
+def read_message(
+    agreement: Agreement, sums: NDArray[np.uint64], maxima: NDArray[np.float64]
+) -> Reading:
+    """The reading that the added-up messages of all ranks stand for."""
+    layout = agreement.layout
+    last, first = _span(maxima[Layout.STEP])
+    t = _span(maxima[Layout.TIME])[0]
+    dt = _span(maxima[Layout.WIDTH])[0]
+    ranks = int(sums[Layout.RANKS])
+    failed = _failures(agreement, sums)
+    problems = [f"{name} failed on {_count(ranks_, 'rank')}" for name, ranks_ in failed.items()]
+    absent = agreement.ranks - ranks
+    if absent:
+        problems.append(f"{_count(absent, 'rank')} of {agreement.ranks} had no state to sample")
+    if first != last and ranks:
+        problems.append(f"the ranks were at different steps, {first:.0f} to {last:.0f}")
+    whole = not absent and first == last
+    values: list[float] = []
+    for number, quantity in enumerate(agreement.quantities):
+        if whole and quantity.name not in failed:
+            values += _answer(agreement, number, quantity, sums, maxima, dt)
+        else:
+            values += [nan] * len(quantity.columns)
+    values.append(dt)
+    digests, origins = [], {}
+    for channel, slots in zip(agreement.channels, layout.channels, strict=True):
+        lowest = -float(maxima[slots.first][0])
+        if isfinite(lowest):
+            origins[channel.label] = _index(int(lowest), channel)
+        if not whole or channel.label in failed:
+            values += [nan] * 5
+            digests.append(np.zeros(channel.tiles, np.uint64))
+            continue
+        digests.append(sums[slots.digest].copy())
+        values += [
+            _finite(-maxima[slots.smallest].max()),
+            _finite(maxima[slots.largest].max()),
+            *map(float, sums[slots.counts]),
+        ]
+    return Reading(
+        step=int(first) if isfinite(first) else 0,
+        last_step=int(last) if isfinite(last) else 0,
+        t=t,
+        dt=dt,
+        ranks=ranks,
+        values=np.array(values, np.float64),
+        digests=np.concatenate(digests) if digests else np.zeros(0, np.uint64),
+        tiles=_Tiles(agreement, sums, maxima, frozenset(failed) if whole else None),
+        faults=sum(failed.values()) + absent + (ranks > 0 and first != last),
+        failed=failed,
+        origins=origins,
+        problems=tuple(problems),
+        schema=agreement.schema,
+    )
+
+
+def _failures(agreement: Agreement, sums: NDArray[np.uint64]) -> dict[str, int]:
+    """On how many ranks each diagnostic and channel failed, where any did."""
+    layout = agreement.layout
+    counts = [
+        (quantity.name, int(sums[place][0]))
+        for quantity, place in zip(agreement.quantities, layout.failed, strict=True)
+    ]
+    counts += [
+        (channel.label, int(sums[slots.failed][0]))
+        for channel, slots in zip(agreement.channels, layout.channels, strict=True)
+    ]
+    return {name: count for name, count in counts if count}
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _span(pair: NDArray[np.float64]) -> tuple[float, float]:
+    """Greatest and least of what the ranks gave; NaN if none gave anything."""
+    greatest, negated = map(float, pair)
+    return (greatest, -negated) if greatest != -np.inf else (nan, nan)
+
+
+def _answer(
+    agreement: Agreement,
+    number: int,
+    quantity: Quantity,
+    sums: NDArray[np.uint64],
+    maxima: NDArray[np.float64],
+    dt: float,
+) -> tuple[float, ...]:
+    layout = agreement.layout
+    answers = []
+    for request, places in zip(quantity.sums, layout.answers[number], strict=True):
+        value = exact_value(sums[places.limbs])
+        if request.weight == "volume" and agreement.volume is not None:
+            value *= agreement.volume
+        answers.append(ExactSum(value, *map(int, sums[places.counts])))
+    extremes = []
+    for extreme in layout.extremes[number]:
+        missing = int(sums[extreme.missing][0])
+        top = float(maxima[extreme.top][0])
+        extremes.append(nan if missing or top == -np.inf else top)
+    return quantity.finish(Answers(answers, extremes, dt, int(sums[Layout.CELLS])))
+
+
+class _Tiles(Mapping[str, TileStatistics]):
+    """Tile statistics, worked out when they are asked for: they are, at checkpoints."""
+
+    def __init__(
+        self,
+        agreement: Agreement,
+        sums: NDArray[np.uint64],
+        maxima: NDArray[np.float64],
+        failed: frozenset[str] | None,
+    ) -> None:
+        # None: nothing in this sample can be trusted.
+        self._channels = {
+            channel.label: (channel, slots)
+            for channel, slots in zip(agreement.channels, agreement.layout.channels, strict=True)
+        }
+        self._sums = sums
+        self._maxima = maxima
+        self._failed = failed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._channels)
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    def __getitem__(self, label: str) -> TileStatistics:
+        channel, slots = self._channels[label]
+        if self._failed is None or label in self._failed:
+            return TileStatistics(*(np.full(channel.tiles, nan) for _ in range(3)))
+        smallest = -self._maxima[slots.smallest] + 0.0
+        largest = self._maxima[slots.largest] + 0.0
+        empty = ~np.isfinite(largest)
+        smallest[empty] = largest[empty] = nan
+        words = self._sums[slots.mean].reshape(channel.tiles, MEAN_WORDS)
+        mean = np.full(channel.tiles, nan)
+        for tile, count in enumerate(self._sums[slots.finite].tolist()):
+            if count and max(-smallest[tile], largest[tile]) < channel.mean_limit:
+                exact = Fraction(integer(words[tile]), count) * Fraction(2) ** channel.unit
+                mean[tile] = rounded(exact)
+        return TileStatistics(smallest, largest, mean)
+
+
+def _finite(value: float) -> float:
+    """An extremum without the sign of a zero; NaN where there was no finite value."""
+    return float(value) + 0.0 if isfinite(value) else nan
+
+
+def _index(cell: int, channel: Channel) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(cell, channel.global_shape))

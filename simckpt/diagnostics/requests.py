@@ -1,0 +1,149 @@
+"""What the agreed quantities ask of this rank's parts, and how the answers become a message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..parallel.comm import Maxima, Sums
+from .agreement import Agreement
+from .channels import MEAN_WORDS, PARTICLES
+from .exact import words_of
+from .expressions import Tree, names_in
+from .local import Part, PartPlan, plan_part
+from .message import SUM_WORDS, Layout, MaximumSlots, SumSlots
+from .state import State
+
+if TYPE_CHECKING:
+    from .kernels.tables import Totals
+    from .sampler import PartTotals, Sampler
+
+
+class Requests:
+    """The requests of all quantities, numbered, with their places in the message."""
+
+    def __init__(self, agreement: Agreement) -> None:
+        self._agreement = agreement
+        self._layout = agreement.layout
+        self._plans: dict[tuple[object, ...], PartPlan] = {}
+        self._sums: list[tuple[int, Tree, bool, bool, SumSlots]] = []
+        self._maxima: list[tuple[int, Tree, MaximumSlots]] = []
+        for number, quantity in enumerate(agreement.quantities):
+            for request, places in zip(quantity.sums, self._layout.answers[number], strict=True):
+                if agreement.channel_sum(request) is None:
+                    weighted = request.weight == "volume" and agreement.volume is None
+                    self._sums.append((number, request.tree, weighted, request.particles, places))
+            for tree, extreme in zip(quantity.maxima, self._layout.extremes[number], strict=True):
+                self._maxima.append((number, tree, extreme))
+
+    def head(self, state: State, sums: Sums, maxima: Maxima) -> None:
+        """Say that this rank takes part, and in which sample."""
+        sums[Layout.RANKS] = 1
+        for place, value in (
+            (Layout.STEP, state.step),
+            (Layout.TIME, state.t),
+            (Layout.WIDTH, state.dt),
+        ):
+            number = float(value)
+            if number == number:
+                maxima[place] = number, -number
+
+    def fail_all(self, sums: Sums) -> None:
+        """Count every diagnostic as failed."""
+        for place in self._layout.failed:
+            sums[place] = 1
+        for slots in self._layout.channels:
+            sums[slots.failed] = 1
+
+    def measure(
+        self,
+        sampler: Sampler,
+        particles: bool,
+        parts: Sequence[Part],
+        failed: set[str],
+        sums: Sums,
+        maxima: Maxima,
+    ) -> None:
+        """Measure the parts of one kind and add what they say to the message."""
+        self._count_failures(particles, failed, sums)
+        for part in parts:
+            plan = self._plan(part, particles, failed)
+            channels = [self._agreement.channels[i] for i in plan.channels]
+            edges = next(c.edges for c in self._agreement.channels if c.space == part.space)
+            found = sampler.measure(part, plan, channels, edges)
+            self._add(found, sums, maxima)
+            if not particles:
+                sums[Layout.CELLS] += np.uint64(found.totals.cells[0])
+
+    def _count_failures(self, particles: bool, failed: set[str], sums: Sums) -> None:
+        if not failed:
+            return
+        for channel, slots in zip(self._agreement.channels, self._layout.channels, strict=True):
+            if (channel.space == PARTICLES) == particles and channel.field in failed:
+                sums[slots.failed] = 1
+        for number, quantity in enumerate(self._agreement.quantities):
+            trees = [r.tree for r in quantity.sums if r.particles == particles]
+            if not particles:
+                trees += quantity.maxima
+            if any(failed & set(names_in(tree)) for tree in trees):
+                sums[self._layout.failed[number]] = 1
+
+    def _plan(self, part: Part, particles: bool, failed: set[str]) -> PartPlan:
+        """The program for a part; made again only when what can be measured changes."""
+        have = frozenset(part.arrays) - failed
+        key = (part.space, have, part.volume_tree, part.where is None)
+        if key not in self._plans:
+            channels = [
+                (i, channel)
+                for i, channel in enumerate(self._agreement.channels)
+                if channel.space == part.space and channel.field in have
+            ]
+            asked = [
+                (i, tree, part.volume_tree if weighted else None)
+                for i, (_, tree, weighted, of_particles, _) in enumerate(self._sums)
+                if of_particles == particles and have.issuperset(names_in(tree))
+            ]
+            extremes = [
+                (i, tree)
+                for i, (_, tree, _) in enumerate(self._maxima)
+                if not particles and have.issuperset(names_in(tree))
+            ]
+            self._plans[key] = plan_part(channels, asked, extremes, masked=part.where is not None)
+        return self._plans[key]
+
+    def _add(self, found: PartTotals, sums: Sums, maxima: Maxima) -> None:
+        totals = found.totals
+        for row, index in enumerate(found.plan.channels):
+            self._add_channel(totals, row, index, sums, maxima)
+        for row, (index, _, _) in enumerate(found.plan.sums):
+            places = self._sums[index][-1]
+            sums[places.limbs] += words_of(totals.sum_limbs[row], SUM_WORDS)
+            sums[places.counts] += totals.sum_counts[row].astype(np.uint64)
+        for row, (index, _) in enumerate(found.plan.maxima):
+            extreme = self._maxima[index][-1]
+            _raise(maxima, extreme.top, totals.top[row : row + 1])
+            sums[extreme.missing] += totals.missing[row : row + 1].astype(np.uint64)
+
+    def _add_channel(
+        self, totals: Totals, row: int, index: int, sums: Sums, maxima: Maxima
+    ) -> None:
+        slots = self._layout.channels[index]
+        tiles = self._agreement.channels[index].tiles
+        sums[slots.counts] += totals.counts[row].astype(np.uint64)
+        if slots.limbs.stop > slots.limbs.start:
+            sums[slots.limbs] += words_of(totals.limbs[row], SUM_WORDS)
+        sums[slots.digest] += totals.digest[row, :tiles]
+        sums[slots.finite] += totals.finite[row, :tiles].astype(np.uint64)
+        sums[slots.mean] += words_of(totals.mean[row, :tiles], MEAN_WORDS).ravel()
+        _raise(maxima, slots.largest, totals.largest[row, :tiles])
+        _raise(maxima, slots.smallest, -totals.smallest[row, :tiles])
+        first = int(totals.first[row])
+        if first != np.iinfo(np.int64).max:
+            _raise(maxima, slots.first, np.array([-float(first)]))
+
+
+def _raise(maxima: Maxima, place: slice, values: NDArray[np.float64]) -> None:
+    np.maximum(maxima[place], values, out=maxima[place])

@@ -1,0 +1,194 @@
+"""Runs the kernels over this rank's parts and adds up what they find.
+
+Importing this module imports numba; the probe does so when it measures for the first time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SetupError
+from .channels import PARTICLES, Channel
+from .kernels import program as codes
+from .kernels.folds import LONGEST
+from .kernels.gather import CODES
+from .kernels.limbs import LIMBS
+from .kernels.scatter import sweep_ids
+from .kernels.sweep import SPARE_BUFFERS, sweep
+from .kernels.tables import MEAN_LIMBS, Inputs, Layout, Plan, Totals, Workspace
+from .local import Part, PartPlan, SweepArguments, arrange
+
+OPERATIONS: Mapping[str, int] = {
+    name: getattr(codes, name.upper())
+    for name in (
+        "add", "subtract", "multiply", "divide", "power", "minimum", "maximum", "hypot",
+        "arctan2", "less", "less_equal", "equal", "not_equal", "negative", "abs", "sqrt",
+        "square", "sign", "floor", "ceil", "exp", "log", "log10", "sin", "cos", "tan", "sinh",
+        "cosh", "tanh", "arcsin", "arccos", "arctan", "where",
+    )
+}  # fmt: skip
+
+NOWHERE = np.iinfo(np.int64).max
+"""The place of the first cell that is not finite, where there is none."""
+
+
+def threads_wanted() -> int:
+    """The number of threads that SIMCKPT_THREADS asks for; 1 without it."""
+    text = os.environ.get("SIMCKPT_THREADS", "1")
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise SetupError("SIMCKPT_THREADS", text, "is not a number of threads from 1 to 1024")
+    return int(text)
+
+
+@dataclass(frozen=True, eq=False)
+class PartTotals:
+    """What a sweep of one part found, for the channels, sums and maxima of its plan."""
+
+    plan: PartPlan
+    totals: Totals
+
+
+class Sampler:
+    """Sweeps parts with reusable buffers.
+
+    Parameters
+    ----------
+    threads : int
+        Threads that share the tiles of a part. The result does not depend on it.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+        self._workspaces: dict[int, Workspace] = {}
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def measure(
+        self,
+        part: Part,
+        plan: PartPlan,
+        channels: Sequence[Channel],
+        edges: Sequence[Sequence[int]],
+    ) -> PartTotals:
+        """Measure `part`; `channels` are those of the plan, in its order."""
+        arguments = arrange(part, plan.program.leaves, edges, CODES)
+        inputs = Inputs(arguments.views, len(plan.channels), arguments.mask)
+        made = _kernel_plan(plan)
+        if part.space == PARTICLES:
+            totals = _totals(channels, plan)
+            work = self._workspace(0, plan.program.buffers, len(arguments.views))
+            ids = np.ascontiguousarray(part.ids, dtype=np.int64)
+            sweep_ids(ids, np.array(edges[0], np.int64), inputs, made, totals, work)
+            return PartTotals(plan, totals)
+        layout = Layout(
+            arguments.pieces,
+            arguments.begin,
+            arguments.end,
+            arguments.tile,
+            arguments.origin,
+            arguments.steps,
+        )
+        return PartTotals(plan, self._sweep(layout, inputs, made, channels, plan, arguments))
+
+    def _sweep(
+        self,
+        layout: Layout,
+        inputs: Inputs,
+        made: Plan,
+        channels: Sequence[Channel],
+        plan: PartPlan,
+        arguments: SweepArguments,
+    ) -> Totals:
+        def one(thread: int) -> Totals:
+            totals = _totals(channels, plan)
+            work = self._workspace(thread, plan.program.buffers, len(arguments.views))
+            sweep(layout, inputs, made, totals, work, thread, threads)
+            return totals
+
+        threads = min(self._threads, int(np.prod(layout.pieces)))
+        if self._pool is None or threads < 2:
+            threads = 1
+            return one(0)
+        first, *others = self._pool.map(one, range(threads))
+        for other in others:
+            merge(first, other)
+        return first
+
+    def _workspace(self, thread: int, buffers: int, views: int) -> Workspace:
+        work = self._workspaces.get(thread)
+        rows = max(buffers, views) + SPARE_BUFFERS
+        if work is None or work.values.shape[0] < rows:
+            work = Workspace(
+                values=np.zeros((rows, LONGEST)),
+                words=np.zeros((rows, LONGEST), np.uint64),
+                keys=np.zeros((2, LONGEST), np.uint64),
+                raw=np.zeros(4, np.uint64),
+                sums=np.zeros(7, np.int64),
+                addresses=np.zeros((3, rows), np.uint64),
+            )
+            self._workspaces[thread] = work
+        return work
+
+
+def merge(into: Totals, other: Totals) -> None:
+    """Add the findings of `other`: order does not matter."""
+    for name in (
+        "limbs",
+        "counts",
+        "digest",
+        "finite",
+        "mean",
+        "sum_limbs",
+        "sum_counts",
+        "missing",
+    ):
+        getattr(into, name)[...] += getattr(other, name)
+    into.cells[...] += other.cells
+    np.minimum(into.first, other.first, out=into.first)
+    np.minimum(into.smallest, other.smallest, out=into.smallest)
+    np.maximum(into.largest, other.largest, out=into.largest)
+    np.maximum(into.top, other.top, out=into.top)
+
+
+def _kernel_plan(plan: PartPlan) -> Plan:
+    rows = [(OPERATIONS[name], *places) for name, *places in plan.program.operations]
+    return Plan(
+        np.array(rows, np.int64).reshape(-1, 5),
+        np.array(plan.program.constants, np.float64),
+        plan.program.buffers,
+        np.array([s[1:] for s in plan.sums], np.int64).reshape(-1, 2),
+        np.array([m[1] for m in plan.maxima], np.int64),
+    )
+
+
+def _totals(channels: Sequence[Channel], plan: PartPlan) -> Totals:
+    fields, sums, maxima = len(channels), len(plan.sums), len(plan.maxima)
+    tiles = max((channel.tiles for channel in channels), default=1)
+
+    def zeros(*shape: int) -> NDArray[Any]:
+        return np.zeros(shape, np.int64)
+
+    return Totals(
+        limbs=zeros(fields, LIMBS),
+        counts=zeros(fields, 3),
+        first=np.full(fields, NOWHERE, np.int64),
+        scale=np.array([channel.unit for channel in channels], np.int64),
+        seeds=np.array([channel.seed for channel in channels], np.uint64),
+        digest=np.zeros((fields, tiles), np.uint64),
+        smallest=np.full((fields, tiles), np.inf),
+        largest=np.full((fields, tiles), -np.inf),
+        finite=zeros(fields, tiles),
+        mean=zeros(fields, tiles, MEAN_LIMBS),
+        sum_limbs=zeros(sums, LIMBS),
+        sum_counts=zeros(sums, 3),
+        guess=zeros(sums, 2),
+        top=np.full(maxima, -np.inf),
+        missing=zeros(maxima),
+        cells=zeros(1),
+    )

@@ -1,0 +1,37 @@
+"""What one sample sees: live views of the driver's arrays, without copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any
+
+from .grid import Grid
+from .particles import Particles
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The simulation's state on this rank, as of now.
+
+    Parameters
+    ----------
+    grid : Grid or sequence of Grid, optional
+        Where this rank's cells lie; a sequence for several boxes (blocks, refinement patches).
+    fields : mapping of str to ndarray, or to a sequence of ndarray
+        One array a field, ghost layers included; one array a box where `grid` is a sequence.
+    particles : Particles, optional
+        This rank's particles.
+    step : int
+        The driver's step number, 0 for the initial condition.
+    t, dt : float
+        Simulated time and the step's width, in the driver's unit of time.
+    """
+
+    grid: Grid | Sequence[Grid] | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    particles: Particles | None = None
+    step: int = 0
+    t: float = nan
+    dt: float = nan

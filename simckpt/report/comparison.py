@@ -1,0 +1,288 @@
+"""A comparison as one page: verdict, where, what kind, why, recorded differences, health."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ..compare.comparison import Comparison, Coverage, RunSummary
+from ..compare.differences import RecordedDifference
+from ..compare.health import Health
+from ..compare.verdict import Verdict
+from .page import indented, more, section, table
+from .text import (
+    clean,
+    full,
+    index_range,
+    percent,
+    plural,
+    ranks,
+    small,
+    styled,
+    value,
+)
+
+MOST_FIELDS = 8
+MOST_QUANTITIES = 10
+MOST_CAUSES = 5
+MOST_DIFFERENCES = 12
+MOST_UNCOMPARED = 6
+MOST_HEALTH = 8
+
+ALARMS = ("first non-finite value", "samples with faults", "events")
+
+_STYLES: dict[Verdict, str] = {
+    "same": "bold green",
+    "different": "bold red",
+    "could-not-compare": "bold yellow",
+}
+_WORDS: dict[Verdict, str] = {
+    "same": "SAME",
+    "different": "DIFFERENT",
+    "could-not-compare": "COULD NOT COMPARE",
+}
+
+
+def comparison_report(comparison: Comparison) -> Group:
+    """The page that `simckpt compare` prints."""
+    parts: list[RenderableType] = [_head(comparison), *_gist(comparison), Text("")]
+    parts += [_runs(comparison), _reasons(comparison)]
+    if comparison.fields or comparison.quantities or comparison.tiles:
+        parts.append(_where(comparison))
+    if comparison.classification.evidence and comparison.verdict != "could-not-compare":
+        parts.append(_kind(comparison))
+    if comparison.explanation.causes or comparison.explanation.finding:
+        parts.append(_why(comparison))
+    shown = {id(c.difference) for c in comparison.explanation.causes[:MOST_CAUSES]}
+    rest = [d for d in comparison.differences if id(d) not in shown]
+    if rest:
+        parts.append(_differences(comparison, rest))
+    if comparison.uncompared or _gaps(comparison.coverage):
+        parts.append(_left_out(comparison))
+    parts.append(_health(comparison))
+    return Group(*parts)
+
+
+def _head(c: Comparison) -> Text:
+    word = _WORDS[c.verdict]
+    headline = c.headline.removeprefix("Could not compare: ")
+    return Text.assemble((word, _STYLES[c.verdict]), "  ", styled(headline))
+
+
+def _gist(c: Comparison) -> list[RenderableType]:
+    """Kind and cause in one line under the verdict."""
+    if c.verdict != "different":
+        return []
+    explanation = c.explanation
+    text = c.classification.meaning
+    if explanation.finding:
+        text += "; no recorded difference explains it"
+    elif explanation.causes:
+        d = explanation.causes[0].difference
+        text += f"; most probably {_name(d)}: {value(d.a, 24)} → {value(d.b, 24)}"
+    return [indented(styled(_sentence(text)), len(_WORDS[c.verdict]) + 2)]
+
+
+def _runs(c: Comparison) -> RenderableType:
+    out = table("", "", "", "", "")
+    out.show_header = False
+    for letter, run in (("A", c.a), ("B", c.b)):
+        out.add_row(
+            Text(letter, style="bold"),
+            styled(run.path, longest=60),
+            " then ".join(plural(n, "rank") for n in run.ranks[:3]),
+            _extent(run),
+            styled(run.ending, "" if run.ending == "finished" else "yellow"),
+        )
+    return out
+
+
+def _extent(run: RunSummary) -> str:
+    if run.first_step is None:
+        return "no samples"
+    return f"{plural(run.samples, 'sample')}, steps {run.first_step} to {run.last_step}"
+
+
+def _reasons(c: Comparison) -> RenderableType:
+    if c.verdict == "could-not-compare":
+        return Group()
+    return Group(Text(""), *(styled(f"{_sentence(r)}.") for r in c.reasons))
+
+
+def _where(c: Comparison) -> RenderableType:
+    parts: list[RenderableType] = []
+    first = c.first
+    if first is not None:
+        at = f"First seen at step {first.step}"
+        at += f" (t = {first.t:.6g})" if first.t is not None else ""
+        if first.after is not None:
+            at += f"; at step {first.after} the states are still equal"
+        parts.append(Text(at + "."))
+    if c.fields:
+        out = table("field", "step>", "tiles>", "where", "first tile", "ranks A", "B", "at end>")
+        for d in c.fields[:MOST_FIELDS]:
+            out.add_row(
+                styled(d.field, longest=24),
+                str(d.step),
+                f"{d.tiles} of {d.of}",
+                d.place,
+                index_range(d.bounds),
+                ranks(d.ranks_a),
+                ranks(d.ranks_b),
+                str(d.tiles_at_end),
+            )
+        parts += [Text(" "), out]
+        if len(c.fields) > MOST_FIELDS:
+            parts.append(more(len(c.fields), MOST_FIELDS, "fields"))
+    if c.quantities:
+        heads = ("quantity", "step>", "A>", "B>", "ULPs>", "relative>", "largest>", "at step>")
+        out = table(*heads)
+        for q in c.quantities[:MOST_QUANTITIES]:
+            out.add_row(
+                styled(q.name, longest=24),
+                str(q.step),
+                full(q.a),
+                full(q.b),
+                "-" if q.ulps is None or q.kind == "count" else _count(q.ulps),
+                "-" if q.kind == "count" else small(q.relative),
+                "-" if q.kind == "count" else small(q.largest),
+                "-" if q.largest_step is None else str(q.largest_step),
+            )
+        parts += [Text(" "), out]
+        if len(c.quantities) > MOST_QUANTITIES:
+            parts.append(more(len(c.quantities), MOST_QUANTITIES, "quantities"))
+    if c.tiles:
+        out = table("tiles of", "statistic", "step>", "beyond>", "A>", "B>", "relative>")
+        for t in c.tiles[:MOST_FIELDS]:
+            row = (t.statistic, str(t.step), f"{t.tiles} of {t.of}", full(t.a), full(t.b))
+            out.add_row(styled(t.field, longest=24), *row, small(t.relative))
+        parts += [Text(" "), out]
+    return section("Where", *parts)
+
+
+def _kind(c: Comparison) -> RenderableType:
+    kind = c.classification
+    lines = [styled(_sentence(text) + ".") for text in kind.evidence]
+    title = f"Kind: {kind.meaning} ({_sure(kind.confidence)})"
+    if c.growth is not None and c.growth.saturated_at is not None:
+        at = f"{c.growth.against} = {c.growth.saturated_at:.4g}"
+        lines.append(Text(f"It stops growing at {at}, at {small(c.growth.largest)} relative."))
+    return section(title, *lines)
+
+
+def _why(c: Comparison) -> RenderableType:
+    explanation = c.explanation
+    parts: list[RenderableType] = []
+    if explanation.finding:
+        parts.append(styled(explanation.finding))
+    for i, cause in enumerate(explanation.causes[:MOST_CAUSES], 1):
+        d = cause.difference
+        line = Text.assemble(
+            (f"{i}  ", "bold"),
+            (f"{percent(cause.share):>6}  ", "dim"),
+            styled(_name(d), "bold"),
+            "  ",
+            styled(f"{value(d.a)} → {value(d.b)}"),
+        )
+        parts += [line, indented(styled(cause.reason, "dim"), 11)]
+    if len(explanation.causes) > MOST_CAUSES:
+        parts.append(more(len(explanation.causes), MOST_CAUSES, "causes"))
+    if explanation.causes and explanation.unexplained >= 0.05 and not explanation.finding:
+        share = percent(explanation.unexplained)
+        parts.append(Text(f"   {share:>6}  something that was not recorded", style="dim"))
+    return section("Why", *parts)
+
+
+def _differences(c: Comparison, rest: list[RecordedDifference]) -> RenderableType:
+    out = table("part", "what", "A", "B")
+    for d in rest[:MOST_DIFFERENCES]:
+        out.add_row(d.part, styled(_path(d), longest=40), value(d.a, 32), value(d.b, 32))
+    parts: list[RenderableType] = [out]
+    if len(rest) > MOST_DIFFERENCES:
+        parts.append(more(len(rest), MOST_DIFFERENCES, "differences"))
+    title = "Other recorded differences" if c.explanation.causes else "Recorded differences"
+    if c.verdict == "same" and c.bitwise:
+        title += ", without effect on the state"
+    return section(title, *parts)
+
+
+def _left_out(c: Comparison) -> RenderableType:
+    lines: list[RenderableType] = [Text(line) for line in _gaps(c.coverage)]
+    lines += [styled(f"{u.what} {u.name} {u.reason}.") for u in c.uncompared[:MOST_UNCOMPARED]]
+    if len(c.uncompared) > MOST_UNCOMPARED:
+        lines.append(more(len(c.uncompared), MOST_UNCOMPARED, "not compared"))
+    return section("Not compared", *lines)
+
+
+def _gaps(coverage: Coverage) -> list[str]:
+    lines = []
+    for run, only, labels in (
+        ("A", coverage.only_a, coverage.labels_a),
+        ("B", coverage.only_b, coverage.labels_b),
+    ):
+        if only.samples:
+            count = plural(only.samples, "sample")
+            lines.append(
+                f"{count} of {run} without a counterpart, steps {only.first} to {only.last}."
+            )
+        if labels:
+            names = ", ".join(clean(label, 30) for label in labels[:4])
+            lines.append(f"{plural(len(labels), 'checkpoint')} only in {run}: {names}.")
+    return lines
+
+
+def _health(c: Comparison) -> RenderableType:
+    one, two = health_rows(c.health_a), health_rows(c.health_b)
+    names = sorted(dict.fromkeys([*one, *two]), key=lambda name: name not in ALARMS)
+    alike = one == two
+    out = table("", "A and B") if alike else table("", "A", "B")
+    for name in names[:MOST_HEALTH]:
+        runs = (one,) if alike else (one, two)
+        out.add_row(styled(name), *(styled(run.get(name, "-")) for run in runs))
+    parts: list[RenderableType] = [out]
+    if len(names) > MOST_HEALTH:
+        parts.append(more(len(names), MOST_HEALTH, "lines"))
+    return section("Health of each run", *parts)
+
+
+def health_rows(health: Health) -> dict[str, str]:
+    """The health of a run as names and short texts, what is alarming first."""
+    rows = {}
+    if health.non_finite_step is not None:
+        names = ", ".join(health.non_finite[:4])
+        rows["first non-finite value"] = f"step {health.non_finite_step}: {names}"
+    if health.faults:
+        rows["samples with faults"] = f"{health.faults:,}"
+    if health.errors or health.warnings:
+        rows["events"] = f"{plural(health.errors, 'error')}, {plural(health.warnings, 'warning')}"
+    for peak in health.peaks:
+        rows[f"{peak.name}, largest"] = f"{peak.value:.4g} at step {peak.step}"
+    for drift in health.drifts:
+        rows[f"{drift.name}, drift"] = f"{small(drift.final)} (largest {small(drift.largest)})"
+    for name in health.constant:
+        rows[f"{name}, drift"] = "none, to the last bit"
+    return rows or {"nothing to report": "no conserved quantity or stability metric recorded"}
+
+
+def _name(d: RecordedDifference) -> str:
+    return f"{d.part} {_path(d)}"
+
+
+def _path(d: RecordedDifference) -> str:
+    """The setting's name alone, unless what was asked for and what took effect differ."""
+    if d.part == "numerics" and any(also.startswith("numerics.") for also in d.also):
+        return d.name
+    return d.path
+
+
+def _sure(confidence: float) -> str:
+    word = "high" if confidence >= 0.8 else "medium" if confidence >= 0.5 else "low"
+    return f"{word} confidence"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _count(n: int) -> str:
+    return f"{n:,}" if n < 10_000_000 else f"{n:.1e}"

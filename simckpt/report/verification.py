@@ -1,0 +1,113 @@
+"""What `simckpt verify` and `simckpt recover` have to say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ..model.record import Record
+from .page import facts, indented, section
+from .text import clean, plural, styled
+
+MOST_FINDINGS = 20
+
+
+class FindingView(Protocol):
+    """One thing found while testing a bundle."""
+
+    @property
+    def what(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def severity(self) -> Literal["note", "damage"]: ...
+
+
+class RecoveredView(Protocol):
+    """What was made of a killed run's files."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def checkpoints(self) -> int: ...
+    @property
+    def samples(self) -> int: ...
+    @property
+    def broken(self) -> str: ...
+    @property
+    def salvaged(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    @property
+    def kept(self) -> tuple[str, ...]: ...
+
+
+class FoundLine(Record, frozen=True, kw_only=True):
+    """A finding as it is printed in JSON."""
+
+    what: str
+    where: str
+    severity: Literal["note", "damage"]
+
+
+class Verification(Record, frozen=True, kw_only=True):
+    """The verdict on one bundle's files: whole unless something is damaged."""
+
+    path: str
+    whole: bool
+    findings: tuple[FoundLine, ...] = ()
+
+
+def verification(path: str, findings: Sequence[FindingView]) -> Verification:
+    """The verdict that the findings give; notes are no damage."""
+    return Verification(
+        path=path,
+        whole=all(f.severity != "damage" for f in findings),
+        findings=tuple(
+            FoundLine(what=f.what, where=f.where, severity=f.severity) for f in findings
+        ),
+    )
+
+
+def verification_report(result: Verification) -> Group:
+    """The page that `simckpt verify` prints."""
+    word, style = ("WHOLE", "bold green") if result.whole else ("DAMAGED", "bold red")
+    parts: list[RenderableType] = [Text.assemble((word, style), "  ", styled(result.path))]
+    if result.whole and not result.findings:
+        parts.append(Text("Checksums, chain of records and checkpoint ids hold."))
+    for found in result.findings[:MOST_FINDINGS]:
+        mark = "damage" if found.severity == "damage" else "note"
+        parts.append(
+            Text.assemble((f"{mark}  ", "red" if mark == "damage" else "dim"), styled(found.what))
+        )
+        parts.append(indented(styled(found.where, "dim"), 8))
+    if len(result.findings) > MOST_FINDINGS:
+        parts.append(Text(f"... and {len(result.findings) - MOST_FINDINGS} more", style="dim"))
+    return Group(*parts)
+
+
+def recovery_report(result: RecoveredView) -> Group:
+    """The page that `simckpt recover` prints."""
+    rows: list[tuple[str, str | Text]] = [
+        ("records", f"{result.records:,}"),
+        ("samples", f"{result.samples:,}"),
+        ("checkpoints", f"{result.checkpoints:,}"),
+    ]
+    parts: list[RenderableType] = [
+        Text.assemble(("RECOVERED", "bold green"), "  ", styled(result.path)),
+        indented(facts(rows), 2),
+    ]
+    if result.broken:
+        parts.append(section("Where the records ended", styled(result.broken)))
+    if result.salvaged or result.refused:
+        taken = f"{plural(result.salvaged, 'record')} from behind the damage taken over"
+        left = f"{plural(result.refused, 'record')} left, which make no sense without the lost ones"
+        parts.append(section("Salvage", Text(taken), Text(left)))
+    if result.kept:
+        parts.append(section("Kept as they were", *(Text(clean(path)) for path in result.kept)))
+    return Group(*parts)

@@ -1,0 +1,89 @@
+"""The user's own modules that were imported, and no others."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+
+import numpy as np
+import pytest
+from dulwich import porcelain
+
+from simckpt.capture.code import capture_code, own_modules
+from simckpt.model.record import content_hash, hash_bytes
+
+
+def load(path, name):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "driver.py").write_text("import solver\n")
+    (tmp_path / "solver.py").write_text("cfl = 0.4\nAPI_TOKEN = 'hunter2xyz'\n")
+    (tmp_path / "never.py").write_text("unused = 1\n")
+    main = types.ModuleType("__main__")
+    main.__file__ = str(tmp_path / "driver.py")
+    modules = {
+        "__main__": main,
+        "solver": load(tmp_path / "solver.py", "solver"),
+        "numpy": np,
+        "json": sys.modules["json"],
+        "simckpt.errors": sys.modules["simckpt.errors"],
+        "builtins": sys.modules["builtins"],
+    }
+    return tmp_path, modules
+
+
+def test_only_the_users_modules_are_taken_the_driver_among_them(project):
+    folder, modules = project
+    assert own_modules(modules) == {
+        "driver": folder / "driver.py",
+        "solver": folder / "solver.py",
+    }
+
+
+def test_each_module_is_recorded_by_hash_and_outside_git_with_its_source(project):
+    folder, modules = project
+    recorded, repositories, texts = capture_code(modules)
+    driver, solver = recorded
+    assert (driver.name, driver.path) == ("driver", str(folder / "driver.py"))
+    assert driver.hash == hash_bytes(b"import solver\n")
+    assert repositories == ()
+    assert {content_hash(t) for t in texts} == {driver.source, solver.source}
+    assert "hunter2xyz" not in "".join(t.text for t in texts)
+    assert texts[0].text == "import solver\n"
+
+
+def test_modules_in_git_refer_to_their_repository(project):
+    folder, modules = project
+    porcelain.init(str(folder))
+    porcelain.add(str(folder), [str(folder / "driver.py")])
+    sha = porcelain.commit(str(folder), message=b"x", author=b"A <a@b>", committer=b"A <a@b>")
+    recorded, (repository,), (diff,) = capture_code(modules)
+    assert {m.repository for m in recorded} == {str(folder)} == {repository.root}
+    assert {m.source for m in recorded} == {None}
+    assert repository.commit == sha.decode()
+    assert repository.untracked == ("solver.py",)
+    assert "b/solver.py" in diff.text
+    assert repository.diff == content_hash(diff)
+
+
+def test_a_module_whose_file_is_gone_is_no_error(project):
+    folder, modules = project
+    (folder / "solver.py").unlink()
+    assert [m.name for m in capture_code(modules)[0]] == ["driver"]
+
+
+def test_compiled_modules_of_the_user_are_taken(project):
+    folder, modules = project
+    compiled = types.ModuleType("fast")
+    compiled.__file__ = str(folder / "fast.cpython-311-x86_64-linux-gnu.so")
+    (folder / "fast.cpython-311-x86_64-linux-gnu.so").write_bytes(b"\x7fELF\0")
+    recorded = {m.name: m for m in capture_code(modules | {"fast": compiled})[0]}
+    assert recorded["fast"].hash == hash_bytes(b"\x7fELF\0")
+    assert recorded["fast"].source is None

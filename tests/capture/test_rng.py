@@ -1,0 +1,92 @@
+"""Seeds and generator states are seen without being disturbed."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from simckpt.capture.rng import capture_random, describe_generator
+
+
+def test_integers_are_seeds_and_generators_are_told_by_state():
+    rng = np.random.default_rng(7)
+    told = capture_random({"seed": 3, "noise": rng, "seeds": [1, 2]})
+    assert told.seeds == {"seed": 3, "seeds": [1, 2]}
+    assert told.generators["noise"]["kind"] == "Generator(PCG64)"
+    assert told.generators["noise"]["entropy"] == 7
+    assert told.generators["noise"]["declared"] is True
+    assert rng.random() == np.random.default_rng(7).random()
+
+
+def test_a_draw_changes_the_state_and_nothing_else_does():
+    kinds = [
+        np.random.default_rng(1),
+        np.random.Generator(np.random.MT19937(1)),
+        np.random.Generator(np.random.Philox(1)),
+        np.random.Generator(np.random.SFC64(1)),
+        np.random.RandomState(1),
+        random.Random(1),
+    ]
+    for rng in kinds:
+        before = describe_generator(rng)
+        assert describe_generator(rng) == before
+        rng.random()
+        assert describe_generator(rng)["state"] != before["state"]
+
+
+def test_equal_seeds_give_equal_states_and_other_ones_do_not():
+    assert describe_generator(np.random.default_rng(1)) == describe_generator(
+        np.random.default_rng(1)
+    )
+    one, two = (describe_generator(np.random.default_rng(n))["state"] for n in (1, 2))
+    assert one != two
+
+
+def test_the_spare_normal_deviate_of_the_legacy_generator_is_part_of_its_state():
+    one, two = np.random.RandomState(1), np.random.RandomState(1)
+    one.standard_normal()
+    two.standard_normal()
+    two.standard_normal()
+    state = one.get_state()
+    two.set_state((*state[:3], 0, 0.0))
+    assert describe_generator(one)["state"] != describe_generator(two)["state"]
+
+
+def test_entropy_that_nobody_chose_is_recorded_so_that_the_run_can_be_repeated():
+    rng = np.random.default_rng()
+    told = describe_generator(rng)
+    again = np.random.default_rng(int(told["entropy"]))
+    assert describe_generator(again)["state"] == told["state"]
+
+
+def test_spawned_generators_are_told_apart():
+    children = np.random.SeedSequence(5).spawn(2)
+    one, two = (describe_generator(np.random.default_rng(s)) for s in children)
+    assert (one["spawn_key"], two["spawn_key"]) == ([0], [1])
+    assert one["state"] != two["state"]
+
+
+def test_the_global_generators_are_seen_and_marked_as_undeclared():
+    before = np.random.get_state()  # noqa: NPY002 - the legacy state is what is tested
+    try:
+        np.random.seed(11)  # noqa: NPY002
+        seeded = capture_random({}).generators["numpy.random"]
+        assert seeded["declared"] is False
+        assert "entropy" not in seeded
+        np.random.seed(11)  # noqa: NPY002
+        assert capture_random({}).generators["numpy.random"] == seeded
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+    assert capture_random({}).generators["random"]["kind"] == "Random"
+
+
+def test_a_generator_without_state_says_so():
+    told = capture_random({"os": random.SystemRandom()}).generators["os"]
+    assert told["kind"] == "SystemRandom"
+    assert "cannot be repeated" in told["unavailable"]
+
+
+def test_what_is_no_generator_is_not_taken_for_one():
+    for value in (3, "x", None, object(), np.arange(3), [1]):
+        assert describe_generator(value) is None

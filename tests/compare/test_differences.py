@@ -1,0 +1,142 @@
+import msgspec
+import pytest
+from recorded_twins import Setup, edited, run
+
+from simckpt.compare.differences import WEIGHTS, recorded_differences
+from simckpt.compare.roles import PROFILES, role
+from simckpt.model.changes import ABSENT
+from simckpt.model.journal import StoredDocument
+from simckpt.model.manifest import InputFile
+from simckpt.model.record import canonical_json
+from simckpt.model.segment import Event
+
+SMALL = Setup(n=8, steps=8, every=2, checkpoint_every=4)
+
+
+def between(**changes):
+    return {d.path: d for d in recorded_differences(run(SMALL), run(SMALL, **changes))}
+
+
+def test_nothing_changed_is_no_difference():
+    assert between() == {}
+
+
+def test_volatile_facts_are_no_difference():
+    assert between(host="n2") == {}
+
+
+def test_a_setting_that_is_recorded_three_times_is_named_once():
+    found = between(rate=0.7)
+    assert list(found) == ["requested.rate"]
+    difference = found["requested.rate"]
+    assert (difference.a, difference.b) == (0.5, 0.7)
+    assert set(difference.also) == {"numerics.effective.rate", "parameters.rate"}
+
+
+def test_the_place_a_run_writes_to_is_no_difference():
+    # The parameter `bundle` differs with the name, and so does the goal alone.
+    assert set(between(name="other")) == {"goal"}
+
+
+def test_an_input_is_compared_by_content_and_not_by_folder():
+    assert between(inputs={"elsewhere/ic.toml": "b" * 64}) == {}
+    found = between(inputs={"elsewhere/ic.toml": "c" * 64})
+    assert (found["ic.toml"].a, found["ic.toml"].b) == ("b" * 64, "c" * 64)
+
+
+def test_a_missing_input_is_absent_on_one_side():
+    found = between(inputs={"ic.toml": "b" * 64, "more.nc": "d" * 64})
+    assert found["more.nc"].a == ABSENT
+
+
+def test_contents_by_variable_decide_where_they_are_known():
+    def with_contents(hash_, contents):
+        def edit(record):
+            if isinstance(record, StoredDocument) and b'"kind":"manifest"' in record.json:
+                plain = msgspec.json.decode(record.json)
+                plain["inputs"] = [
+                    msgspec.to_builtins(
+                        InputFile(path="ic.nc", size=1, hash=hash_, contents=contents)
+                    )
+                ]
+                return StoredDocument(hash=record.hash, json=canonical_json(plain))
+            return record
+
+        return edited(SMALL, edit)
+
+    one = with_contents("a" * 64, {"rho": "1" * 64, "E": "2" * 64})
+    redated = with_contents("b" * 64, {"rho": "1" * 64, "E": "2" * 64})
+    changed = with_contents("b" * 64, {"rho": "3" * 64, "E": "2" * 64})
+    assert recorded_differences(one, redated) == ()
+    assert [d.path for d in recorded_differences(one, changed)] == ["ic.nc.rho"]
+
+
+def test_rank_count_and_layout_are_one_difference():
+    found = between(ranks=2)
+    assert list(found) == ["layout"]
+    assert (found["layout"].a, found["layout"].b) == ("4 ranks, 2 x 2", "2 ranks, 1 x 2")
+
+
+def test_a_commit_describes_and_a_module_decides():
+    found = between(code="d")
+    assert found["solver"].weight == "decides"
+    assert found["git solver.commit"].weight == "describes"
+
+
+def test_a_restart_is_named_with_its_step():
+    found = between(restart=4)
+    assert found["at"].a == "none"
+    assert found["at"].b.startswith("step 4")
+
+
+def test_events_of_one_run_are_named_with_their_first_step():
+    event = Event(name="fallback", severity="warning", step=3, wall=1.7e9, text="solver fell back")
+    found = between(events=(event,))
+    assert found["fallback"].step == 3
+    assert "solver fell back" in found["fallback"].b
+
+
+def test_notes_describe_and_warnings_may_act():
+    note = Event(name="folded", severity="note", step=3, wall=1.7e9, text="folded")
+    assert between(events=(note,))["folded"].weight == "describes"
+
+
+def test_the_environment_is_compared_fact_by_fact():
+    found = between(environment={"cpu": {"model": "Xeon"}, "os": {"release": "6.1"}})
+    assert list(found) == ["cpu.model"]
+
+
+def test_those_that_decide_come_first():
+    differences = recorded_differences(
+        run(SMALL), run(SMALL, rate=0.7, ranks=2, packages={"numpy": "2"}, name="b")
+    )
+    order = [list(WEIGHTS).index(d.part) for d in differences]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "expected"),
+    [
+        ({"dt": 0.1}, "requested.dt", "time step"),
+        ({"seed": 9}, "seed", "seed"),
+        ({"steps": 10}, "steps", "extent"),
+        ({"rate": 0.6}, "requested.rate", "scheme"),
+        ({"precision": "float32"}, "requested.precision", "precision"),
+        ({"parameters": {"gamma": 1.4}}, "gamma", "parameter"),
+        ({"parameters": {"rtol": 1e-3}}, "rtol", "tolerance"),
+        ({"packages": {"numpy": "1", "rich": "13"}}, "numpy", "numerical package"),
+        ({"packages": {"numpy": "2.1.0", "rich": "1"}}, "rich", "bystander"),
+        ({"code": "d"}, "solver", "code"),
+        ({"inputs": {"ic.toml": "9" * 64}}, "ic.toml", "initial state"),
+        ({"ranks": 1}, "layout", "ranks"),
+    ],
+)
+def test_every_difference_plays_the_part_its_name_says(changes, path, expected):
+    assert role(between(**changes)[path]) == expected
+
+
+def test_profiles_are_likelihoods():
+    for profile in PROFILES.values():
+        numbers = (profile.prior, profile.time, *profile.onset, *profile.size, *profile.place)
+        assert all(0 < n <= 1 for n in numbers)
+        assert profile.acts

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from recorded_twins import Setup, run
+
+from simckpt.compare.health import health
+from simckpt.compare.quantities import columns
+from simckpt.compare.scales import scales
+from simckpt.model.segment import Event
+from simckpt.model.series import Column
+
+SMALL = Setup(n=16, steps=24, every=2, checkpoint_every=8)
+
+
+class Columns(dict):
+    """Columns alone, as a series has them."""
+
+
+def test_the_drift_of_an_integral_is_relative_to_its_scale():
+    twin = run(SMALL)
+    found = health(twin)
+    mass = twin.series()["mass"]
+    (drift,) = found.drifts
+    assert drift.name == "mass"
+    assert drift.first == mass[0]
+    assert drift.last == mass[-1]
+    assert drift.final == pytest.approx(abs(mass[-1] - mass[0]) / 0.6, rel=0.2)
+
+
+def test_an_integral_that_keeps_every_bit_is_called_constant():
+    twin = run(SMALL)
+    series = twin.series()
+    series._values[:, 0] = 0.25
+    twin.series = lambda: series
+    assert health(twin).constant == ("mass",)
+
+
+def test_the_first_non_finite_value_is_named_with_its_step():
+    found = health(run(SMALL, poison=9))
+    assert found.non_finite_step == 10
+    assert "x" in found.non_finite
+    assert not found.sound
+
+
+def test_a_sound_run_is_sound():
+    found = health(run(SMALL))
+    assert found.sound
+    assert found.non_finite_step is None
+    assert found.peaks[0].name == "courant"
+
+
+def test_a_failed_diagnostic_is_a_fault_and_no_non_finite_state():
+    twin = run(SMALL)
+    series = twin.series()
+    series._values[5, 0] = np.nan
+    series.faults[5] = 1
+    twin.series = lambda: series
+    found = health(twin)
+    assert found.faults == 1
+    assert found.non_finite_step is None
+
+
+def test_events_are_counted_by_severity():
+    event = Event(name="slow", severity="warning", step=4, wall=1.7e9, text="slow")
+    found = health(run(SMALL, events=(event,)))
+    assert (found.warnings, found.errors) == (1, 0)
+
+
+def test_a_momentum_near_zero_has_the_scale_of_its_field_not_its_own():
+    known = {
+        c.name: c
+        for c in (
+            Column(name="mass", kind="conserved", of="rho"),
+            Column(name="momentum", kind="conserved", of="mx"),
+            Column(name="rho.min", kind="minimum", of="rho"),
+            Column(name="rho.max", kind="maximum", of="rho"),
+            Column(name="mx.min", kind="minimum", of="mx"),
+            Column(name="mx.max", kind="maximum", of="mx"),
+        )
+    }
+    series = Columns(
+        {
+            "mass": np.array([6.0, 6.0]),
+            "momentum": np.array([1e-16, -3e-16]),
+            "rho.min": np.array([1.0, 1.0]),
+            "rho.max": np.array([2.0, 2.0]),
+            "mx.min": np.array([-0.5, -0.5]),
+            "mx.max": np.array([0.5, 0.5]),
+        }
+    )
+    found = scales(series, known)
+    # Volume 6 / 1.5 = 4, times the largest |mx|.
+    assert found["momentum"] == pytest.approx(2.0)
+    assert found["mass"] == pytest.approx(8.0)
+
+
+def test_columns_of_all_segments_are_known():
+    assert list(columns(run(SMALL, restart=8)))[:2] == ["mass", "x.min"]

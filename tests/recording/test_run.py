@@ -1,0 +1,453 @@
+"""What a serial driver gets from `simckpt.run` and `simckpt.step`, in each of their forms."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import simckpt
+from simckpt.errors import BundleError, InstrumentError, SetupError, SimckptWarning
+
+
+class Heat:
+    """Explicit diffusion on a periodic line."""
+
+    def __init__(self, n: int = 32) -> None:
+        self.u = np.exp(-((np.arange(n) - n / 2) ** 2) / 8.0)
+        self.t = 0.0
+
+    def advance(self, dt: float) -> None:
+        u = self.u
+        self.u = u + dt * (np.roll(u, 1) - 2 * u + np.roll(u, -1))
+        self.t += dt
+
+
+MEASURED = {
+    "grid": lambda sim: simckpt.Grid(sim.u.shape, spacing=0.5),
+    "fields": lambda sim: {"u": sim.u},
+    "conserved": {"heat": "u"},
+}
+
+
+@simckpt.step(**MEASURED, every=2)
+def advance(sim: Heat, dt: float) -> None:
+    sim.advance(dt)
+
+
+def drive(steps: int = 7, dt: float = 0.2) -> Heat:
+    sim = Heat()
+    for _ in range(steps):
+        advance(sim, dt)
+    return sim
+
+
+def test_a_decorated_driver_leaves_a_bundle_with_its_series_and_parameters(tmp_path: Path) -> None:
+    path = tmp_path / "heat.simckpt.h5"
+    settings = simckpt.Numerics(solver="FTCS", integrator="Euler", dt=0.2)
+    sim = simckpt.run(bundle=path, intent="decay", numerics=settings, seeds=3)(drive)(steps=7)
+    assert path.exists()
+    assert not path.with_name("heat.simckpt.journal").exists()
+    with simckpt.open(path) as bundle:
+        series = bundle.series()
+        assert list(series.step) == [0, 2, 4, 6]
+        assert np.allclose(series.t, [0.0, 0.4, 0.8, 1.2])
+        assert series["u.max"][0] == 1.0
+        assert np.allclose(series["heat"], 0.5 * sim.u.sum(), rtol=1e-13)
+        start, final = bundle.checkpoints
+        assert (start.reason, final.reason) == ("start", "final")
+        assert final.parents == (start.id,)
+        assert final.identity() == final.id
+        assert start.parents == ()
+        assert final.state is not None
+        assert final.state.step == 6
+        assert final.state.values["heat"] == series["heat"][-1]
+        manifest = bundle.document(final.parts.manifest)
+        assert manifest.parameters == {"steps": 7, "dt": 0.2}
+        assert bundle.document(final.parts.intent).goal == "decay"
+        assert bundle.document(final.parts.numerics).requested["solver"] == "FTCS"
+        assert bundle.document(final.parts.random).seeds == {"seed": 3}
+        assert bundle.document(final.parts.environment).sections
+        (segment,) = bundle.segments
+        assert segment.ending == "finished"
+        assert segment.decomposition.global_shape == (32,)
+
+
+def test_all_forms_record_the_same_series(tmp_path: Path) -> None:
+    simckpt.run(bundle=tmp_path / "decorated")(drive)()
+
+    with simckpt.run(bundle=tmp_path / "managed") as run:
+        drive()
+        assert run.path == str(tmp_path / "managed.simckpt.h5")
+
+    run = simckpt.run(bundle=tmp_path / "plain").start()
+    sim = Heat()
+    for step in range(8):
+        if step:
+            sim.advance(0.2)
+        if step % 2 == 0:
+            run.sample(
+                step=step, t=sim.t, dt=0.2, grid=simckpt.Grid(sim.u.shape, spacing=0.5),
+                fields={"u": sim.u}, conserved={"heat": "u"},
+            )  # fmt: skip
+    run.finish()
+
+    with simckpt.run(bundle=tmp_path / "around"):
+        sim = Heat()
+        monitor = simckpt.step(
+            grid=simckpt.Grid(sim.u.shape, spacing=0.5),
+            fields=lambda: {"u": sim.u},
+            conserved={"heat": "u"},
+            time=lambda: sim.t,
+            dt=0.2,
+            every=2,
+        )
+        for _ in range(7):
+            with monitor:
+                sim.advance(0.2)
+
+    bundles = [simckpt.open(tmp_path / n) for n in ("decorated", "managed", "plain", "around")]
+    first = bundles[0].series()
+    for bundle in bundles[1:]:
+        series = bundle.series()
+        assert list(series) == list(first)
+        for name in first:
+            assert np.array_equal(series[name], first[name], equal_nan=True), name
+        assert np.array_equal(series.step, first.step)
+        assert np.array_equal(bundle.digests("u").values, bundles[0].digests("u").values)
+    for bundle in bundles:
+        bundle.close()
+
+
+def test_a_functional_driver_is_sampled_by_its_result(tmp_path: Path) -> None:
+    @simckpt.step(
+        grid=lambda u: simckpt.Grid(u.shape),
+        fields=lambda u: {"u": u},
+        conserved={"heat": "u"},
+        source="result",
+    )
+    def move(u: np.ndarray) -> np.ndarray:
+        return np.roll(u, 1)
+
+    with simckpt.run(bundle=tmp_path / "f"):
+        u = np.arange(8.0)
+        for _ in range(3):
+            u = move(u)
+    with simckpt.open(tmp_path / "f") as bundle:
+        assert list(bundle.series().step) == [1, 2, 3]
+        assert np.all(bundle.series()["heat"] == 28.0)
+        assert len(set(bundle.digests("u").whole.tolist())) == 3
+
+
+def test_a_run_that_raises_is_recorded_and_raises(tmp_path: Path) -> None:
+    @simckpt.run(bundle=tmp_path / "bad")
+    def fails() -> None:
+        drive(3)
+        raise ZeroDivisionError("on purpose")
+
+    with pytest.raises(ZeroDivisionError, match="on purpose"):
+        fails()
+    with simckpt.open(tmp_path / "bad") as bundle:
+        assert bundle.segments[-1].ending == "exception"
+        last = bundle.checkpoints[-1]
+        assert last.reason == "exception"
+        assert "on purpose" in last.why
+        assert list(bundle.series().step) == [0, 2]
+
+
+def test_an_exit_with_status_zero_is_a_finished_run(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit), simckpt.run(bundle=tmp_path / "e"):
+        sys.exit(0)
+    with simckpt.open(tmp_path / "e") as bundle:
+        assert bundle.segments[-1].ending == "finished"
+
+
+def test_a_finished_run_is_kept_and_the_next_one_is_written_beside_it(tmp_path: Path) -> None:
+    record = simckpt.run(bundle=tmp_path / "heat.simckpt.h5")(drive)
+    record(3)
+    record(5)
+    record(5)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "heat-2.simckpt.h5",
+        "heat-3.simckpt.h5",
+        "heat.simckpt.h5",
+    ]
+    with simckpt.open(tmp_path / "heat") as a, simckpt.open(tmp_path / "heat-2") as b:
+        assert a.run_id != b.run_id
+        assert len(a.segments) == len(b.segments) == 1
+
+
+def test_an_unfinished_run_is_continued_in_its_bundle(tmp_path: Path) -> None:
+    def part(start: int, stop: int, fail: bool) -> None:
+        sim = Heat()
+        for _ in range(start):
+            sim.advance(0.2)
+        for _ in range(start, stop):
+            advance(sim, 0.2)
+        if fail:
+            raise RuntimeError("time limit")
+
+    path = tmp_path / "chain"
+    with pytest.raises(RuntimeError):
+        simckpt.run(bundle=path)(part)(0, 6, True)
+    simckpt.run(bundle=path, start_step=4)(part)(4, 9, False)
+    simckpt.run(bundle=tmp_path / "whole")(part)(0, 9, False)
+    with simckpt.open(path) as chain, simckpt.open(tmp_path / "whole") as whole:
+        assert [s.ending for s in chain.segments] == ["exception", "finished"]
+        before = [c for c in chain.checkpoints if c.segment == 0]
+        after = [c for c in chain.checkpoints if c.segment == 1]
+        assert after[0].parents == (before[-1].id,)
+        assert after[0].index == before[-1].index + 1
+        assert list(chain.series().step) == list(whole.series().step) == [0, 2, 4, 6, 8]
+        assert np.array_equal(chain.digests("u").values, whole.digests("u").values)
+        assert np.array_equal(chain.series()["heat"], whole.series()["heat"])
+        assert len(chain.series(effective=False).step) == 7
+
+
+def test_a_changed_parameter_of_a_continued_run_is_in_its_spec_diff(tmp_path: Path) -> None:
+    def part(dt: float, fail: bool) -> None:
+        drive(2, dt)
+        if fail:
+            raise RuntimeError
+
+    path = tmp_path / "chain"
+    with pytest.raises(RuntimeError):
+        simckpt.run(bundle=path)(part)(0.2, fail=True)
+    simckpt.run(bundle=path)(part)(0.1, fail=False)
+    with simckpt.open(path) as bundle:
+        first = bundle.checkpoints[0]
+        resumed = next(c for c in bundle.checkpoints if c.segment == 1)
+        final = bundle.checkpoints[-1]
+        assert bundle.document(first.parts.spec_diff).changes == ()
+        changes = {c.path: (c.old, c.new) for c in bundle.document(resumed.parts.spec_diff).changes}
+        assert changes["parameters.dt"] == (0.2, 0.1)
+        assert bundle.document(final.parts.spec_diff).changes == ()
+
+
+def test_upstream_checkpoints_are_parents(tmp_path: Path) -> None:
+    simckpt.run(bundle=tmp_path / "spinup", stage="spin-up")(drive)(3)
+    simckpt.run(bundle=tmp_path / "member", upstream=tmp_path / "spinup")(drive)(5)
+    with simckpt.open(tmp_path / "spinup") as a, simckpt.open(tmp_path / "member") as b:
+        assert b.checkpoints[0].parents == (a.checkpoints[-1].id,)
+        assert b.campaign == a.campaign == a.run_id
+        diff = b.document(b.checkpoints[0].parts.spec_diff)
+        assert {c.path for c in diff.since_upstream} >= {"parameters.steps"}
+    with pytest.raises(SetupError, match=r"upstream = .*nothing.*neither a bundle"):
+        simckpt.run(bundle=tmp_path / "x", upstream="nothing")(drive)()
+
+
+def test_a_checkpoint_is_readable_while_the_run_goes_on(tmp_path: Path) -> None:
+    with simckpt.run(bundle=tmp_path / "live"):
+        sim = Heat()
+        for _ in range(4):
+            advance(sim, 0.2)
+        made = simckpt.checkpoint("half way", why="to look at it")
+        assert made is not None
+        with simckpt.open(tmp_path / "live") as bundle:
+            assert bundle.checkpoints[-1] == made
+            assert bundle.checkpoints[-1].label == "half way"
+            assert list(bundle.series().step) == [0, 2, 4]
+            assert bundle.segments[-1].ending is None
+            tiles = bundle.tiles("u")
+            assert tiles.maximum.max() == bundle.series()["u.max"][-1]
+
+
+def test_checkpoints_come_by_schedule(tmp_path: Path) -> None:
+    simckpt.run(bundle=tmp_path / "s", checkpoint_every=3)(drive)(7)
+    with simckpt.open(tmp_path / "s") as bundle:
+        assert [(c.label, c.step) for c in bundle.checkpoints] == [
+            ("start", 0), ("step 3", 3), ("step 6", 6), ("final", 7),
+        ]  # fmt: skip
+
+
+def test_outside_of_a_run_a_step_works_and_says_once_that_nothing_is_recorded() -> None:
+    @simckpt.step(**MEASURED)
+    def step(sim: Heat) -> str:
+        return "moved"
+
+    with pytest.warns(SimckptWarning, match="no simckpt.run is active"):
+        assert step(Heat()) == "moved"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert step(Heat()) == "moved"
+    with pytest.raises(SetupError, match="outside of a run"):
+        simckpt.checkpoint("no run")
+    assert simckpt.stopping() is False
+
+
+def test_disabled_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMCKPT_DISABLE", "1")
+    monkeypatch.chdir(tmp_path)
+    with simckpt.run(bundle="x") as run:
+        simckpt.checkpoint("none")
+        run.effective(dt=1.0)
+        run.event("none")
+        run.sample(fields={"u": np.zeros(3)})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_field_is_named_with_the_choices_before_the_first_step(tmp_path: Path) -> None:
+    moved = []
+
+    @simckpt.step(**(MEASURED | {"conserved": {"heat": "temperature"}}))
+    def step(sim: Heat) -> None:
+        moved.append(1)
+
+    with (
+        pytest.raises(SetupError, match=r"conserved\['heat'\].*temperature.*Choices:.*u"),
+        simckpt.run(bundle=tmp_path / "x"),
+    ):
+        step(Heat())
+    assert moved == []
+
+
+def test_a_grid_that_does_not_fit_its_array_is_named(tmp_path: Path) -> None:
+    @simckpt.step(**(MEASURED | {"grid": lambda sim: simckpt.Grid((30,))}))
+    def step(sim: Heat) -> None: ...
+
+    with pytest.raises(SetupError, match=r"u.*\(32,\)"), simckpt.run(bundle=tmp_path / "x"):
+        step(Heat())
+
+
+def test_a_fault_in_an_accessor_marks_the_sample_and_the_run_goes_on(tmp_path: Path) -> None:
+    calls = []
+
+    def fields(sim: Heat) -> dict[str, np.ndarray]:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyError("gone")
+        return {"u": sim.u}
+
+    @simckpt.step(**(MEASURED | {"fields": fields}))
+    def step(sim: Heat) -> None:
+        sim.advance(0.2)
+
+    def driver() -> None:
+        sim = Heat()
+        for _ in range(5):
+            step(sim)
+
+    with pytest.warns(SimckptWarning, match="gone"):
+        simckpt.run(bundle=tmp_path / "x")(driver)()
+    with simckpt.open(tmp_path / "x") as bundle:
+        series = bundle.series()
+        assert list(series.step) == [0, 1, 2, 3, 4, 5]
+        assert [bool(f) for f in series.faults] == [False, False, True, False, False, False]
+        assert np.isnan(series["heat"][2])
+        assert np.isfinite(series["heat"][3])
+        assert any("gone" in e.text for e in bundle.events)
+    calls.clear()
+    with pytest.raises(InstrumentError, match="gone"):
+        simckpt.run(bundle=tmp_path / "strict", strict=True)(driver)()
+
+
+def test_a_fall_back_is_an_event(tmp_path: Path) -> None:
+    with simckpt.run(bundle=tmp_path / "x", numerics={"limiter": "mc", "cfl": 0.4}) as run:
+        run.effective(limiter="minmod", cfl=0.4)
+        run.effective(limiter="minmod")
+        run.event("remeshed", "finer now", cells=np.int64(64))
+    with simckpt.open(tmp_path / "x") as bundle:
+        fallback, remeshed = bundle.events
+        assert fallback.name == "numerics_fallback"
+        assert fallback.facts == {"setting": "limiter", "requested": "mc", "effective": "minmod"}
+        assert remeshed.facts == {"cells": 64}
+        numerics = bundle.document(bundle.checkpoints[-1].parts.numerics)
+        assert numerics.fallbacks() == {"limiter": ("mc", "minmod")}
+
+
+def test_the_first_non_finite_value_is_an_event(tmp_path: Path) -> None:
+    @simckpt.step(**MEASURED)
+    def step(sim: Heat) -> None:
+        sim.advance(0.2)
+        if sim.t > 0.5:
+            sim.u[3] = np.nan
+
+    def driver() -> None:
+        sim = Heat()
+        for _ in range(4):
+            step(sim)
+
+    simckpt.run(bundle=tmp_path / "x")(driver)()
+    with simckpt.open(tmp_path / "x") as bundle:
+        (event,) = [e for e in bundle.events if e.name == "non_finite"]
+        assert event.step == 3
+        assert event.facts["field"] == "u"
+
+
+def test_outputs_are_indexed_by_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with simckpt.run(bundle="x", outputs=["out/*.txt"]):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "a.txt").write_text("result")
+    with simckpt.open("x") as bundle:
+        index = bundle.document(bundle.checkpoints[-1].parts.artifacts)
+        (entry,) = index.entries
+        assert entry.path == "out/a.txt"
+        assert entry.size == 6
+        assert entry.hash
+
+
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(BundleError, match=r"file.*cannot be written"),
+        simckpt.run(bundle=tmp_path / "file" / "x.simckpt.h5"),
+    ):
+        pass
+    (tmp_path / "other.simckpt.h5").write_text("not a bundle")
+    with (
+        pytest.raises(BundleError, match=r"other\.simckpt\.h5"),
+        simckpt.run(bundle=tmp_path / "other.simckpt.h5"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", -15), ("SIGINT", 1), ("SIGUSR1", 0)])
+def test_a_signal_commits_a_checkpoint_and_then_does_what_it_would_have_done(
+    tmp_path: Path, name: str, status: int
+) -> None:
+    program = f"""
+import os, signal, simckpt
+with simckpt.run(bundle="x"):
+    os.kill(os.getpid(), signal.{name})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, timeout=60, capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(Path(simckpt.__file__).parent.parent)}, check=False,
+    )  # fmt: skip
+    assert done.returncode in (
+        status,
+        130 if name == "SIGINT" else status,
+        -2 if name == "SIGINT" else status,
+    ), done.stderr
+    with simckpt.open(tmp_path / "x") as bundle:
+        reasons = [c.reason for c in bundle.checkpoints]
+        assert reasons[:2] == ["start", "signal"]
+        expected = {"SIGTERM": "signal", "SIGINT": "exception", "SIGUSR1": "finished"}
+        assert bundle.segments[-1].ending == expected[name]
+
+
+def test_a_driver_that_asks_leaves_its_loop_after_a_signal(tmp_path: Path) -> None:
+    program = """
+import os, signal, simckpt
+with simckpt.run(bundle="x"):
+    for step in range(1000):
+        if simckpt.stopping():
+            break
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+print(step)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, timeout=60, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(simckpt.__file__).parent.parent)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 10
+    with simckpt.open(tmp_path / "x") as bundle:
+        assert bundle.segments[-1].ending == "signal"
