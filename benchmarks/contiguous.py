@@ -23,6 +23,7 @@ def read(x):  # type: ignore[no-untyped-def]
 
 
 def ratios() -> list[Ratio]:
+    """Four NumPy passes, one read, and one sum, each against its counterpart here."""
     x = normal(SIZE)
     limbs = np.zeros(LIMBS, np.int64)
     times = medians(
@@ -31,7 +32,7 @@ def ratios() -> list[Ratio]:
             "four": lambda: (x.sum(), x.min(), x.max(), np.isfinite(x).all()),
             "read": lambda: read(x),
             "exact": lambda: sum_into(limbs, x),
-            "sum": lambda: x.sum(),
+            "sum": x.sum,
         }
     )
     each = f"{times['sample'] / SIZE * 1e9:.2f} ns a value"
@@ -44,5 +45,11 @@ def ratios() -> list[Ratio]:
             each,
         ),
         Ratio("the same / a plain vectorized read", times["sample"] / times["read"], 2.5, 1.5),
-        Ratio("exact sum alone / np.sum", times["exact"] / times["sum"], 1.6, 1.1),
+        Ratio(
+            "exact sum alone / np.sum",
+            times["exact"] / times["sum"],
+            1.6,
+            1.1,
+            f"{times['exact'] / SIZE * 1e9:.2f} ns a value",
+        ),
     ]

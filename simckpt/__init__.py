@@ -19,6 +19,7 @@ _HOMES = {
     "Grid": "diagnostics.grid",
     "Particles": "diagnostics.particles",
     "CFL": "diagnostics.declarations",
+    "describe": "capture.describe",
     "Intent": "model.intent",
     "Numerics": "model.numerics",
     "Bundle": "bundle.reader",
@@ -41,6 +42,7 @@ __all__ = [
     "SimckptWarning",
     "__version__",
     "checkpoint",
+    "describe",
     "open",
     "run",
     "step",
@@ -50,6 +52,7 @@ __all__ = [
 if TYPE_CHECKING:
     from .bundle.reader import Bundle
     from .bundle.reader import open_bundle as open  # noqa: A004
+    from .capture.describe import describe
     from .diagnostics.declarations import CFL
     from .diagnostics.grid import Grid
     from .diagnostics.particles import Particles

@@ -86,17 +86,23 @@ def block_of_samples(
     UnreadablePayload
         If a sample has not as many values or digests as its schema.
     """
-    n = len(samples)
-    for sample in samples:
-        check_sample(schema, sample)
-    words = schema.digests if digests else 0
+    n, columns, words = len(samples), len(schema.columns), schema.digests
+    for s in samples:
+        if len(s.values) != 8 * columns or len(s.digests) != 8 * words:
+            check_sample(schema, s)
+    words = words if digests else 0
+    try:
+        numbers = np.array([(s.step, s.faults) for s in samples], np.int64).reshape(n, 2)
+    except OverflowError:
+        raise UnreadablePayload("a step or count that does not fit in 64 bits") from None
+    times = np.array([(s.t, s.wall) for s in samples], np.float64).reshape(n, 2)
     return SampleBlock(
         schema=number,
-        step=np.fromiter((s.step for s in samples), np.int64, n),
-        t=np.fromiter((s.t for s in samples), np.float64, n),
-        wall=np.fromiter((s.wall for s in samples), np.float64, n),
-        faults=np.fromiter((s.faults for s in samples), np.int64, n),
-        values=_table([s.values for s in samples], "<f8", (n, len(schema.columns))),
+        step=numbers[:, 0],
+        t=times[:, 0],
+        wall=times[:, 1],
+        faults=numbers[:, 1],
+        values=_table([s.values for s in samples], "<f8", (n, columns)),
         digests=_table([s.digests for s in samples] if digests else [], "<u8", (n, words)),
     )
 

@@ -8,6 +8,7 @@ stream. Neither depends on the file the bytes lie in.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -151,6 +152,14 @@ def decode(kind: int, payload: bytes | memoryview) -> JournalRecord:
         return _JSON[Kind(kind)].decode(payload)  # type: ignore[no-any-return]
     except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
         raise UnreadablePayload(f"not a readable record of kind {kind}: {problem}") from problem
+
+
+def decode_samples(payloads: Iterable[bytes]) -> list[Sample]:
+    """The samples that `payloads` encode; raises as `decode` does."""
+    try:
+        return [_SAMPLE.decode(payload) for payload in payloads]
+    except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+        raise UnreadablePayload(f"not a readable sample: {problem}") from problem
 
 
 N = TypeVar("N", Sample, TileRow)

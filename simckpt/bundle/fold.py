@@ -83,9 +83,8 @@ def write_arrays(recorded: Recorded, path: Path) -> None:
         file.attrs["campaign"] = run.campaign
         file.attrs["created"] = run.created
         file.attrs["simckpt_version"] = run.simckpt_version
-        _series(file, recorded)
         tiles = file.create_group("tiles", track_order=True)
-        _digests(tiles, recorded)
+        _samples(file, tiles, recorded)
         _statistics(tiles, recorded)
         for table in TABLES:
             _table(file, recorded, table)
@@ -93,10 +92,34 @@ def write_arrays(recorded: Recorded, path: Path) -> None:
         _records(file, recorded)
 
 
-def _series(file: h5py.File, recorded: Recorded) -> None:
-    layout, n = recorded.layout, recorded.samples
+def _samples(file: h5py.File, tiles: h5py.Group, recorded: Recorded) -> None:
+    layout = recorded.layout
+    whole, columns = _series(file, recorded)
+    digests = [_digests(tiles, recorded, i) for i in range(len(layout.groups))]
+    filled = [0] * len(digests)
+    at = 0
+    for block in recorded.sample_blocks():
+        n = len(block.step)
+        for name, dataset in whole.items():
+            dataset[at : at + n] = getattr(block, name)
+        for i, column in enumerate(layout.schemas[block.schema].columns):
+            columns[column.name][at : at + n] = block.values[:, i]
+        for cut in layout.slices[block.schema]:
+            row = filled[cut.group]
+            words = block.digests[:, cut.start : cut.stop]
+            shape = (n, *layout.groups[cut.group].tiles.shape)
+            digests[cut.group][row : row + n] = words.reshape(shape)
+            filled[cut.group] = row + n
+        at += n
+
+
+def _series(
+    file: h5py.File, recorded: Recorded
+) -> tuple[dict[str, h5py.Dataset], dict[str, h5py.Dataset]]:
+    """The arrays of `/series`: those that every sample has, and the columns."""
+    layout = recorded.layout
     group = file.create_group("series", track_order=True)
-    sample = _scale(group, "sample", np.arange(n))
+    sample = _scale(group, "sample", np.arange(recorded.samples))
     whole = {
         "step": _array(group, "step", [sample], np.int64, "step number of the driver"),
         "t": _array(group, "t", [sample], np.float64, "simulated time"),
@@ -115,37 +138,19 @@ def _series(file: h5py.File, recorded: Recorded) -> None:
                 dataset.attrs[key] = value.replace("\0", "␀")
         dataset.attrs["exact"] = np.int32(column.exact)
         columns[name] = dataset
-    at = 0
-    for block in recorded.sample_blocks(digests=False):
-        rows = slice(at, at := at + len(block.step))
-        for name, dataset in whole.items():
-            dataset[rows] = getattr(block, name)
-        for i, column in enumerate(layout.schemas[block.schema].columns):
-            columns[column.name][rows] = block.values[:, i]
+    return whole, columns
 
 
-def _digests(tiles: h5py.Group, recorded: Recorded) -> None:
-    layout = recorded.layout
-    datasets, filled = [], []
-    for i, place in enumerate(layout.groups):
-        group = _tile_group(tiles, place)
-        runs = recorded.runs_of_group(i)
-        rows = np.concatenate([np.arange(r.start, r.stop) for r in runs] or [np.arange(0)])
-        sample = _scale(group, "sample", rows)
-        sample.attrs["long_name"] = "number of the sample in /series"
-        scales = [sample, *_tile_scales(group, place)]
-        datasets.append(_array(group, "digest", scales, np.uint64, "sum of the cells' mixes"))
-        filled.append(0)
-    if not datasets:
-        return
-    for block in recorded.sample_blocks():
-        n = len(block.step)
-        for cut in layout.slices[block.schema]:
-            at = filled[cut.group]
-            words = block.digests[:, cut.start : cut.stop]
-            shape = (n, *layout.groups[cut.group].tiles.shape)
-            datasets[cut.group][at : at + n] = words.reshape(shape)
-            filled[cut.group] = at + n
+def _digests(tiles: h5py.Group, recorded: Recorded, number: int) -> h5py.Dataset:
+    """The group of one way of cutting a field, and in it the array of its digests."""
+    place = recorded.layout.groups[number]
+    group = _tile_group(tiles, place)
+    runs = recorded.runs_of_group(number)
+    rows = np.concatenate([np.arange(r.start, r.stop) for r in runs] or [np.arange(0)])
+    sample = _scale(group, "sample", rows)
+    sample.attrs["long_name"] = "number of the sample in /series"
+    scales = [sample, *_tile_scales(group, place)]
+    return _array(group, "digest", scales, np.uint64, "sum of the cells' mixes")
 
 
 def _statistics(tiles: h5py.Group, recorded: Recorded) -> None:

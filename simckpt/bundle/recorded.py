@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..errors import DamagedBundleError, NotABundleError
 from ..model.journal import RunOpened
 from ..model.segment import SegmentSchema
-from ..model.series import Sample, SeriesSchema, TileRow
+from ..model.series import SeriesSchema, TileRow
 from .blocks import (
     BLOCK_BYTES,
     SampleBlock,
@@ -28,7 +28,7 @@ from .blocks import (
     block_of_samples,
     rows_per_block,
 )
-from .codec import FIRST_LINK, Kind, UnreadablePayload, decode
+from .codec import FIRST_LINK, Kind, UnreadablePayload, decode, decode_samples
 from .folded import FoldedFile
 from .journal import Journal
 from .layout import Layout, faults_of
@@ -165,9 +165,10 @@ class Recorded:
             return self.folded.samples(
                 self.layout, run.schema, at, end, self._group_rows(run, at), digests
             )
-        records = self.journal_numbers(Kind.SAMPLE)[at - split : end - split]
-        samples = [cast(Sample, r) for r in self._decoded(Kind.SAMPLE, records)]
+        assert self.journal is not None
+        numbers = self.journal_numbers(Kind.SAMPLE)[at - split : end - split]
         with self._reading():
+            samples = decode_samples(self.journal.payloads(numbers.tolist()))
             return block_of_samples(run.schema, self.layout.schemas[run.schema], samples, digests)
 
     def _group_rows(self, run: Run, at: int) -> dict[int, int]:

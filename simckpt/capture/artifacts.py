@@ -24,6 +24,7 @@ def index_artifacts(
     *,
     settled: float = 0.0,
     limit: float = float("inf"),
+    previous: ArtifactIndex | None = None,
 ) -> ArtifactIndex:
     """The outputs that `patterns` name, as they are now.
 
@@ -40,6 +41,9 @@ def index_artifacts(
         the run goes on, two seconds spare the hashing of what is just being written.
     limit : float
         Seconds for hashing; files past it are listed as ``changing``, without hash.
+    previous : ArtifactIndex, optional
+        An earlier index of this run: a file whose size and time are still the same is not
+        hashed again.
 
     Returns
     -------
@@ -50,6 +54,7 @@ def index_artifacts(
     root = root.absolute()
     names = tuple(os.fspath(p) for p in patterns)
     deadline = time.monotonic() + limit
+    known = {entry.path: entry for entry in previous.entries} if previous else {}
     entries: dict[str, Artifact] = {}
     for pattern in names:
         if "://" in pattern:
@@ -58,7 +63,7 @@ def index_artifacts(
         for path in map(Path, matches(absolute)):
             shown = _shown(path, root)
             if shown not in entries and len(entries) < MOST_ARTIFACTS:
-                entries[shown] = _look(path, shown, contents, settled, deadline)
+                entries[shown] = _look(path, shown, contents, settled, deadline, known.get(shown))
     return ArtifactIndex(
         root=redact_text(clean_text(str(root))),
         patterns=tuple(redact_text(clean_text(p)) for p in names),
@@ -66,7 +71,14 @@ def index_artifacts(
     )
 
 
-def _look(path: Path, shown: str, contents: Contents, settled: float, deadline: float) -> Artifact:
+def _look(
+    path: Path,
+    shown: str,
+    contents: Contents,
+    settled: float,
+    deadline: float,
+    known: Artifact | None,
+) -> Artifact:
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -74,6 +86,8 @@ def _look(path: Path, shown: str, contents: Contents, settled: float, deadline: 
     except OSError:
         return Artifact(path=shown, size=0, mtime=0.0, hash=None, status="unreadable")
     size, mtime = status.st_size, status.st_mtime
+    if known and known.hash and (known.size, known.mtime) == (size, mtime):
+        return known
     if time.time() - mtime < settled or time.monotonic() > deadline:
         return Artifact(path=shown, size=size, mtime=mtime, hash=None, status="changing")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import site
 import sys
 import sysconfig
@@ -12,7 +13,7 @@ from types import ModuleType
 from ..model.manifest import CodeModule, Repository, Text
 from ..model.record import content_hash
 from .driver import driver_name, driver_path
-from .files import hash_file
+from .files import FileHash, hash_file
 from .git import STATUS_LIMIT, capture_repository, find_root
 from .redaction import redact_text
 from .values import clean_text
@@ -20,6 +21,9 @@ from .values import clean_text
 MOST_MODULES = 2_000
 LARGEST_SOURCE = 256 * 1024
 _PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
+_CLOCK = 1.0
+"""Seconds by which the start of the process is known, and clocks of file servers agree."""
+
 _OWN = Path(__file__).resolve().parents[1]
 
 
@@ -56,6 +60,7 @@ def capture_code(
         repositories.append(repository)
         if diff is not None:
             texts.append(diff)
+    started = process_started()
     recorded = []
     for name, path in sorted(found.items()):
         root = roots[path]
@@ -63,16 +68,17 @@ def capture_code(
         if source is not None:
             texts.append(source)
         try:
-            told = hash_file(path).hash or ""
+            told = hash_file(path)
         except OSError:
-            told = ""
+            told = FileHash(0, 0.0, None)
         recorded.append(
             CodeModule(
                 name=clean_text(name),
                 path=clean_text(str(path)),
-                hash=told,
+                hash=told.hash or "",
                 repository=clean_text(str(root)) if root else "",
                 source=content_hash(source) if source else None,
+                edited=told.mtime > started + _CLOCK,
             )
         )
     return tuple(recorded), tuple(repositories), tuple(texts)
@@ -99,6 +105,18 @@ def own_modules(modules: Mapping[str, ModuleType]) -> dict[str, Path]:
         if len(found) >= MOST_MODULES:
             break
     return found
+
+
+def process_started(proc: Path = Path("/proc")) -> float:
+    """When this process began, seconds since the epoch; infinity where it cannot be told."""
+    try:
+        # Field 22 of proc(5)'s stat, counted from behind the program's name in brackets.
+        ticks = int((proc / "self/stat").read_text().rpartition(")")[2].split()[19])
+        lines = (proc / "stat").read_text().splitlines()
+        booted = int(next(line for line in lines if line.startswith("btime ")).split()[1])
+        return booted + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, StopIteration):
+        return float("inf")
 
 
 def _installed_folders() -> tuple[Path, ...]:

@@ -13,6 +13,7 @@ from .values import clean_text
 
 _SHARED = re.compile(r"\.so(?:\.[0-9.]+)?\Z")
 _EXTENSION = re.compile(r"\.(?:cpython-[^/]*|abi3|pypy[^/]*)\.so\Z")
+_NAMED_BY_HASH = re.compile(r"-[0-9a-f]{8}(?=[-.])")
 _LARGEST_HASHED = 64 * 2**20
 
 COMMON = re.compile(
@@ -42,7 +43,7 @@ def read_libraries(maps: Path = Path("/proc/self/maps"), *, common: bool = False
     Python's extension modules are left out, since they belong to installed packages or to
     the user's own code, which are recorded by version and by hash. Libraries that come and
     go with unrelated imports are volatile, build id and all. A library without build id is
-    told by the BLAKE3 of the file.
+    told by the BLAKE3 of the file, or by the hash that its name has from a wheel.
     """
     stable: Facts = {}
     volatile: Facts = {}
@@ -81,6 +82,9 @@ def _mapped(maps: Path) -> list[str]:
 
 
 def _content(path: Path) -> str:
+    # auditwheel puts the first digits of the file's hash into its name.
+    if _NAMED_BY_HASH.search(path.name):
+        return f"{path.stat().st_size} bytes, hash in its name"
     if path.stat().st_size > _LARGEST_HASHED:
         return f"{path.stat().st_size} bytes"
     return f"blake3:{hash_file(path).hash}"

@@ -13,6 +13,7 @@ from .values import plain, qualified_name
 
 PYTHON_GLOBAL = "random"
 NUMPY_GLOBAL = "numpy.random"
+_WORDS = 624
 
 
 def capture_random(declared: Mapping[str, object]) -> RandomState:
@@ -27,11 +28,11 @@ def capture_random(declared: Mapping[str, object]) -> RandomState:
     Returns
     -------
     RandomState
-        With the global generators of ``random`` and ``numpy.random`` where they are loaded.
-        Those have ``declared: false``: unseeded, they differ in every process, which means
-        something only if the run draws from them. ``entropy`` is the seed that the operating
-        system gave to a generator which the user did not seed; with it the run can be
-        repeated.
+        With the global generators of ``random`` and ``numpy.random`` where they are loaded;
+        those have ``declared: false``. One from which nothing was drawn is ``fresh`` and has no
+        state: unseeded, that differs in every process and means nothing. ``entropy`` is the
+        seed of a NumPy generator, also where the operating system chose it; with it the run
+        can be repeated.
     """
     seeds: Facts = {}
     generators: dict[str, Facts] = {}
@@ -44,6 +45,8 @@ def capture_random(declared: Mapping[str, object]) -> RandomState:
     for name, value in _globals():
         found = describe_generator(value)
         if found is not None:
+            if _is_fresh(value):
+                found = {"kind": found["kind"], "fresh": True}
             generators.setdefault(name, found | {"declared": False})
     return RandomState(seeds=seeds, generators=generators)
 
@@ -69,6 +72,27 @@ def _globals() -> list[tuple[str, object]]:
     if numpy is not None:
         found.append((NUMPY_GLOBAL, getattr(getattr(numpy, "mtrand", None), "_rand", None)))
     return found
+
+
+def _is_fresh(generator: Any) -> bool:
+    """Whether nothing was drawn from a global generator that the user did not seed."""
+    numpy: Any = sys.modules.get("numpy.random")
+    try:
+        if numpy is not None and isinstance(generator, numpy.RandomState):
+            sequence = generator._bit_generator.seed_seq  # noqa: SLF001 - it has no public name
+            if sequence is None:  # the user has called numpy.random.seed
+                return False
+            new = numpy.RandomState(numpy.MT19937(sequence))
+            return bool(_state_of(new) == _state_of(generator))
+        # Mersenne Twister hands out 624 words, then makes new ones: the last entry counts them.
+        _, words, spare = generator.getstate()
+        return words[-1] == _WORDS and spare is None
+    except (AttributeError, TypeError, ValueError):
+        return False
+
+
+def _state_of(generator: Any) -> bytes:
+    return canonical_json(_exact(generator.get_state(legacy=False)))
 
 
 def _numpy_generator(value: Any) -> Facts | None:

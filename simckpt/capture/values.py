@@ -32,6 +32,8 @@ LONGEST_REPR = 400
 LARGEST_ARRAY = 256 * 2**20
 """Bytes past which an array is described and not hashed."""
 SHOWN_ELEMENTS = 16
+IN_MEMORY = frozenset({"pandas", "jax", "jaxlib"})
+"""Packages whose arrays hold their values, besides NumPy."""
 
 _ADDRESS = re.compile(r"(?: at)? 0x[0-9a-fA-F]{4,}")
 
@@ -163,6 +165,10 @@ class _Conversion:
 
     def _array(self, value: Any, depth: int) -> Json:
         np: Any = sys.modules["numpy"]
+        if not isinstance(value, np.ndarray) and _package(value) not in IN_MEMORY:
+            # To ask a lazy array for its values may read a file or start a computation.
+            shape = [self.convert(n, depth) for n in value.shape]
+            return {"type": qualified_name(type(value)), "dtype": str(value.dtype), "shape": shape}
         array = np.asarray(value)
         if array.dtype.hasobject:
             return [self.convert(v, depth) for v in array.ravel()[:MOST_ITEMS].tolist()]
@@ -172,6 +178,8 @@ class _Conversion:
         if array.nbytes > LARGEST_ARRAY:
             return facts | {"cut": f"{array.nbytes} bytes are too many to hash here"}
         facts["blake3"] = hash_bytes(array.tobytes(order="C"))
+        if isinstance(value, np.ma.MaskedArray):
+            facts["mask"] = hash_bytes(np.ma.getmaskarray(value).tobytes(order="C"))
         if array.size <= SHOWN_ELEMENTS and array.dtype.kind in "biufcSUMm":
             facts["values"] = [self.convert(v, depth) for v in array.ravel().tolist()]
         return facts
@@ -288,6 +296,10 @@ def _is_namespace(value: Any) -> bool:
     return isinstance(value, types.SimpleNamespace) or (
         argparse is not None and isinstance(value, argparse.Namespace)
     )
+
+
+def _package(value: Any) -> str:
+    return str(type(value).__module__).partition(".")[0]
 
 
 def _opaque(value: Any) -> Json:

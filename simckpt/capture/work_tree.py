@@ -92,24 +92,26 @@ def _differs(
     if committed is None:
         return True
     mode, blob = committed
-    place = root / os.fsdecode(path)
     if stat.S_IFMT(mode) == 0o160000:
-        return _submodule_differs(place, blob)
+        return _submodule_differs(root / os.fsdecode(path), blob)
     if entry is not None and entry.extended_flags & _SKIP_WORKTREE:
         return bool(entry.sha != blob)
     try:
-        status = place.lstat()
+        # Of names and not of Paths: this is done for every file of the tree.
+        status = os.lstat(os.fsencode(root) + b"/" + path)
     except OSError:
         return True
     if stat.S_ISLNK(mode):
-        return not stat.S_ISLNK(status.st_mode) or _id_of(os.fsencode(place.readlink())) != blob
+        if not stat.S_ISLNK(status.st_mode):
+            return True
+        return _id_of(os.fsencode((root / os.fsdecode(path)).readlink())) != blob
     if not stat.S_ISREG(status.st_mode):
         return True
     if (mode ^ status.st_mode) & stat.S_IXUSR:
         return True
     if entry is not None and _unchanged_since_indexed(entry, status, index_time):
         return bool(entry.sha != blob)
-    return _content_differs(repo, place, blob)
+    return _content_differs(repo, root / os.fsdecode(path), blob)
 
 
 def _unchanged_since_indexed(entry: Any, status: os.stat_result, index_time: int) -> bool:

@@ -68,7 +68,7 @@ class Outcome:
 @click.option(
     "--t-end",
     type=click.FloatRange(0, min_open=True),
-    default=0.5,
+    default=0.3,
     show_default=True,
     help="Simulated time.",
 )

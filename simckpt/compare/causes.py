@@ -47,6 +47,9 @@ def explain(
 ) -> Explanation:
     """Rank the recorded differences by how well each explains what was seen."""
     able = [d for d in differences if d.weight != "describes"]
+    if any(role(d) == "seed" and not _is_generator(d) for d in able):
+        # The states of generators follow from the seed that differs.
+        able = [d for d in able if not _is_generator(d)]
     weighed = [(d, *_weigh(d, evidence)) for d in able]
     against = _likelihood(UNRECORDED, evidence)
     total = against + sum(weight for _, weight, _ in weighed)
@@ -93,6 +96,10 @@ def explain_length(differences: Sequence[RecordedDifference]) -> Explanation:
         ),
         finding="" if named else "No recorded difference explains why one record is shorter.",
     )
+
+
+def _is_generator(difference: RecordedDifference) -> bool:
+    return difference.part == "random" and difference.path.startswith("generators.")
 
 
 def _weigh(difference: RecordedDifference, e: Evidence) -> tuple[float, str]:

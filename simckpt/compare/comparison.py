@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from ..errors import SetupError
@@ -20,14 +18,12 @@ from .divergence import (
 )
 from .evidence import gather
 from .facts import ending
-from .growth import Growth, difference_curve, fit_growth
+from .growth import Growth, fit_growth
 from .health import Health, health
 from .held import held
 from .quantities import (
-    SIZED,
     TIME,
     QuantityDifference,
-    QuantityFindings,
     Reason,
     Uncompared,
     columns,
@@ -171,7 +167,7 @@ def compare(a: RunView, b: RunView, options: Options | None = None) -> Compariso
         tolerance=options.tolerance,
     )
     first = first_difference(alignment, fields, quantities)
-    curve = difference_curve(_sized(quantities), len(alignment))
+    curve = quantities.curve if quantities.compared else np.zeros(len(alignment))
     growth = fit_growth(curve, alignment.t, alignment.steps_a) if first is not None else None
     differences = recorded_differences(a, b)
     kind, explanation, judgement = _judged(found, first, growth, curve, differences)
@@ -196,13 +192,6 @@ def compare(a: RunView, b: RunView, options: Options | None = None) -> Compariso
         health_a=health(a),
         health_b=health(b),
     )
-
-
-def _sized(quantities: QuantityFindings) -> Iterable[Floats]:
-    """The relative differences of the quantities that measure the state; of all, if none does."""
-    kinds, ratio = quantities.kinds, quantities.ratio
-    measuring = [ratio[name] for name in ratio if kinds[name] in SIZED]
-    return measuring or ratio.values()
 
 
 def _judged(

@@ -38,6 +38,10 @@ WEIGHTS: dict[str, Weight] = {
 """What a difference in each part can do to the answer, in the order in which they are listed."""
 
 
+IDLE = " (not drawn from)"
+"""Ends the path of a random number generator whose state neither run changed."""
+
+
 class RecordedDifference(Record, frozen=True, kw_only=True):
     """A fact that two runs recorded differently.
 
@@ -81,6 +85,8 @@ def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ..
             changes = _same_file_elsewhere(changes)
         if part == "ranks":
             changes = _one_layout(changes)
+        if part == "random":
+            changes = _drawn(changes, facts_a.idle & facts_b.idle)
         found += [_difference(part, c) for c in changes]
     found += _mid_run(facts_a, facts_b)
     found += _events(a.events, b.events)
@@ -91,6 +97,8 @@ def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ..
 
 def leaf(part: str, path: str) -> str:
     """The name of a fact without the tables it stands in."""
+    if part == "random" and path.startswith("generators."):
+        return path.removeprefix("generators.")
     if part in ("numerics", "random", "parameters"):
         return path.rpartition(".")[2]
     return path
@@ -124,6 +132,11 @@ def _same_file_elsewhere(changes: Iterable[Change]) -> list[Change]:
         if twin.new != old.old:
             kept.append(Change(path=name, old=old.old, new=twin.new))
     return sorted(kept + come, key=lambda c: c.path)
+
+
+def _drawn(changes: Iterable[Change], idle: frozenset[str]) -> list[Change]:
+    """Generators that neither run drew from are told apart: they act before it begins, or never."""
+    return [replace(c, path=f"{c.path}{IDLE}") if c.path in idle else c for c in changes]
 
 
 def _one_layout(changes: Iterable[Change]) -> list[Change]:

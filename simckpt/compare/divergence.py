@@ -128,7 +128,7 @@ def compare_fields(
             found.differing.append(_describe(name, other, one, two, a, b, alignment, counts, at))
     taken = set(pairs.values())
     found.uncompared += [_missing(name, "B") for name in b.fields if name not in taken]
-    found.differing.sort(key=lambda d: (d.step, -d.tiles, d.field))
+    found.differing.sort(key=lambda d: (d.step, -d.tiles))
     return found
 
 

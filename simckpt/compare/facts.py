@@ -47,10 +47,15 @@ class MidRunChange(Record, frozen=True, kw_only=True):
 
 
 class RunFacts(Record, frozen=True, kw_only=True):
-    """The facts of a run: `parts` maps a part to its flat table."""
+    """The facts of a run: `parts` maps a part to its flat table.
+
+    `idle` names the random number generators whose state no checkpoint saw changed: the run
+    did not draw from them after it began.
+    """
 
     parts: dict[str, Facts]
     changes: tuple[MidRunChange, ...] = ()
+    idle: frozenset[str] = frozenset()
 
 
 def run_facts(run: RunView) -> RunFacts:
@@ -70,8 +75,9 @@ def run_facts(run: RunView) -> RunFacts:
         table.add(step, "numerics", {"requested": settings.requested})
         # Settings in effect may follow the state (an adaptive step), so only the first counts.
         table.add(None, "numerics", {"effective": settings.effective})
-    for _, random in _documents(run, RandomState, lambda c: c.parts.random):
-        table.add(None, "random", {"seeds": random.seeds, "generators": random.generators})
+    states = [random for _, random in _documents(run, RandomState, lambda c: c.parts.random)]
+    for random in states:
+        table.add(None, "random", {"seeds": random.seeds, "generators": _generators(random)})
     for step, environment in _documents(run, Environment, lambda c: c.parts.environment):
         table.add(step, "environment", environment.sections)
     for step, intent in _documents(run, Intent, lambda c: c.parts.intent):
@@ -91,7 +97,12 @@ def run_facts(run: RunView) -> RunFacts:
     meant = {name: c.of for name, c in columns(run).items() if c.of}
     table.add(None, "declarations", meant)
     _add_segments(run, table)
-    return RunFacts(parts=table.parts, changes=tuple(table.changes))
+    idle = frozenset(
+        f"generators.{name}"
+        for name in (_generators(states[0]) if states else ())
+        if len({str(_generators(random).get(name)) for random in states}) == 1
+    )
+    return RunFacts(parts=table.parts, changes=tuple(table.changes), idle=idle)
 
 
 class _Table:
@@ -162,6 +173,14 @@ def _is_own_place(name: str, value: Json, run: RunView, manifest: Manifest) -> b
         return False
     own = PurePath(str(run.path)).name.partition(".simckpt")[0]
     return PurePath(value).name.partition(".simckpt")[0] == own or value in manifest.outputs
+
+
+def _generators(random: RandomState) -> Facts:
+    """Each generator as one value: its state says all that its seed and entropy do."""
+    return {
+        name: facts.get("state", facts.get("unavailable", "(unknown)"))
+        for name, facts in random.generators.items()
+    }
 
 
 def _inputs(manifest: Manifest) -> Facts:

@@ -9,7 +9,6 @@ The better fit is taken, and "bounded" if neither explains more than a level lin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import log
 from typing import Literal, TypeAlias
 
@@ -66,14 +65,6 @@ class Growth(Record, frozen=True, kw_only=True):
     largest: float
     saturated_at: float | None
     points: int
-
-
-def difference_curve(ratios: Iterable[Floats], moments: int) -> Floats:
-    """The largest of some relative differences at each moment, 0 where all agree."""
-    curve = np.zeros(moments)
-    for ratio in ratios:
-        np.maximum(curve, np.nan_to_num(ratio, nan=0.0), out=curve)
-    return curve
 
 
 def fit_growth(curve: Floats, t: Floats, steps: Ints) -> Growth | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..model.record import Record
 from .held import held
-from .quantities import columns
+from .quantities import STATE, columns
 from .scales import scales
 from .view import Floats, Ints, RunView
 
@@ -16,8 +16,8 @@ NON_FINITE = (".nan", ".posinf", ".neginf")
 class Drift(Record, frozen=True, kw_only=True):
     """How far a conserved integral moved from its first value.
 
-    `final` and `largest` are relative to the integral's scale; `largest_step` is where the
-    drift is largest. All are None where the values are not finite.
+    `final` and `largest` are relative to the integral's scale, `distance` is the largest drift
+    itself; `largest_step` is where that is. All are None where the values are not finite.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Drift(Record, frozen=True, kw_only=True):
     final: float | None
     largest: float | None
     largest_step: int | None
+    distance: float | None = None
 
 
 class Peak(Record, frozen=True, kw_only=True):
@@ -120,21 +121,23 @@ def _drift(name: str, values: Floats, scale: float, steps: Ints) -> Drift | None
         final=float(moved[-1]) if finite[-1] else None,
         largest=float(moved[at]) if at is not None else None,
         largest_step=int(steps[at]) if at is not None else None,
+        distance=float(abs(values[at] - first)) if at is not None else None,
     )
 
 
 def _non_finite(run: RunView) -> tuple[tuple[str, ...], int | None]:
     series = run.series()
-    names = list(columns(run))
+    known = columns(run)
     firsts: dict[str, int] = {}
-    for name in names:
+    for name, column in known.items():
         values = series[name]
         if name.endswith(NON_FINITE):
             bad = values > 0
             shown = name.rpartition(".")[0]
-        elif f"{name.rpartition('.')[0]}.nan" not in names:
-            # An integral turns NaN with its fields; a failed diagnostic is NaN without them.
-            bad = ~np.isfinite(values) & (np.asarray(series.faults) == 0)
+        elif f"{name.rpartition('.')[0]}.nan" not in known:
+            # A failed diagnostic is NaN, and so is a time step that is not known yet.
+            bad = ~np.isfinite(values) if column.kind in STATE else np.isinf(values)
+            bad &= np.asarray(series.faults) == 0
             if bad.all():
                 continue
             shown = name

@@ -19,13 +19,17 @@ from ..model.segment import Decomposition, Event, Segment, SegmentEnd
 from ..model.series import SeriesSchema
 from .view import DigestView, Floats, Ints, RunView, SeriesView, TileView
 
+KEPT_BYTES = 1 << 26
+"""Columns are kept up to this size in all; those of longer runs are read when asked for."""
+
 
 class HeldSeries:
-    """A series with each column read once."""
+    """A series with each column read once, unless it is too long to keep."""
 
     def __init__(self, series: SeriesView) -> None:
         self._series = series
         self._columns: dict[str, Floats] = {}
+        self._room = KEPT_BYTES
 
     @cached_property
     def schema(self) -> SeriesSchema:
@@ -48,9 +52,13 @@ class HeldSeries:
         return self._series.faults
 
     def __getitem__(self, name: str, /) -> Floats:
-        if name not in self._columns:
-            self._columns[name] = self._series[name]
-        return self._columns[name]
+        if name in self._columns:
+            return self._columns[name]
+        values = self._series[name]
+        self._room -= values.nbytes
+        if self._room >= 0:
+            self._columns[name] = values
+        return values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._series)

@@ -23,6 +23,9 @@ STATE: frozenset[ColumnKind] = frozenset(
 SIZED: frozenset[ColumnKind] = frozenset({"budget", "conserved", "maximum", "minimum", "norm"})
 """Kinds of which a relative difference is the size of a difference of the state."""
 
+WANDERING = 0.1
+"""Part of its scale by which an integral must move to be no measure of relative size."""
+
 TIME = "t"
 """The name under which the simulated time itself is compared."""
 
@@ -84,8 +87,25 @@ class QuantityFindings:
     compared: list[str] = field(default_factory=list)
     uncompared: list[Uncompared] = field(default_factory=list)
     first: dict[str, int] = field(default_factory=dict)
-    ratio: dict[str, Floats] = field(default_factory=dict)
     kinds: dict[str, ColumnKind] = field(default_factory=dict)
+    curves: dict[int, Floats] = field(default_factory=dict)
+
+    @property
+    def curve(self) -> Floats:
+        """The largest relative difference at each moment, of what measures the state best.
+
+        Best are extrema, norms, and integrals that keep to their scale; then integrals that
+        wander as far as they are large, as a sum near zero does; then all the rest. 0 where all
+        agree or nothing finite can be said.
+        """
+        return self.curves[min(self.curves)] if self.curves else np.empty(0)
+
+    def add(self, kind: ColumnKind, ratio: Floats, wanders: bool = False) -> None:
+        """Take one quantity's relative differences into the curve."""
+        finite = np.where(np.isfinite(ratio), ratio, 0.0)
+        rank = int(wanders) if kind in SIZED else 2
+        known = self.curves.setdefault(rank, finite)
+        np.maximum(known, finite, out=known)
 
 
 def compare_quantities(
@@ -133,7 +153,7 @@ def compare_quantities(
     found.uncompared += [
         _one_sided(name, "B", columns_a) for name in columns_b if name not in taken
     ]
-    found.differing.sort(key=lambda d: (d.step, -(d.largest or 0.0), d.name))
+    found.differing.sort(key=lambda d: (d.step, -(d.largest or 0.0)))
     return found
 
 
@@ -196,7 +216,7 @@ def _judge(
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(va - vb)
         ratio = apart / scale if scale > 0 else apart
-    found.ratio[name] = np.where(np.isfinite(ratio), ratio, np.nan)
+    found.add(column.kind, ratio, wanders=_wanders(column, va, scale))
     if not differs.any():
         return
     at = int(np.argmax(differs))
@@ -233,6 +253,14 @@ def _measured(run: RunView, name: str) -> Mask:
         if schema is not None and all(c.name != name for c in schema.columns):
             sound = sound & (np.asarray(series.segment) != view.segment.index)
     return sound
+
+
+def _wanders(column: Column, values: Floats, scale: float) -> bool:
+    """Whether an integral moves by a good part of its scale, so that the scale means little."""
+    finite = values[np.isfinite(values)]
+    if column.kind != "conserved" or not len(finite):
+        return False
+    return float(finite.max() - finite.min()) >= WANDERING * scale
 
 
 def _one_sided(name: str, run: str, others: Iterable[str]) -> Uncompared:

@@ -12,11 +12,12 @@ import re
 from typing import Literal, TypeAlias
 
 from ..model.record import Record
-from .differences import RecordedDifference
+from .differences import IDLE, RecordedDifference
 
 Role: TypeAlias = Literal[
     "initial state",
     "seed",
+    "idle generator",
     "scheme",
     "time step",
     "tolerance",
@@ -76,6 +77,12 @@ PROFILES: dict[Role, Profile] = {
         size=(0.05, 0.6, 1.0),
         place=(1.0, 0.2, 0.1),
         acts="changes every random number drawn",
+    ),
+    "idle generator": Profile(
+        prior=0.4,
+        onset=(1.0, 0.01, 0.01),
+        size=(0.05, 0.6, 1.0),
+        acts="may have been drawn from before the run began",
     ),
     "scheme": Profile(
         prior=1.0,
@@ -187,6 +194,10 @@ _EXTENT = re.compile(
 )
 _TOLERANCE = re.compile(r"^([ar]?_?tol.*|tolerance.*|max_?it.*|n_?iter.*|eps(ilon)?)$")
 _PRECISION = re.compile(r"^(precision|dtype|real|float_?type|single|double)$")
+_SCHEME = re.compile(
+    r"^(solver|riemann.*|integrator|scheme|method|order|limiter|reconstruction|flux.*|recon.*"
+    r"|boundar.*|bcs?|precond.*|grid|theta|stencil|interp.*|filter.*)$"
+)
 _SEED = re.compile(r"^(seed.*|.*_seed|rng.*|random.*|entropy)$")
 
 NUMERICAL_PACKAGES = frozenset(
@@ -218,6 +229,8 @@ def role(difference: RecordedDifference) -> Role:
         "restarts": "restart",
     }
     part = difference.part
+    if part == "random" and difference.path.endswith(IDLE):
+        return "idle generator"
     if part in by_part:
         return by_part[part]
     if difference.weight == "describes":
@@ -244,6 +257,7 @@ def _setting(part: str, name: str) -> Role:
         (_TOLERANCE, "tolerance"),
         (_PRECISION, "precision"),
         (_SEED, "seed"),
+        (_SCHEME, "scheme"),
     )
     for expression, found in patterns:
         if expression.match(name):

@@ -24,6 +24,10 @@ from .view import RunView
 Verdict: TypeAlias = Literal["same", "different", "could-not-compare"]
 
 
+LONGEST_LIST = 32
+"""Characters of names in a headline."""
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """All that a verdict is drawn from."""
@@ -212,7 +216,8 @@ def _parting(found: Findings, first: FirstDifference | None, kind: str) -> str:
         verb = "differs" if len(first.quantities) == 1 else "differ"
         return f"The fields are the same, but {what} {verb} from step {first.step} on"
     if first.after is None:
-        return f"The runs differ from step {first.step} on, the first they share ({what})"
+        shared = ", the first they share" if first.step else ""
+        return f"The runs differ from step {first.step} on{shared} ({what})"
     if first.step - first.after == 1:
         return f"The runs part at step {first.step} ({what})"
     return f"The runs part between steps {first.after} and {first.step} ({what})"
@@ -220,8 +225,11 @@ def _parting(found: Findings, first: FirstDifference | None, kind: str) -> str:
 
 def _some(names: Iterable[str]) -> str:
     listed = list(names)
-    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
-    return ", ".join(listed[:4]) + more
+    shown = 1
+    while shown < len(listed) and len(", ".join(listed[: shown + 1])) <= LONGEST_LIST:
+        shown += 1
+    more = f" and {len(listed) - shown} more" if len(listed) > shown else ""
+    return ", ".join(listed[:shown]) + more
 
 
 def _reasons(found: Findings) -> list[str]:

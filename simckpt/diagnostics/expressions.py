@@ -19,7 +19,7 @@ from ..errors import SetupError
 Tree: TypeAlias = tuple[Any, ...]
 
 LONGEST_TEXT = 2000
-MOST_NODES = 400
+DEEPEST = 150
 
 _BINARY = {
     ast.Add: "add",
@@ -93,9 +93,19 @@ def _parse(text: str, argument: str) -> Expression:
         raise SetupError(argument, text, f"cannot be read: {error.args[0]}") from None
     except (RecursionError, MemoryError):
         raise SetupError(argument, text, "is nested too deeply") from None
-    if sum(1 for _ in ast.walk(body)) > MOST_NODES:
-        raise SetupError(argument, text, "has too many parts", mend="Split it up with `derived`.")
+    if _depth(body) > DEEPEST:
+        raise SetupError(argument, text, "is nested too deeply", mend="Split it up with `derived`.")
     return Expression(text, _Checker(text, argument).tree(body), argument)
+
+
+def _depth(body: ast.expr) -> int:
+    deepest = 0
+    pending: list[tuple[ast.AST, int]] = [(body, 1)]
+    while pending:
+        node, depth = pending.pop()
+        deepest = max(deepest, depth)
+        pending += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
+    return deepest
 
 
 class _Checker:
@@ -201,7 +211,14 @@ def resolve(
         If a name is neither a field, a derived quantity nor a constant, or if derived
         quantities refer to each other in a circle.
     """
-    return _resolve(expression, expression.tree, fields, derived, ())
+    try:
+        return _resolve(expression, expression.tree, fields, derived, ())
+    except RecursionError:
+        raise SetupError(
+            expression.argument,
+            expression.text,
+            "is nested too deeply, with what it is derived from",
+        ) from None
 
 
 def _resolve(

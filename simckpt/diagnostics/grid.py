@@ -193,10 +193,10 @@ def _whole_numbers(argument: str, value: Any, *, least: int) -> tuple[int, ...]:
 
 
 def _spacings(value: Any, shape: tuple[int, ...]) -> tuple[AxisSpacing, ...]:
-    if np.ndim(value) == 0 and not isinstance(value, Sequence):
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
         value = (value,) * len(shape)
-    if isinstance(value, np.ndarray) and value.ndim == 1 and len(shape) == 1 and value.size != 1:
-        value = (value,)
+    if isinstance(value, np.ndarray) and (value.ndim == 0 or (value.size != 1 == len(shape))):
+        value = (value,) * len(shape)
     if len(value) != len(shape):
         raise SetupError(
             "Grid.spacing",

@@ -20,10 +20,11 @@ from .kernels import program as codes
 from .kernels.folds import LONGEST
 from .kernels.gather import CODES
 from .kernels.limbs import LIMBS
-from .kernels.scatter import sweep_ids
+from .kernels.scatter import carry_all, sweep_ids
 from .kernels.sweep import SPARE_BUFFERS, sweep
 from .kernels.tables import MEAN_LIMBS, Inputs, Layout, Plan, Totals, Workspace
-from .local import Part, PartPlan, SweepArguments, arrange
+from .local import MASK, Part, PartPlan
+from .walk import memory_order, plan_walk, view_table
 
 OPERATIONS: Mapping[str, int] = {
     name: getattr(codes, name.upper())
@@ -34,6 +35,9 @@ OPERATIONS: Mapping[str, int] = {
         "cosh", "tanh", "arcsin", "arccos", "arctan", "where",
     )
 }  # fmt: skip
+
+MOST_LAYOUTS = 4096
+"""Boxes whose ways are kept; refinement makes ever new ones."""
 
 NOWHERE = np.iinfo(np.int64).max
 """The place of the first cell that is not finite, where there is none."""
@@ -67,6 +71,8 @@ class Sampler:
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
         self._workspaces: dict[int, Workspace] = {}
+        self._layouts: dict[tuple[tuple[int, ...], ...], Layout] = {}
+        self._plans: dict[PartPlan, Plan] = {}
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def measure(
@@ -77,52 +83,57 @@ class Sampler:
         edges: Sequence[Sequence[int]],
     ) -> PartTotals:
         """Measure `part`; `channels` are those of the plan, in its order."""
-        arguments = arrange(part, plan.program.leaves, edges, CODES)
-        inputs = Inputs(arguments.views, len(plan.channels), arguments.mask)
-        made = _kernel_plan(plan)
+        arrays = [part.leaf(leaf) for leaf in plan.program.leaves]
+        order = memory_order(arrays[0]) if arrays else tuple(range(len(part.shape)))
+        views = view_table(arrays, order, CODES)
+        mask = plan.program.leaves.index(MASK) if MASK in plan.program.leaves else -1
+        inputs = Inputs(views, len(channels), mask)
+        if plan not in self._plans:
+            self._plans[plan] = _kernel_plan(plan)
         if part.space == PARTICLES:
             totals = _totals(channels, plan)
-            work = self._workspace(0, plan.program.buffers, len(arguments.views))
             ids = np.ascontiguousarray(part.ids, dtype=np.int64)
-            sweep_ids(ids, np.array(edges[0], np.int64), inputs, made, totals, work)
+            tile_edges = np.array(edges[0], np.int64)
+            work = self._workspace(0, plan)
+            sweep_ids(ids, tile_edges, inputs, self._plans[plan], totals, work)
             return PartTotals(plan, totals)
-        layout = Layout(
-            arguments.pieces,
-            arguments.begin,
-            arguments.end,
-            arguments.tile,
-            arguments.origin,
-            arguments.steps,
-        )
-        return PartTotals(plan, self._sweep(layout, inputs, made, channels, plan, arguments))
+        layout = self._layout(part, order, edges)
+        return PartTotals(plan, self._sweep(layout, inputs, plan, channels))
+
+    def _layout(self, part: Part, order: tuple[int, ...], edges: Sequence[Sequence[int]]) -> Layout:
+        key = (part.start, part.shape, part.global_shape, order)
+        if key not in self._layouts:
+            if len(self._layouts) >= MOST_LAYOUTS:
+                self._layouts.clear()
+            walk = plan_walk(part.start, part.shape, part.global_shape, order, edges)
+            self._layouts[key] = Layout(
+                walk.pieces, walk.begin, walk.end, walk.tile, walk.origin, walk.steps
+            )
+        return self._layouts[key]
 
     def _sweep(
-        self,
-        layout: Layout,
-        inputs: Inputs,
-        made: Plan,
-        channels: Sequence[Channel],
-        plan: PartPlan,
-        arguments: SweepArguments,
+        self, layout: Layout, inputs: Inputs, plan: PartPlan, channels: Sequence[Channel]
     ) -> Totals:
+        threads = min(self._threads, int(np.prod(layout.pieces)))
+
         def one(thread: int) -> Totals:
             totals = _totals(channels, plan)
-            work = self._workspace(thread, plan.program.buffers, len(arguments.views))
-            sweep(layout, inputs, made, totals, work, thread, threads)
+            work = self._workspace(thread, plan)
+            sweep(layout, inputs, self._plans[plan], totals, work, thread, threads)
             return totals
 
-        threads = min(self._threads, int(np.prod(layout.pieces)))
         if self._pool is None or threads < 2:
             threads = 1
             return one(0)
         first, *others = self._pool.map(one, range(threads))
         for other in others:
             merge(first, other)
+        carry_all(first)
         return first
 
-    def _workspace(self, thread: int, buffers: int, views: int) -> Workspace:
+    def _workspace(self, thread: int, plan: PartPlan) -> Workspace:
         work = self._workspaces.get(thread)
-        rows = max(buffers, views) + SPARE_BUFFERS
+        rows = plan.program.buffers + SPARE_BUFFERS
         if work is None or work.values.shape[0] < rows:
             work = Workspace(
                 values=np.zeros((rows, LONGEST)),
@@ -137,7 +148,7 @@ class Sampler:
 
 
 def merge(into: Totals, other: Totals) -> None:
-    """Add the findings of `other`: order does not matter."""
+    """Add the findings of `other`, in any order; carries are left to be passed on."""
     for name in (
         "limbs",
         "counts",

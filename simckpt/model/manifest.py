@@ -24,7 +24,8 @@ class CodeModule(Record, frozen=True, kw_only=True):
     """One of the user's own modules that was imported: not the standard library, not a package.
 
     `repository` is the root of the git work tree it lies in; `source` refers to its text where
-    there is none. `hash` is that of the file when it was captured, which is soon after import.
+    there is none. `hash` is that of the file when it was captured; `edited` says that the file
+    was written after the process had begun, so that what is loaded may be an older text.
     """
 
     name: str
@@ -32,6 +33,7 @@ class CodeModule(Record, frozen=True, kw_only=True):
     hash: Hash
     repository: str = ""
     source: Hash | None = None
+    edited: bool = False
 
 
 class Repository(Record, frozen=True, kw_only=True):

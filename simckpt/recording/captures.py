@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from .settings import RunSettings
 
 
+SETTLED = 2.0
+"""Seconds for which an output has not changed before it is hashed while the run goes on."""
+
+
 @dataclass(frozen=True)
 class Beginning:
     """What is captured once, when a segment begins."""
@@ -85,6 +89,7 @@ class Captures:
         self.numerics = NumericalSettings(requested=_facts(requested))
         self._indexer = ThreadPoolExecutor(1, thread_name_prefix="simckpt-index")
         self._index: Future[ArtifactIndex] | None = None
+        self._indexed: ArtifactIndex | None = None
 
     def effective(self, settings: Facts) -> dict[str, tuple[Any, Any]]:
         """Take note of settings in effect; the fall-backs that are new: (requested, effective)."""
@@ -119,12 +124,19 @@ class Captures:
         """
         if not self._settings.outputs:
             return None
-        ready = self._index.result() if self._index and (wait or self._index.done()) else None
-        if self._index is None or self._index.done():
+        if self._index is not None and (wait or self._index.done()):
+            self._indexed = self._index.result()
+            self._index = None
+        if self._index is None:
             self._index = self._indexer.submit(
-                index_artifacts, self._settings.outputs, Path.cwd(), content_hashes
+                index_artifacts,
+                self._settings.outputs,
+                Path.cwd(),
+                content_hashes,
+                settled=0.0 if wait else SETTLED,
+                previous=self._indexed,
             )
-        return self._index.result() if wait else ready
+        return self._index.result() if wait else self._indexed
 
     def close(self) -> None:
         """Stop indexing."""

@@ -10,35 +10,35 @@ from typing import TYPE_CHECKING, Any
 from ..bundle.options import WriterOptions
 from ..capture.environment import capture_node, differing_facts
 from ..capture.launcher import launched_rank, launched_size
-from ..errors import SimckptError, SimckptWarning
+from ..errors import BundleError, SimckptError, SimckptWarning
 from ..model.environment import Environment, Node
 from ..model.segment import Event, Segment
 from ..parallel.comm import ExchangeTimeout
 from .bundle_scribe import BundleScribe
 from .captures import Captures, capture_beginning
 from .lineage import Lineage, trace
-from .placing import Past, beside, open_writer
+from .placing import beside, open_writer
 from .scribe import Scribe, SilentScribe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..bundle.writer import BundleWriter
-    from ..model.record import Facts
+    from ..model.record import Facts, Hash
     from ..parallel.comm import Comm
     from .settings import RunSettings
 
 
 @dataclass(frozen=True)
 class Hello:
-    """What a rank says when a run begins.
+    """What a rank says when a run begins; `node` is the fingerprint of its environment.
 
     `alone` says that the launcher started several ranks and that this program sees one;
     `refusal` is rank 0's reason for not opening the bundle.
     """
 
     host: str
-    node: Environment
+    node: Hash
     launched: int = 1
     alone: bool = False
     path: str = ""
@@ -59,25 +59,15 @@ def open_scribe(
     SimckptError
         Rank 0's reason for not opening the bundle, on every rank.
     """
-    writer: BundleWriter | None = None
-    refusal: SimckptError | None = None
-    lineage, past = Lineage(), Past()
     launched = launched_size() or 1
     alone = settings.whole_world and comm.size == 1 and launched > 1
+    writer, lineage, refusal = None, Lineage(), None
     if comm.rank == 0:
-        try:
-            lineage = trace(settings.upstream)
-            path = settings.place(driver, parameters)
-            if alone:
-                path = beside(path, f"rank{launched_rank() or 0}")
-            writer, past = open_writer(
-                path, settings.exists, lineage.campaign, writer_options(settings)
-            )
-        except SimckptError as error:
-            refusal = error
+        writer, lineage, refusal = _opened(settings, driver, parameters, alone=alone)
+    node = capture_node()
     mine = Hello(
         host=comm.host,
-        node=capture_node(),
+        node=node.fingerprint,
         launched=launched,
         alone=alone,
         path=str(writer.paths.h5) if writer else "",
@@ -85,8 +75,11 @@ def open_scribe(
     )
     try:
         hellos = comm.exchange(mine, timeout)
+        # The facts themselves travel once for each node, not once for each rank.
+        first = next(r for r, h in enumerate(hellos) if (h.host, h.node) == (mine.host, mine.node))
+        environments = comm.exchange(node if first == comm.rank else None, timeout)
     except ExchangeTimeout:
-        hellos = [mine]
+        hellos, environments = [mine], [node]
         warnings.warn(
             f"not every rank entered simckpt.run within {timeout:.0f} s",
             SimckptWarning,
@@ -98,22 +91,37 @@ def open_scribe(
         return hellos[0].path, SilentScribe()
     beginning = capture_beginning(settings, driver, parameters, lineage.ids, comm.facts())
     captures = Captures(settings, beginning)
-    return hellos[0].path, _scribe(writer, past, captures, hellos, lineage)
+    return hellos[0].path, _scribe(writer, captures, hellos, environments, lineage)
 
 
-def writer_options(settings: RunSettings) -> WriterOptions:
-    """How the bundle of a run is written: each sample outlives a killed process at once."""
-    return WriterOptions(durability=settings.durability, write_seconds=0.0)
+def _opened(
+    settings: RunSettings, driver: str, parameters: Mapping[str, Any], *, alone: bool
+) -> tuple[BundleWriter | None, Lineage, SimckptError | None]:
+    """The writer, or why there is none: the other ranks wait for the answer, so none raises."""
+    # Each sample outlives a killed process at once; only commits wait for storage.
+    options = WriterOptions(durability=settings.durability, write_seconds=0.0)
+    path = settings.bundle or driver
+    try:
+        lineage = trace(settings.upstream)
+        path = settings.place(driver, parameters)
+        if alone:
+            path = beside(path, f"rank{launched_rank() or 0}")
+        return open_writer(path, settings.exists, lineage.campaign, options), lineage, None
+    except SimckptError as error:
+        return None, Lineage(), error
+    except Exception as error:  # noqa: BLE001 - whatever it is, every rank is to hear of it
+        problem = f"could not be opened ({type(error).__name__}: {error})"
+        return None, Lineage(), BundleError(path, problem)
 
 
 def _scribe(
     writer: BundleWriter,
-    past: Past,
     captures: Captures,
     hellos: list[Hello],
+    environments: list[Environment | None],
     lineage: Lineage,
 ) -> BundleScribe:
-    beginning = captures.beginning
+    beginning, past = captures.beginning, writer.past
     for document in beginning.documents:
         writer.store(document)
     segment = Segment(
@@ -122,7 +130,7 @@ def _scribe(
         ranks=len(hellos),
         start_step=captures.start_step,
         resumed_from=past.checkpoint.id if past.checkpoint else None,
-        nodes=_nodes(writer, hellos),
+        nodes=_nodes(writer, hellos, environments),
         circumstances=writer.store(beginning.circumstances),
         scheduler=beginning.scheduler,
     )
@@ -134,32 +142,33 @@ def _scribe(
         specification=past.specification,
         upstream=lineage.upstream,
     )
-    for event in _findings(segment, hellos):
+    for event in _findings(segment, hellos, past.broken):
         scribe.event(event)
     return scribe
 
 
-def _nodes(writer: BundleWriter, hellos: list[Hello]) -> tuple[Node, ...]:
-    first = hellos[0].node
+def _nodes(
+    writer: BundleWriter, hellos: list[Hello], environments: list[Environment | None]
+) -> tuple[Node, ...]:
     ranks: dict[tuple[str, str], list[int]] = {}
-    environments: dict[str, Environment] = {}
     for rank, hello in enumerate(hellos):
-        fingerprint = hello.node.fingerprint
-        environments[fingerprint] = hello.node
-        ranks.setdefault((hello.host, fingerprint), []).append(rank)
+        ranks.setdefault((hello.host, hello.node), []).append(rank)
+    facts = {node: environments[members[0]] or Environment() for node, members in ranks.items()}
+    reference = environments[0] or Environment()
     return tuple(
         Node(
             host=host,
             ranks=tuple(members),
-            environment=writer.store(environments[fingerprint]),
-            differs=differing_facts(first, environments[fingerprint]),
+            environment=writer.store(facts[host, fingerprint]),
+            differs=differing_facts(reference, facts[host, fingerprint]),
         )
         for (host, fingerprint), members in ranks.items()
     )
 
 
-def _findings(segment: Segment, hellos: list[Hello]) -> list[Event]:
-    found = [
+def _findings(segment: Segment, hellos: list[Hello], broken: str) -> list[Event]:
+    found = [_warning("record_cut_off", segment, broken, {})] if broken else []
+    found += [
         _warning(
             "nodes_differ",
             segment,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -22,20 +21,8 @@ if TYPE_CHECKING:
     from .settings import Exists
 
 
-@dataclass(frozen=True)
-class Past:
-    """What a bundle holds of earlier attempts: nothing, for a new run."""
-
-    segments: int = 0
-    finished: bool = False
-    checkpoint: Checkpoint | None = None
-    specification: Specification | None = None
-
-
-def open_writer(
-    path: str, exists: Exists, campaign: str, options: WriterOptions
-) -> tuple[BundleWriter, Past]:
-    """The writer for a run whose bundle is to be at `path`, and what it continues.
+def open_writer(path: str, exists: Exists, campaign: str, options: WriterOptions) -> BundleWriter:
+    """The writer for a run whose bundle is to be at `path`.
 
     With ``exists="auto"`` a run that has not finished is continued as a new segment of its
     bundle, and a finished one is kept: the new run gets the next free name beside it
@@ -49,15 +36,15 @@ def open_writer(
         a bundle while ``exists="error"``.
     """
     if not bundle_paths(path).exists():
-        return _created(path, campaign, options), Past()
+        return _created(path, campaign, options)
     if exists == "error":
         raise BundleError(path, "exists already", 'Choose another path, or exists="auto".')
     if exists != "new":
         with open_bundle(path) as bundle:
-            past = _past(bundle)
-        if exists == "continue" or not past.finished:
-            return BundleWriter.resume(path, options), past
-    return _created(_free_name(path), campaign, options), Past()
+            finished = bool(bundle.segments) and bundle.segments[-1].ending == "finished"
+        if exists == "continue" or not finished:
+            return BundleWriter.resume(path, options)
+    return _created(_free_name(path), campaign, options)
 
 
 def beside(path: str, suffix: str) -> str:
@@ -71,17 +58,6 @@ def specified_at(bundle: Bundle, checkpoint: Checkpoint | None) -> Specification
         return None
     document = bundle.document(checkpoint.parts.specification)
     return document if isinstance(document, Specification) else None
-
-
-def _past(bundle: Bundle) -> Past:
-    last = bundle.checkpoints[-1] if bundle.checkpoints else None
-    segments = bundle.segments
-    return Past(
-        segments=len(segments),
-        finished=bool(segments) and segments[-1].ending == "finished",
-        checkpoint=last,
-        specification=specified_at(bundle, last),
-    )
 
 
 def _created(path: str, campaign: str, options: WriterOptions) -> BundleWriter:

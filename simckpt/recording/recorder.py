@@ -132,7 +132,8 @@ class Recorder:
             self.step = step
         if self._life not in ("open", "sampling"):
             return
-        with self._ledger.spending("samples"):
+        # Kernels are compiled or loaded at the first sample: that is no cost of sampling.
+        with self._ledger.spending("captures" if self._life == "open" else "samples"):
             state, problem = self._built(build)
             if self._life == "open":
                 self._set_up(declarations, state, problem)
@@ -295,7 +296,14 @@ class Recorder:
         refused = next((offer for offer in offers if isinstance(offer, SetupError)), None)
         if refused is not None:
             raise refused
-        probe.agree(offers)  # type: ignore[arg-type]
+        try:
+            probe.agree([offer for offer in offers if not isinstance(offer, SetupError)])
+        except SetupError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the same on every rank, as the offers are
+            self._life = "muted"
+            self._fault("sampling_failed", f"no samples are recorded: {_one_line(error)}")
+            return
         self._life = "sampling"
         with self._contained("describing the samples"):
             self._scribe.describe(probe.schema, probe.decomposition, self.step)
@@ -304,7 +312,8 @@ class Recorder:
         assert self._probe is not None
         known = len(self._probe.faults)
         message = self._probe.measure(state) if state else self._probe.unreadable(self.step)
-        self._stream.push(*message, time.time())
+        with self._contained("sending a sample"):
+            self._stream.push(*message, time.time())
         if problem is not None:
             self._fault("state_unreadable", str(problem))
         for fault in self._probe.faults[known:]:

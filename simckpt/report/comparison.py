@@ -6,13 +6,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..compare.comparison import Comparison, Coverage, RunSummary
-from ..compare.differences import RecordedDifference
+from ..compare.differences import IDLE, RecordedDifference
 from ..compare.health import Health
 from ..compare.verdict import Verdict
 from .page import indented, more, section, table
 from .text import (
+    apart,
     clean,
-    full,
     index_range,
     percent,
     plural,
@@ -29,6 +29,8 @@ MOST_DIFFERENCES = 12
 MOST_UNCOMPARED = 6
 MOST_HEALTH = 8
 
+OWN_SIZE = 0.5
+"""A drift from this part of the scale on is told as it is, not relative."""
 ALARMS = ("first non-finite value", "samples with faults", "events")
 
 _STYLES: dict[Verdict, str] = {
@@ -54,7 +56,7 @@ def comparison_report(comparison: Comparison) -> Group:
     if comparison.explanation.causes or comparison.explanation.finding:
         parts.append(_why(comparison))
     shown = {id(c.difference) for c in comparison.explanation.causes[:MOST_CAUSES]}
-    rest = [d for d in comparison.differences if id(d) not in shown]
+    rest = [d for d in comparison.differences if id(d) not in shown and not d.path.endswith(IDLE)]
     if rest:
         parts.append(_differences(comparison, rest))
     if comparison.uncompared or _gaps(comparison.coverage):
@@ -135,18 +137,16 @@ def _where(c: Comparison) -> RenderableType:
         if len(c.fields) > MOST_FIELDS:
             parts.append(more(len(c.fields), MOST_FIELDS, "fields"))
     if c.quantities:
-        heads = ("quantity", "step>", "A>", "B>", "ULPs>", "relative>", "largest>", "at step>")
-        out = table(*heads)
+        out = table("quantity", "step>", "A>", "B>", "ULPs>", "relative>", "largest>")
+        out.columns[0].no_wrap = True
         for q in c.quantities[:MOST_QUANTITIES]:
             out.add_row(
                 styled(q.name, longest=24),
                 str(q.step),
-                full(q.a),
-                full(q.b),
+                *apart(q.a, q.b),
                 "-" if q.ulps is None or q.kind == "count" else _count(q.ulps),
                 "-" if q.kind == "count" else small(q.relative),
                 "-" if q.kind == "count" else small(q.largest),
-                "-" if q.largest_step is None else str(q.largest_step),
             )
         parts += [Text(" "), out]
         if len(c.quantities) > MOST_QUANTITIES:
@@ -154,7 +154,7 @@ def _where(c: Comparison) -> RenderableType:
     if c.tiles:
         out = table("tiles of", "statistic", "step>", "beyond>", "A>", "B>", "relative>")
         for t in c.tiles[:MOST_FIELDS]:
-            row = (t.statistic, str(t.step), f"{t.tiles} of {t.of}", full(t.a), full(t.b))
+            row = (t.statistic, str(t.step), f"{t.tiles} of {t.of}", *apart(t.a, t.b))
             out.add_row(styled(t.field, longest=24), *row, small(t.relative))
         parts += [Text(" "), out]
     return section("Where", *parts)
@@ -182,7 +182,7 @@ def _why(c: Comparison) -> RenderableType:
             (f"{percent(cause.share):>6}  ", "dim"),
             styled(_name(d), "bold"),
             "  ",
-            styled(f"{value(d.a)} → {value(d.b)}"),
+            styled(f"{value(d.a, 28)} → {value(d.b, 28)}"),
         )
         parts += [line, indented(styled(cause.reason, "dim"), 11)]
     if len(explanation.causes) > MOST_CAUSES:
@@ -258,6 +258,10 @@ def health_rows(health: Health) -> dict[str, str]:
     for peak in health.peaks:
         rows[f"{peak.name}, largest"] = f"{peak.value:.4g} at step {peak.step}"
     for drift in health.drifts:
+        if drift.largest is not None and drift.largest >= OWN_SIZE:
+            # What moves by its own size has no scale of its own: a sum near zero, or no invariant.
+            rows[f"{drift.name}, drift"] = f"as large as itself, {small(drift.distance)}"
+            continue
         rows[f"{drift.name}, drift"] = f"{small(drift.final)} (largest {small(drift.largest)})"
     for name in health.constant:
         rows[f"{name}, drift"] = "none, to the last bit"
@@ -285,4 +289,4 @@ def _sentence(text: str) -> str:
 
 
 def _count(n: int) -> str:
-    return f"{n:,}" if n < 10_000_000 else f"{n:.1e}"
+    return f"{n:,}" if n < 1_000_000 else f"{n:.1e}"

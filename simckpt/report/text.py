@@ -67,9 +67,13 @@ def small(number: float | None) -> str:
     return "0" if number == 0 else f"{number:.1e}"
 
 
-def full(number: float | None) -> str:
-    """A number with every digit that tells it from its neighbours."""
-    return "-" if number is None else repr(number)
+def apart(a: float, b: float) -> tuple[str, str]:
+    """Two numbers with as many digits as it takes to see where they differ, and two more."""
+    for digits in range(6, 17):
+        if f"{a:.{digits}g}" != f"{b:.{digits}g}":
+            shown = min(digits + 2, 17)
+            return f"{a:.{shown}g}", f"{b:.{shown}g}"
+    return repr(a), repr(b)
 
 
 def index_range(bounds: Iterable[tuple[int, int]]) -> str:

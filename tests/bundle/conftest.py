@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,6 +171,14 @@ Act = tuple[str, int]
 
 def act(play: Play, one: Act) -> None:
     getattr(play, f"{one[0]}_act")(one[1])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting():
+    """Storage answers at once: no power is cut here, and a busy disk would make tests slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture(scope="session")

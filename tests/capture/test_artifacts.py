@@ -66,3 +66,17 @@ def test_past_the_limit_outputs_are_listed_and_not_hashed(tmp_path):
     (tmp_path / "a.nc").write_text("x")
     (entry,) = index_artifacts(["a.nc"], tmp_path, limit=-1).entries
     assert (entry.status, entry.size) == ("changing", 1)
+
+
+def test_what_has_not_changed_since_an_earlier_index_is_not_hashed_again(tmp_path, monkeypatch):
+    for name in ("a.nc", "b.nc"):
+        (tmp_path / name).write_text(name)
+    first = index_artifacts(["*.nc"], tmp_path)
+    (tmp_path / "b.nc").write_text("longer than before")
+    hashed = []
+    real = artifacts.hash_file
+    monkeypatch.setattr(artifacts, "hash_file", lambda p, d: hashed.append(p.name) or real(p, d))
+    second = index_artifacts(["*.nc"], tmp_path, previous=first)
+    assert hashed == ["b.nc"]
+    assert second == index_artifacts(["*.nc"], tmp_path)
+    assert second.entries[0] == first.entries[0]

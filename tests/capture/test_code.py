@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
-import sys
+import json
+import os
+import time
 import types
 
 import numpy as np
 import pytest
 from dulwich import porcelain
 
-from simckpt.capture.code import capture_code, own_modules
+import simckpt.errors
+from simckpt.capture.code import capture_code, own_modules, process_started
 from simckpt.model.record import content_hash, hash_bytes
 
 
@@ -32,9 +36,9 @@ def project(tmp_path):
         "__main__": main,
         "solver": load(tmp_path / "solver.py", "solver"),
         "numpy": np,
-        "json": sys.modules["json"],
-        "simckpt.errors": sys.modules["simckpt.errors"],
-        "builtins": sys.modules["builtins"],
+        "json": json,
+        "simckpt.errors": simckpt.errors,
+        "builtins": builtins,
     }
     return tmp_path, modules
 
@@ -87,3 +91,15 @@ def test_compiled_modules_of_the_user_are_taken(project):
     recorded = {m.name: m for m in capture_code(modules | {"fast": compiled})[0]}
     assert recorded["fast"].hash == hash_bytes(b"\x7fELF\0")
     assert recorded["fast"].source is None
+
+
+def test_a_file_that_was_written_after_the_process_began_is_marked(project):
+    folder, modules = project
+    os.utime(folder / "solver.py", (process_started() - 60,) * 2)
+    os.utime(folder / "driver.py", (process_started() + 60,) * 2)
+    assert {m.name: m.edited for m in capture_code(modules)[0]} == {"driver": True, "solver": False}
+
+
+def test_the_start_of_the_process_is_known_to_a_second_or_so(tmp_path):
+    assert time.time() - 3600 * 24 < process_started() <= time.time() + 1.0
+    assert process_started(tmp_path) == float("inf")

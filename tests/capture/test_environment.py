@@ -125,3 +125,30 @@ def test_no_process_is_started(capture, monkeypatch):
     found = capture()
     environment = found if isinstance(found, Environment) else found[0]
     assert environment.unavailable == {}
+
+
+@pytest.mark.mpi
+def test_ranks_of_one_node_agree_although_only_the_first_one_writes_files(mpiexec):
+    program = """
+    from mpi4py import MPI
+    import numpy
+    rank = MPI.COMM_WORLD.rank
+    if rank == 0:
+        import h5py, sqlite3
+    from simckpt.capture.environment import capture_environment, capture_node, common_part
+    from simckpt.capture.launcher import launched_rank, launched_size
+    from verdict import tell
+    node = capture_node()
+    tell(
+        rank,
+        fingerprint=node.fingerprint,
+        same=common_part(capture_environment()[0]) == node,
+        mpi=[name for name in node.sections["libraries"] if "mpi" in name],
+        launched=[launched_size(), launched_rank()],
+    )
+    """
+    verdicts = mpiexec(program, ranks=3).check().verdicts
+    assert len({v["fingerprint"] for v in verdicts.values()}) == 1
+    assert all(v["same"] for v in verdicts.values())
+    assert all(v["mpi"] for v in verdicts.values())
+    assert {rank: v["launched"] for rank, v in verdicts.items()} == {r: [3, r] for r in range(3)}

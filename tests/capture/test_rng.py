@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 
 from simckpt.capture.rng import capture_random, describe_generator
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_integers_are_seeds_and_generators_are_told_by_state():
@@ -78,7 +85,6 @@ def test_the_global_generators_are_seen_and_marked_as_undeclared():
         assert capture_random({}).generators["numpy.random"] == seeded
     finally:
         np.random.set_state(before)  # noqa: NPY002
-    assert capture_random({}).generators["random"]["kind"] == "Random"
 
 
 def test_a_generator_without_state_says_so():
@@ -90,3 +96,35 @@ def test_a_generator_without_state_says_so():
 def test_what_is_no_generator_is_not_taken_for_one():
     for value in (3, "x", None, object(), np.arange(3), [1]):
         assert describe_generator(value) is None
+
+
+def test_a_global_generator_from_which_nothing_was_drawn_is_the_same_in_every_process():
+    program = """
+import random, sys
+import numpy as np
+import numpy.random
+from simckpt.capture.rng import capture_random
+from simckpt.model.record import canonical_json
+if "draw" in sys.argv:
+    random.random(), np.random.random()
+print(canonical_json(capture_random({})).decode())
+"""
+
+    def told(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return json.loads(done.stdout)["generators"]
+
+    first = told()
+    assert first == told()
+    assert first["random"] == {"kind": "Random", "fresh": True, "declared": False}
+    assert first["numpy.random"]["fresh"] is True
+    one, two = told("draw"), told("draw")
+    assert one["random"]["state"] != two["random"]["state"]
+    assert one["numpy.random"]["entropy"] != two["numpy.random"]["entropy"]

@@ -95,6 +95,23 @@ def test_an_array_is_told_by_dtype_shape_and_bytes_in_c_order():
     assert plain(np.array([0.1, 0.2]))["values"] == [0.1, 0.2]
 
 
+def test_a_lazy_array_is_described_and_not_read():
+    class Lazy:
+        dtype, shape = np.dtype("f8"), (10**6, 10**6)
+
+        def __array__(self, *args, **keywords):
+            raise AssertionError("read")
+
+    told = plain(Lazy())
+    assert (told["dtype"], told["shape"]) == ("float64", [10**6, 10**6])
+
+
+def test_the_mask_of_a_masked_array_counts():
+    one = np.ma.masked_array([1.0, 2.0], mask=[False, True])
+    two = np.ma.masked_array([1.0, 2.0], mask=[True, False])
+    assert plain(one) != plain(two)
+
+
 def test_a_partial_shows_function_and_arguments():
     told = plain(functools.partial(max, 3, key=abs))
     assert told == {"partial": "max", "args": [3], "keywords": {"key": "abs"}}

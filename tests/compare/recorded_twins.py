@@ -82,6 +82,7 @@ class Setup:
     mass_of: str = "x"
     host: str = "n1"
     fields: tuple[str, ...] = ("x",)
+    generators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def but(self, **changes: Any) -> Setup:
         """The same with some things changed."""
@@ -305,7 +306,7 @@ class Recording:
             environment=self._store(Environment(sections=dict(s.environment))),
             intent=self._store(Intent(goal=f"try {s.name}")),
             numerics=self._store(NumericalSettings(requested=settings, effective=settings)),
-            random=self._store(RandomState(seeds={"seed": s.seed})),
+            random=self._store(RandomState(seeds={"seed": s.seed}, generators=self._generators())),
         )
         checkpoint = Checkpoint(
             parents=self._parents,
@@ -323,6 +324,13 @@ class Recording:
         self._index += 1
         self._parents = (checkpoint.id,)
         self.records.append(checkpoint)
+
+    def _generators(self) -> dict[str, Any]:
+        """Each generator's state at this checkpoint: the last of its states stays."""
+        return {
+            name: {"declared": False, "state": states[min(self._index, len(states) - 1)]}
+            for name, states in self.setup.generators.items()
+        }
 
     def _store(self, document: Document) -> str:
         found = content_hash(document)

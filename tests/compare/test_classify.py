@@ -1,9 +1,10 @@
 """Runs of the lattice with exactly one thing changed: kind, onset and cause."""
 
 import pytest
-from recorded_twins import Setup, run
+from recorded_twins import Setup, edited, run
 
 from simckpt.compare.comparison import compare
+from simckpt.model.journal import StoredDocument
 from simckpt.model.segment import Event
 
 BASE = Setup(name="base", n=64, steps=60, every=2)
@@ -102,3 +103,41 @@ def test_growth_is_fitted_and_saturates_in_a_chaotic_run():
     assert found.growth.saturated_at is not None
     assert found.growth.initial < 1e-14
     assert found.growth.largest > 1e-3
+
+
+def test_an_unseeded_generator_counts_where_it_was_drawn_from():
+    idle_a, idle_b = {"numpy.random": ("1" * 64,)}, {"numpy.random": ("2" * 64,)}
+    found = compare(run(BASE, generators=idle_a), run(BASE, generators=idle_b, rate=0.6))
+    assert found.explanation.causes[0].difference.name == "rate"
+    drawn_a = {"numpy.random": ("1" * 64, "3" * 64)}
+    drawn_b = {"numpy.random": ("2" * 64, "4" * 64)}
+    found = compare(run(BASE, generators=drawn_a), run(BASE, generators=drawn_b, rate=0.6))
+    assert found.explanation.causes[0].difference.name in ("rate", "numpy.random")
+    assert found.explanation.causes[1].share > 0.2
+
+
+def test_an_unseeded_generator_explains_initial_conditions_that_nothing_else_does():
+    one, two = {"numpy.random": ("1" * 64,)}, {"numpy.random": ("2" * 64,)}
+    same_seed = BASE.but(generators=one)
+    found = compare(run(same_seed), edited_start(BASE.but(generators=two)))
+    assert found.classification.kind == "initial condition"
+    assert found.explanation.causes[0].difference.name == "numpy.random (not drawn from)"
+    assert found.explanation.explained
+
+
+def edited_start(setup):
+    """The run from another initial condition, of which the record holds no trace."""
+    return edited(setup.but(seed=7), _forget_seed)
+
+
+def _forget_seed(record):
+    if isinstance(record, StoredDocument):
+        text = record.json.replace(b'"seed":7', b'"seed":1')
+        return StoredDocument(hash=record.hash, json=text)
+    return record
+
+
+def test_a_seed_that_differs_explains_the_generators_it_seeds():
+    one, two = {"rng": ("1" * 64, "3" * 64)}, {"rng": ("2" * 64, "4" * 64)}
+    found = compare(run(BASE, generators=one), run(BASE, seed=2, generators=two))
+    assert [c.difference.name for c in found.explanation.causes] == ["seed"]

@@ -129,6 +129,7 @@ def test_those_that_decide_come_first():
         ({"code": "d"}, "solver", "code"),
         ({"inputs": {"ic.toml": "9" * 64}}, "ic.toml", "initial state"),
         ({"ranks": 1}, "layout", "ranks"),
+        ({"parameters": {"limiter": "mc"}}, "limiter", "scheme"),
     ],
 )
 def test_every_difference_plays_the_part_its_name_says(changes, path, expected):

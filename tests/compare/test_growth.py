@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simckpt.compare.growth import difference_curve, fit_growth
+from simckpt.compare.growth import fit_growth
 
 STEPS = np.arange(200)
 T = 0.1 * STEPS
@@ -66,8 +66,3 @@ def test_a_million_samples_fit_like_two_hundred():
     found = fit_growth(1e-16 * np.exp(1.0 * t), t, np.arange(len(t)))
     assert found is not None
     assert found.rate == pytest.approx(1.0, rel=0.02)
-
-
-def test_the_curve_is_the_largest_difference_and_ignores_what_is_not_finite():
-    curve = difference_curve([np.array([0.0, 1e-3, np.nan]), np.array([1e-5, 0.0, 2.0])], 3)
-    assert curve.tolist() == [1e-5, 1e-3, 2.0]

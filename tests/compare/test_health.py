@@ -95,3 +95,13 @@ def test_a_momentum_near_zero_has_the_scale_of_its_field_not_its_own():
 
 def test_columns_of_all_segments_are_known():
     assert list(columns(run(SMALL, restart=8)))[:2] == ["mass", "x.min"]
+
+
+def test_a_time_step_that_is_not_known_yet_is_no_blow_up():
+    twin = run(SMALL)
+    series = twin.series()
+    series._values[0, 6:8] = np.nan
+    twin.series = lambda: series
+    assert health(twin).non_finite_step is None
+    series._values[3, 6] = np.inf
+    assert health(twin).non_finite == ("courant",)

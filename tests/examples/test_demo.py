@@ -35,7 +35,7 @@ def simckpt_demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[s
 def test_the_demo_finds_the_first_pair_the_same_and_the_second_different(tmp_path: Path) -> None:
     done = simckpt_demo(tmp_path, "--n", "32", "--t-end", "0.1", "--ranks", "3")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "bit-for-bit the same" in done.stdout
+    assert "Bit-for-bit the same at" in done.stdout
     assert "limiter" in done.stdout
     assert "minmod" in done.stdout
     assert "simckpt compare simckpt-demo/kh-3.simckpt.h5" in done.stdout

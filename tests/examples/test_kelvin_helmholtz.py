@@ -143,26 +143,26 @@ SMALL = ("--n", 33, "--t-end", 0.2, "--every", 5, "--seed", 4)
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 def test_the_bits_are_those_of_one_process_on_any_number_of_ranks(
-    run_example: Callable[..., str], tmp_path: Path, ranks: int
+    run_example: Callable[..., str], tmp_path: Path
 ) -> None:
-    run_example("kelvin_helmholtz", *SMALL, "--bundle", "serial.simckpt.h5")
-    run_example("kelvin_helmholtz", *SMALL, "--bundle", "ranks.simckpt.h5", ranks=ranks)
-    with (
-        simckpt.open(tmp_path / "serial.simckpt.h5") as serial,
-        simckpt.open(tmp_path / "ranks.simckpt.h5") as parallel,
-    ):
-        assert [s.segment.ranks for s in parallel.segments] == [ranks]
-        assert serial.fields == parallel.fields == ("rho", "mx", "my", "E")
-        for field in serial.fields:
-            a, b = serial.digests(field), parallel.digests(field)
-            assert len(a.step) > 10
-            assert np.array_equal(a.step, b.step)
-            assert np.array_equal(a.values, b.values)
-        for column in ("mass", "energy", "x_momentum", "rho.max", "courant"):
-            a, b = serial.series()[column], parallel.series()[column]
-            assert np.array_equal(a, b, equal_nan=True)
+    run_example("kelvin_helmholtz", *SMALL, "--bundle", "serial")
+    for ranks in (1, 2, 3, 4):  # 33 cells are not a multiple of 2 or 4
+        run_example("kelvin_helmholtz", *SMALL, "--bundle", f"on-{ranks}", ranks=ranks)
+        with (
+            simckpt.open(tmp_path / "serial") as serial,
+            simckpt.open(tmp_path / f"on-{ranks}") as parallel,
+        ):
+            assert [s.segment.ranks for s in parallel.segments] == [ranks]
+            assert serial.fields == parallel.fields == ("rho", "mx", "my", "E")
+            for field in serial.fields:
+                a, b = serial.digests(field), parallel.digests(field)
+                assert len(a.step) > 10
+                assert np.array_equal(a.step, b.step), (ranks, field)
+                assert np.array_equal(a.values, b.values), (ranks, field)
+            for column in ("mass", "energy", "x_momentum", "rho.max", "courant"):
+                a, b = serial.series()[column], parallel.series()[column]
+                assert np.array_equal(a, b, equal_nan=True), (ranks, column)
 
 
 def test_the_record_holds_the_conserved_integrals_and_the_courant_number(

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from rich.text import Text
 
 from simckpt.report.text import (
+    apart,
     clean,
     index_range,
     moment,
@@ -55,6 +56,19 @@ def test_text_is_cut_to_its_length(text, longest):
 )
 def test_recorded_values_are_short_and_exact(recorded, shown):
     assert value(recorded) == shown
+
+
+@given(st.floats(), st.floats())
+def test_two_numbers_are_shown_apart_if_they_are(a, b):
+    one, two = apart(a, b)
+    assert (one != two) == (repr(a) != repr(b))
+    assert len(one) <= 24
+
+
+def test_two_numbers_show_no_more_digits_than_it_takes():
+    assert apart(0.4, 0.39) == ("0.4", "0.39")
+    assert apart(1.0, 1.0 + 2**-52) == ("1.0", "1.0000000000000002")
+    assert apart(3.7602430419915382, 3.7602505087847735) == ("3.760243", "3.7602505")
 
 
 def test_numbers_and_ranges_read_as_in_the_field():

@@ -260,7 +260,13 @@ def _start(up: Cluster) -> None:
     (folder / "hosts").write_text(hosts)
     (folder / "slurm.conf").write_text(
         CONFIGURATION.format(
-            folder=folder, host=host, controller=controller, account=account, nodes=nodes
+            folder=folder,
+            host=host,
+            controller=controller,
+            account=account,
+            nodes=nodes,
+            # MPICH names its shared memory after the job: not as in another session's cluster.
+            first_job=1 + secrets.randbelow(900_000),
         )
     )
     up._pids["slurmctld"] = folder / "slurmctld.pid"
@@ -341,7 +347,12 @@ def _start_accounting(up: Cluster, port: int, storage: int) -> str:
     )
     client.write_text(
         CONFIGURATION.format(
-            folder=up.folder, host="localhost", controller=port, account=lines, nodes=""
+            folder=up.folder,
+            host="localhost",
+            controller=port,
+            account=lines,
+            nodes="",
+            first_job=1,
         ).split("PartitionName", 1)[0]
     )
     up.command("slurmdbd")
@@ -475,6 +486,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
 JobRequeue=1
+FirstJobId={first_job}
 ReturnToService=2
 KillWait=5
 MinJobAge=600

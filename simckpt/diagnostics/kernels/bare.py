@@ -9,7 +9,7 @@ from numba import carray  # type: ignore[attr-defined]
 
 from .intrinsics import f8_at, i8_at, u8_at
 from .jit import kernel
-from .tables import Inputs, Plan, Totals, Workspace
+from .tables import Inputs, Layout, Plan, Totals, Workspace
 
 
 @kernel
@@ -25,6 +25,19 @@ def integers(array):
 @kernel
 def naturals(array):
     return carray(u8_at(np.uint64(array.ctypes.data)), array.shape)
+
+
+@kernel
+def bare_layout(layout):
+    """The same layout, borrowed."""
+    return Layout(
+        integers(layout.pieces),
+        integers(layout.begin),
+        integers(layout.end),
+        integers(layout.tile),
+        layout.origin,
+        integers(layout.steps),
+    )
 
 
 @kernel

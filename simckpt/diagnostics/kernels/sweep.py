@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
-from .bare import bare_inputs, bare_plan, bare_totals, bare_workspace
+from .bare import bare_inputs, bare_layout, bare_plan, bare_totals, bare_workspace
 from .chunk import GOLDEN, measure_chunk
 from .folds import LONGEST
 from .gather import FLOAT64, read_row
@@ -159,8 +159,9 @@ def set_up(inputs, plan, work):
 
 
 @kernel
-def sweep(layout, given, planned, results, buffers, thread, threads):
+def sweep(placed, given, planned, results, buffers, thread, threads):
     """Measure the cells of a part; of its blocks, those whose number is `thread` of `threads`."""
+    layout = bare_layout(placed)
     inputs = bare_inputs(given)
     plan = bare_plan(planned)
     totals = bare_totals(results)

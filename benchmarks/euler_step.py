@@ -1,0 +1,64 @@
+"""A sample of five fields against one step of a 2-D Euler solver of the same size."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
+
+from .timing import Ratio, medians
+
+SIDE = 512
+
+
+def ratios() -> list[Ratio]:
+    """Four conserved integrals and a Courant number with a square root, every step."""
+    example = _example()
+    domain = example.Domain(SIDE)
+    flow = example.Flow(domain, example.kelvin_helmholtz(domain))
+    dt = 0.1 * flow.stable_dt(0.4)
+    declarations = Declarations(
+        conserved={"mass": "rho", "x_momentum": "mx", "y_momentum": "my", "energy": "E"},
+        stability={"courant": CFL("abs(mx/rho) + c", "abs(my/rho) + c")},
+        derived={"c": "sqrt(1.4*0.4*(E - 0.5*(mx*mx + my*my)/rho)/rho)"},
+    )
+    fields = {"rho": flow.rho, "mx": flow.mx, "my": flow.my, "E": flow.E, "p": flow.W[3]}
+    grid = Grid(domain.global_shape, domain.spacing, domain.start, ghost=example.GHOST)
+    state = State(grid, fields, dt=dt)
+    probe = Probe(declarations)
+    probe.agree([probe.offer(state)])
+    times = medians(
+        {
+            "sample": lambda: probe.finish(*probe.measure(state)),
+            "step": lambda: (flow.stable_dt(0.4), example.advance(flow, dt)),
+        },
+        rounds=21,
+    )
+    share = times["sample"] / times["step"]
+    return [
+        Ratio(
+            f"sample of five fields / one Euler step, {SIDE} x {SIDE}",
+            share,
+            0.10,
+            0.03,
+            f"{times['sample'] * 1e3:.2f} ms / {times['step'] * 1e3:.1f} ms",
+        ),
+        Ratio(
+            "the same every 10 steps, instrumented / bare, from these two",
+            1 + share / 10,
+            1.01,
+            1.003,
+        ),
+    ]
+
+
+def _example() -> ModuleType:
+    path = Path(__file__).resolve().parent.parent / "examples" / "kelvin_helmholtz.py"
+    spec = importlib.util.spec_from_file_location("kelvin_helmholtz", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,169 @@
+"""The language of declarations: what is allowed, what is refused, and what it computes."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simckpt.diagnostics import Declarations, Grid, State
+from simckpt.diagnostics.declarations import Conserved
+from simckpt.diagnostics.expressions import FUNCTIONS, parse, resolve
+from simckpt.errors import SetupError
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "is not an expression"),
+        ("rho +", "cannot be read"),
+        ("__import__('os')", "'__import__'"),
+        ("rho.real", "'rho.real' is not allowed"),
+        ("rho[0]", "is not allowed"),
+        ("open('f')", "calls 'open'"),
+        ("lambda: 1", "is not allowed"),
+        ("rho if u else p", "is not allowed"),
+        ("rho and u", "is not allowed"),
+        ("a < b < c", "is not allowed"),
+        ("'text'", "is not a real number"),
+        ("True", "is not a real number"),
+        ("1j*rho", "is not a real number"),
+        ("rho @ u", "is not allowed"),
+        ("sqrt(rho, u)", "gives sqrt 2 arguments, not 1"),
+        ("sqrt(x=rho)", "is not allowed"),
+        ("1e999", "too large"),
+        ("1" * 400, "too large"),
+        ("(" * 500 + "rho" + ")" * 500, "cannot be read"),
+        ("-" * 1500 + "rho", "nested too deeply"),
+        ("+".join(["rho"] * 400), "nested too deeply"),
+        ("a" * 3000, "longer than"),
+        ("rho; u", "cannot be read"),
+        ("(rho := 1)", "is not allowed"),
+        ("rho\x00", "cannot be read"),
+    ],
+)
+def test_what_is_no_arithmetic_is_refused_by_name(text, part):
+    with pytest.raises(SetupError) as caught:
+        parse(text, "conserved['mass']")
+    assert "conserved['mass']" in str(caught.value)
+    assert part in str(caught.value)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_parsed_or_refused(text):
+    with contextlib.suppress(SetupError):
+        assert parse(text).tree
+
+
+names = st.sampled_from(["a", "b", "c"])
+texts = st.recursive(
+    st.one_of(names, st.sampled_from(["2.0", "0.5", "3", "1e-3"])),
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from("+-*/"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+        inner.map(lambda t: f"(-{t})"),
+        inner.map(lambda t: f"abs({t})"),
+        inner.map(lambda t: f"sqrt(abs({t}))"),
+        inner.map(lambda t: f"{t}**2"),
+        st.tuples(inner, inner).map(lambda t: f"minimum({t[0]}, {t[1]})"),
+        st.tuples(inner, inner).map(lambda t: f"maximum({t[0]}, {t[1]})"),
+        st.tuples(inner, inner, inner).map(lambda t: f"where({t[0]} > {t[1]}, {t[1]}, {t[2]})"),
+    ),
+    max_leaves=12,
+)
+
+
+def numpy_value(text, fields):
+    """The reference twin: NumPy evaluates the same text."""
+    scope = {name: getattr(np, name) for name in FUNCTIONS}
+    with np.errstate(all="ignore"):
+        value = eval(text, {"__builtins__": {}}, scope | fields)
+    return np.broadcast_to(np.float64(value), fields["a"].shape)
+
+
+@settings(deadline=None, max_examples=120)
+@given(texts, st.integers(0, 2**31))
+def test_arithmetic_has_the_bits_that_numpy_gives(ranks, text, seed):
+    rng = np.random.default_rng(seed)
+    fields = {name: rng.normal(size=37) for name in "abc"}
+    expected = numpy_value(text, fields)
+    declarations = Declarations(conserved={"total": text})
+    reading = ranks.sample(declarations, [State(Grid(37), fields)])
+    if np.isfinite(expected).all():
+        assert reading["total"] == float(ranks.exact_sum(expected))
+    else:
+        assert not np.isfinite(reading["total"])
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_each_function_is_numpys(ranks, name):
+    rng = np.random.default_rng(5)
+    fields = {"a": rng.uniform(0.1, 0.9, 50), "b": rng.uniform(0.1, 0.9, 50)}
+    text = f"{name}({', '.join(['a', 'b', 'b*a'][: FUNCTIONS[name]])})"
+    expected = float(ranks.exact_sum(numpy_value(text, fields)))
+    reading = ranks.sample(Declarations(conserved={"s": text}), [State(Grid(50), fields)])
+    assert reading["s"] == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "text", ["a < b", "a <= 0.5", "0.5 > a", "a >= b", "a == a", "a != b", "a**b"]
+)
+def test_comparisons_and_powers_are_numpys(ranks, text):
+    rng = np.random.default_rng(5)
+    fields = {"a": rng.uniform(0.1, 0.9, 50), "b": rng.uniform(0.1, 0.9, 50)}
+    expected = float(ranks.exact_sum(numpy_value(text, fields)))
+    reading = ranks.sample(Declarations(conserved={"s": text}), [State(Grid(50), fields)])
+    assert reading["s"] == pytest.approx(expected, rel=1e-14)
+
+
+def test_products_are_not_contracted_with_sums(ranks):
+    # a*b + c by fused multiply-add would keep the low part of the product, which rounds away.
+    a, b = 1.0 + 2.0**-30, 1.0 - 2.0**-30
+    fields = {"a": np.full(300, a), "b": np.full(300, b), "c": np.full(300, -1.0)}
+    reading = ranks.sample(Declarations(conserved={"s": "a*b + c"}), [State(Grid(300), fields)])
+    assert reading["s"] == 0.0
+
+
+def test_derived_quantities_are_put_in_their_places(ranks):
+    fields = {"p": np.full(5, 2.0), "rho": np.full(5, 0.5)}
+    declarations = Declarations(conserved={"s": "c*c"}, derived={"c": "sqrt(k)", "k": "p/rho"})
+    assert ranks.sample(declarations, [State(Grid(5), fields)])["s"] == 20.0
+
+
+def test_a_circle_of_derived_quantities_is_named():
+    derived = {"a": parse("b + 1", "derived['a']"), "b": parse("a*2", "derived['b']")}
+    with pytest.raises(SetupError, match="refers to itself: a -> b -> a"):
+        resolve(parse("a"), frozenset({"rho"}), derived)
+
+
+def test_a_name_of_a_constant_can_be_a_field(ranks):
+    one = ranks.sample(Declarations(conserved={"s": "pi"}), [State(Grid(1), {"a": np.ones(1)})])
+    assert one["s"] == np.pi
+    other = ranks.sample(Declarations(conserved={"s": "pi"}), [State(Grid(1), {"pi": np.ones(1)})])
+    assert other["s"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Declarations(conserved=["rho"]),
+        lambda: Declarations(conserved={"not a name": "rho"}),
+        lambda: Declarations(conserved={"dt": "rho"}),
+        lambda: Declarations(conserved={"mass": 3}),
+        lambda: Declarations(conserved={"m": "rho"}, stability={"m": Conserved("rho")}),
+        lambda: Declarations(stability={"courant": "abs(u)"}),
+        lambda: Conserved("rho", monotone="up"),
+        lambda: Conserved("rho", weight="mass"),
+    ],
+)
+def test_nonsense_is_refused_when_it_is_declared(build):
+    with pytest.raises(SetupError):
+        build()
+
+
+def test_declarations_are_values():
+    one, other = (Declarations(conserved={"mass": "rho"}) for _ in range(2))
+    assert one == other
+    assert one != Declarations(conserved={"mass": "2*rho"})
