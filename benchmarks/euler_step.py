@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -60,5 +61,7 @@ def _example() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Numba finds its cached functions again by the module's name.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module

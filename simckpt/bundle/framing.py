@@ -123,7 +123,10 @@ def encode_frame(kind: int, sequence: int, chain: int, payload: bytes) -> bytes:
     return b"%b%b%b%b" % (MARK, crc32(payload, crc32(body)).to_bytes(4, "little"), body, payload)
 
 
-_KIND_VALUES = frozenset(Kind)
+KINDS = frozenset(int(kind) for kind in Kind)
+
+unpack_frame = _FRAME.unpack_from
+"""Mark, CRC, size, kind, sequence and chain of the frame at an offset, none of them tested."""
 
 
 def peek_frame(data: bytes | memoryview, offset: int) -> Frame | None:
@@ -131,8 +134,8 @@ def peek_frame(data: bytes | memoryview, offset: int) -> Frame | None:
 
     None if no frame begins there; ``offset + FRAME_SIZE`` must lie within `data`.
     """
-    mark, _, size, kind, sequence, chain = _FRAME.unpack_from(data, offset)
-    if mark != MARK or size > LARGEST_PAYLOAD or kind not in _KIND_VALUES:
+    mark, _, size, kind, sequence, chain = unpack_frame(data, offset)
+    if mark != MARK or size > LARGEST_PAYLOAD or kind not in KINDS:
         return None
     return Frame(kind, size, sequence, chain)
 

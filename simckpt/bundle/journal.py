@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from .codec import Kind, next_link, short
 from .framing import (
     FRAME_SIZE,
     HEADER_SIZE,
+    KINDS,
     LARGEST_ORIGIN,
     MARK,
     CutHeader,
@@ -28,6 +30,7 @@ from .framing import (
     check_frame,
     decode_header,
     peek_frame,
+    unpack_frame,
 )
 
 WINDOW = 4 << 20
@@ -192,48 +195,64 @@ class Journal:
         expected = self.header.first
         offset, want = self.header.size, WINDOW
         while offset < self.size:
-            data = memoryview(self.read(min(want, self.size - offset), offset))
-            used, expected, problem, want = self._index(data, offset, expected)
+            asked = min(want, self.size - offset)
+            data = memoryview(self.read(asked, offset))
+            if len(data) < asked:
+                # Its writer cut it back meanwhile.
+                self.size = offset + len(data)
+            used, expected = self._take_whole(data, offset, expected)
             offset += used
+            problem, want = self._diagnose(data[used:], offset, expected)
             if problem:
                 return self._break(offset, expected, problem)
         return None
 
-    def _index(self, data: memoryview, offset: int, expected: int) -> tuple[int, int, str, int]:
-        """Take the whole frames at the start of `data`: bytes used, next number, problem, need."""
+    def _take_whole(self, data: memoryview, offset: int, expected: int) -> tuple[int, int]:
+        """Index the whole frames at the start of `data`: bytes used, and the next number."""
         at, end = 0, len(data)
-        at_end_of_file = offset + end >= self.size
-        while at < end:
-            if at + FRAME_SIZE > end:
-                if at_end_of_file:
-                    return at, expected, "the file ends within a record", 0
-                return at, expected, "", WINDOW
-            frame = peek_frame(data, at)
-            if frame is None:
-                return at, expected, "bytes that are no record", 0
-            if frame.sequence != expected:
-                return at, expected, f"a record that calls itself {frame.sequence}", 0
-            whole = FRAME_SIZE + frame.size
-            if offset + at + whole > self.size:
-                return at, expected, "the file ends within a record", 0
-            if at + whole > end:
-                return at, expected, "", max(WINDOW, whole)
-            if not check_frame(data, at, frame):
-                return at, expected, "a record whose checksum does not hold", 0
-            self._take(frame, offset + at)
-            at += whole
+        while at + FRAME_SIZE <= end:
+            mark, crc, size, kind, sequence, chain = unpack_frame(data, at)
+            stop = at + FRAME_SIZE + size
+            if (
+                mark != MARK
+                or sequence != expected
+                or stop > end
+                or kind not in KINDS
+                or crc32(data[at + 8 : stop]) != crc
+            ):
+                break
+            if sequence < self.first:
+                self.last_skipped_chain = chain
+            else:
+                self._kinds.append(kind)
+                self._chains.append(chain)
+                self._offsets.append(offset + at + FRAME_SIZE)
+                self._sizes.append(size)
+            at = stop
             expected += 1
-        return at, expected, "", WINDOW
+        self.end = offset + at
+        return at, expected
 
-    def _take(self, frame: Frame, offset: int) -> None:
-        self.end = offset + FRAME_SIZE + frame.size
-        if frame.sequence < self.first:
-            self.last_skipped_chain = frame.chain
-            return
-        self._kinds.append(frame.kind)
-        self._chains.append(frame.chain)
-        self._offsets.append(offset + FRAME_SIZE)
-        self._sizes.append(frame.size)
+    def _diagnose(self, data: memoryview, offset: int, expected: int) -> tuple[str, int]:
+        """Why no whole frame begins `data`: the problem, or how many bytes are needed to tell."""
+        left = self.size - offset
+        if not left:
+            return "", WINDOW
+        if left < FRAME_SIZE:
+            return "the file ends within a record", 0
+        if len(data) < FRAME_SIZE:
+            return "", WINDOW
+        frame = peek_frame(data, 0)
+        if frame is None:
+            return "bytes that are no record", 0
+        if frame.sequence != expected:
+            return f"a record that calls itself {frame.sequence}", 0
+        whole = FRAME_SIZE + frame.size
+        if whole > left:
+            return "the file ends within a record", 0
+        if whole > len(data):
+            return "", max(WINDOW, whole)
+        return "a record whose checksum does not hold", 0
 
     def _break(self, offset: int, sequence: int, problem: str) -> Break:
         after, commits, acknowledged = 0, 0, False

@@ -19,11 +19,14 @@ import click
 def log(bundle: str, most: int, as_json: bool) -> None:
     """List job attempts, checkpoints and events in the order they happened."""
     from ..bundle.reader import open_bundle
+    from ..capture.accounting import accounts
     from ..report.history import history, history_report
+    from ..report.jobs import attempts, continuation, job_number
     from ..report.page import show, show_json
 
     with open_bundle(bundle) as run:
-        told = history(run)
+        jobs = {job_number(view.segment.scheduler) for view in run.segments} - {""}
+        told = history(run, attempts(run, accounts(jobs)), continuation(run))
     if as_json:
         show_json(told)
     else:

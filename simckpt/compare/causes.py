@@ -12,21 +12,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..model.record import Record
-from .classify import Classification
+from .classify import Classification, times
 from .differences import RecordedDifference
 from .evidence import Evidence
 from .roles import PROFILES, UNRECORDED, Profile, Role, role
 
 MOST_CAUSES = 10
+MOST_ALIKE = 4
+"""More differences than this that play the same part are one cause."""
 LEAST_SHARE = 0.005
 
 
 class Cause(Record, frozen=True, kw_only=True):
-    """A recorded difference as a cause: its share of the explanation, 0 to 1, and why."""
+    """A recorded difference as a cause: its share of the explanation, 0 to 1, and why.
+
+    It stands for `alike` others too, which play the same part and came with it, as the
+    libraries of another machine do.
+    """
 
     difference: RecordedDifference
     share: float
     reason: str
+    alike: int = 0
 
 
 class Explanation(Record, frozen=True, kw_only=True):
@@ -50,12 +57,12 @@ def explain(
     if any(role(d) == "seed" and not _is_generator(d) for d in able):
         # The states of generators follow from the seed that differs.
         able = [d for d in able if not _is_generator(d)]
-    weighed = [(d, *_weigh(d, evidence)) for d in able]
+    weighed = _pooled([(d, *_weigh(d, evidence)) for d in able])
     against = _likelihood(UNRECORDED, evidence)
-    total = against + sum(weight for _, weight, _ in weighed)
+    total = against + sum(weight for _, weight, _, _ in weighed)
     causes = [
-        Cause(difference=d, share=weight / total, reason=reason)
-        for d, weight, reason in sorted(weighed, key=lambda w: -w[1])
+        Cause(difference=d, share=weight / total, reason=reason, alike=alike)
+        for d, weight, reason, alike in sorted(weighed, key=lambda w: -w[1])
         if weight / total >= LEAST_SHARE
     ]
     unexplained = against / total
@@ -96,6 +103,25 @@ def explain_length(differences: Sequence[RecordedDifference]) -> Explanation:
         ),
         finding="" if named else "No recorded difference explains why one record is shorter.",
     )
+
+
+def _pooled(
+    weighed: Sequence[tuple[RecordedDifference, float, str]],
+) -> list[tuple[RecordedDifference, float, str, int]]:
+    """One entry for many differences of one kind: together they explain no more than one would."""
+    groups: dict[tuple[Role, str, int | None], list[tuple[RecordedDifference, float, str]]] = {}
+    for item in weighed:
+        difference = item[0]
+        key = (role(difference), difference.part, difference.step)
+        groups.setdefault(key, []).append(item)
+    found = []
+    for members in groups.values():
+        if len(members) <= MOST_ALIKE:
+            found += [(*member, 0) for member in members]
+        else:
+            first = max(members, key=lambda member: member[1])
+            found.append((*first, len(members) - 1))
+    return found
 
 
 def _is_generator(difference: RecordedDifference) -> bool:
@@ -166,7 +192,7 @@ def _coincidence(e: Evidence) -> float:
 def _seen(part: Role, e: Evidence) -> str:
     """What of the evidence speaks for or against this role most, as half a sentence."""
     if e.time_differs is not None and part == "time step":
-        ratio = f"; the step ratio is {e.step_ratio:.4g}" if e.step_ratio is not None else ""
+        ratio = f"; the step ratio is {times(e.step_ratio)}" if e.step_ratio is not None else ""
         return f"the same step is another time{ratio}"
     if not e.state_differs:
         return "the state is the same at every common step"

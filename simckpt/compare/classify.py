@@ -69,7 +69,9 @@ class Classification(Record, frozen=True, kw_only=True):
 
 
 SMALL_BLOCK = 0.25
-"""Part of the tiles up to which a block is one place."""
+"""Part of the tiles up to which a block is surely one place."""
+LARGEST_BLOCK = 0.65
+"""Part of the tiles up to which it may be."""
 
 Rule: TypeAlias = Callable[[Evidence], Classification | None]
 
@@ -106,11 +108,9 @@ def _blow_up(e: Evidence) -> Classification | None:
     if not e.non_finite:
         return None
     names = ", ".join(e.non_finite[:4])
-    return Classification(
-        kind="blow-up",
-        confidence=0.9,
-        evidence=(f"they part {_interval(e)}, and {names} is not finite in one run only",),
-    )
+    verb = "is" if len(e.non_finite) == 1 else "are"
+    text = f"they part {_interval(e)}, and {names} {verb} not finite in one run only"
+    return Classification(kind="blow-up", confidence=0.9, evidence=(text,))
 
 
 def _time_base(e: Evidence) -> Classification | None:
@@ -130,7 +130,12 @@ def _time_base(e: Evidence) -> Classification | None:
 def _steps(e: Evidence) -> tuple[str, ...]:
     if e.step_ratio is None:
         return ()
-    return (f"the time step of B is {e.step_ratio:.6g} of that of A",)
+    return (f"the time step of B is {times(e.step_ratio)} of that of A",)
+
+
+def times(ratio: float) -> str:
+    """A ratio with the digits that tell it from 1."""
+    return f"{ratio:.4g}" if abs(ratio - 1.0) > 1e-3 else f"{ratio:.12g}"
 
 
 def _initial(e: Evidence) -> Classification | None:
@@ -175,12 +180,14 @@ def _local(e: Evidence) -> Classification | None:
         "one tile": "a single tile differs",
         "one rank": "the tiles of one rank differ",
         "one node": "the tiles of one node differ",
-        "box": "one small block of tiles differs",
+        "box": "one block of tiles differs, and nothing outside it",
     }
-    if e.figure not in places or (e.figure == "box" and e.part > SMALL_BLOCK):
+    if e.figure not in places or (e.figure == "box" and e.part > LARGEST_BLOCK):
         return None
     text = f"they agree up to step {e.after}, then {places[e.figure]}"
-    return Classification(kind="local event", confidence=0.85, evidence=(text, *_size(e)))
+    # A block of many tiles may be what a place has spread to, or a feature of the solution.
+    sure = 0.85 if e.part <= SMALL_BLOCK else 0.6
+    return Classification(kind="local event", confidence=sure, evidence=(text, *_size(e)))
 
 
 def _roundoff(e: Evidence) -> Classification | None:
@@ -189,7 +196,7 @@ def _roundoff(e: Evidence) -> Classification | None:
         return None
     growing = e.growth is not None and e.growth.law != "bounded"
     # Near the threshold the sizes of rounding and of small changes overlap.
-    sure = 0.9 if (e.relative or 0.0) <= 0.1 * e.roundoff else 0.65
+    sure = 0.9 if max(e.relative or 0.0, e.observed or 0.0) <= 0.1 * e.roundoff else 0.65
     if growing and e.largest > e.roundoff:
         return Classification(
             kind="roundoff, growing", confidence=sure, evidence=(*_size(e), *_growth(e))
@@ -256,4 +263,4 @@ def _growth(e: Evidence) -> tuple[str, ...]:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.3g} %" if value >= 1e-4 else f"{value:.1e} of itself"
+    return f"{100 * value:.3g} %" if value >= 1e-4 else f"{value:.1e}, relative"

@@ -42,6 +42,20 @@ IDLE = " (not drawn from)"
 """Ends the path of a random number generator whose state neither run changed."""
 
 
+SYMPTOMS = frozenset(
+    {
+        "checkpoint_not_verified",
+        "diagnostic_failed",
+        "instrument_failed",
+        "non_finite",
+        "salvaged",
+        "samples_lost",
+        "step_unreadable",
+    }
+)
+"""Events by which the instrument tells what it saw or suffered: none of them acts on the run."""
+
+
 class RecordedDifference(Record, frozen=True, kw_only=True):
     """A fact that two runs recorded differently.
 
@@ -85,6 +99,10 @@ def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ..
             changes = _same_file_elsewhere(changes)
         if part == "ranks":
             changes = _one_layout(changes)
+        if part == "parameters":
+            # Where both runs name their own place in a parameter, it differs and never matters.
+            own = facts_a.own & facts_b.own
+            changes = [c for c in changes if c.path not in own]
         if part == "random":
             changes = _drawn(changes, facts_a.idle & facts_b.idle)
         found += [_difference(part, c) for c in changes]
@@ -182,14 +200,14 @@ def _events(a: Iterable[Event], b: Iterable[Event]) -> list[RecordedDifference]:
         steps_a, steps_b = ({e.step for e in events} for events in (one, two))
         if steps_a == steps_b:
             continue
-        worst = any(e.severity != "note" for e in (*one, *two))
+        acts = name not in SYMPTOMS and any(e.severity != "note" for e in (*one, *two))
         found.append(
             RecordedDifference(
                 part="events",
                 path=name,
                 a=_happened(one),
                 b=_happened(two),
-                weight="may act" if worst else "describes",
+                weight="may act" if acts else "describes",
                 step=min(steps_a ^ steps_b),
             )
         )

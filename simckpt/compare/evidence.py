@@ -241,9 +241,7 @@ def _restarts(run: RunView, first: FirstDifference) -> set[int]:
     """Steps at which later segments began, inside the interval in which the runs part."""
     after = first.after if first.after is not None else -1
     return {
-        view.segment.start_step
-        for view in list(run.segments)[1:]
-        if after <= view.segment.start_step <= first.step
+        view.start_step for view in list(run.segments)[1:] if after <= view.start_step <= first.step
     }
 
 

@@ -50,19 +50,22 @@ class RunFacts(Record, frozen=True, kw_only=True):
     """The facts of a run: `parts` maps a part to its flat table.
 
     `idle` names the random number generators whose state no checkpoint saw changed: the run
-    did not draw from them after it began.
+    did not draw from them after it began. `own` names parameters that say where the run writes.
     """
 
     parts: dict[str, Facts]
     changes: tuple[MidRunChange, ...] = ()
     idle: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
 
 def run_facts(run: RunView) -> RunFacts:
     """Gather what a run recorded about itself."""
     table = _Table()
+    own: set[str] = set()
     for step, manifest in _documents(run, Manifest, lambda c: c.parts.manifest):
-        table.add(step, "parameters", _parameters(run, manifest))
+        table.add(step, "parameters", _parameters(manifest))
+        own |= set(_own_places(run, manifest))
         table.add(step, "inputs", _inputs(manifest))
         table.add(step, "code", _code(manifest))
         table.add(step, "upstream", {"upstream": ", ".join(manifest.upstream) or "none"})
@@ -102,7 +105,7 @@ def run_facts(run: RunView) -> RunFacts:
         for name in (_generators(states[0]) if states else ())
         if len({str(_generators(random).get(name)) for random in states}) == 1
     )
-    return RunFacts(parts=table.parts, changes=tuple(table.changes), idle=idle)
+    return RunFacts(parts=table.parts, changes=tuple(table.changes), idle=idle, own=frozenset(own))
 
 
 class _Table:
@@ -157,22 +160,20 @@ def _document(run: RunView, at: Hash | None, kind: type[D]) -> D | None:
     return found if isinstance(found, kind) else None
 
 
-def _parameters(run: RunView, manifest: Manifest) -> Facts:
+def _parameters(manifest: Manifest) -> Facts:
     return {
-        name: value
-        for name, value in manifest.parameters.items()
-        if not _is_own_place(name, value, run, manifest)
+        name: value for name, value in manifest.parameters.items() if name.lower() not in OWN_PLACES
     }
 
 
-def _is_own_place(name: str, value: Json, run: RunView, manifest: Manifest) -> bool:
-    """Whether a parameter says where this run writes: that always differs and never matters."""
-    if name.lower() in OWN_PLACES:
-        return True
-    if not isinstance(value, str) or not value:
-        return False
+def _own_places(run: RunView, manifest: Manifest) -> Iterator[str]:
+    """Parameters whose value names this run's bundle or outputs."""
     own = PurePath(str(run.path)).name.partition(".simckpt")[0]
-    return PurePath(value).name.partition(".simckpt")[0] == own or value in manifest.outputs
+    for name, value in manifest.parameters.items():
+        if isinstance(value, str) and value:
+            stem = PurePath(value).name.partition(".simckpt")[0]
+            if stem == own or value in manifest.outputs:
+                yield name
 
 
 def _generators(random: RandomState) -> Facts:
@@ -222,9 +223,9 @@ def _add_segments(run: RunView, table: _Table) -> None:
         table.add(None, "nodes", {"count": len(nodes)})
         table.add(None, "nodes", {"facts that differ among nodes": ", ".join(different) or "none"})
     restarts = [
-        f"step {view.segment.start_step} on {_layout(view)}"
+        f"step {view.start_step} on {_layout(view)}"
         for view in segments[1:]
-        if view.segment.start_step or view.segment.resumed_from
+        if view.start_step or view.segment.resumed_from
     ]
     table.add(None, "restarts", {"at": "; ".join(restarts) or "none"})
     table.add(None, "ending", {"ending": ending(segments[-1])})

@@ -72,6 +72,7 @@ class HeldSegment:
     schema: SeriesSchema | None
     decomposition: Decomposition | None
     end: SegmentEnd | None
+    start_step: int
 
 
 class Held:
@@ -103,7 +104,8 @@ class Held:
     @cached_property
     def segments(self) -> tuple[HeldSegment, ...]:
         return tuple(
-            HeldSegment(s.segment, s.schema, s.decomposition, s.end) for s in self._run.segments
+            HeldSegment(s.segment, s.schema, s.decomposition, s.end, s.start_step)
+            for s in self._run.segments
         )
 
     @property

@@ -104,7 +104,7 @@ def _figures(
 ) -> Iterator[tuple[Pattern, Mask]]:
     for layout in layouts:
         if layout.fits(tiles):
-            yield from _rank_figures(tiles, layout)
+            yield from _rank_figures(differing, tiles, layout)
     yield from _planes(differing, tiles)
     yield Pattern(figure="domain edge", text="at the edge of the domain"), _domain_edge(tiles)
     box = np.zeros(tiles.shape, dtype=bool)
@@ -113,20 +113,24 @@ def _figures(
     yield Pattern(figure="box", text="in one block of neighbouring tiles"), box
 
 
-def _rank_figures(tiles: FieldTiles, layout: Layout) -> Iterator[tuple[Pattern, Mask]]:
+def _rank_figures(
+    differing: Mask, tiles: FieldTiles, layout: Layout
+) -> Iterator[tuple[Pattern, Mask]]:
     decomposition = layout.decomposition
     if decomposition is None or len(decomposition.patches) < 2:
         return
-    held = [_tiles_of_rank(tiles, decomposition, r) for r in range(len(decomposition.patches))]
-    for rank, members in enumerate(held):
+    # Whoever holds all differing tiles holds the first of them.
+    suspects = ranks_holding(decomposition, tiles.bounds(int(np.argmax(differing.ravel()))))
+    for rank in suspects:
         text = f"in the tiles of rank {rank} of {layout.run}"
+        members = _tiles_of_ranks(tiles, decomposition, (rank,))
         yield Pattern(figure="one rank", text=text, rank=rank), members
     if len(layout.nodes) > 1:
         for node in layout.nodes:
-            ranks = [held[r] for r in node.ranks if r < len(held)]
-            if ranks:
+            if not set(suspects).isdisjoint(node.ranks):
                 text = f"in the tiles of node {node.host} of {layout.run}"
-                yield Pattern(figure="one node", text=text), np.logical_or.reduce(ranks)
+                members = _tiles_of_ranks(tiles, decomposition, node.ranks)
+                yield Pattern(figure="one node", text=text), members
     text = f"along the borders between the ranks of {layout.run}"
     borders = _rank_borders(tiles, decomposition)
     yield Pattern(figure="rank borders", text=text), borders
@@ -134,9 +138,11 @@ def _rank_figures(tiles: FieldTiles, layout: Layout) -> Iterator[tuple[Pattern, 
     yield Pattern(figure="rank borders", text=text), borders | _domain_edge(tiles)
 
 
-def _tiles_of_rank(tiles: FieldTiles, decomposition: Decomposition, rank: int) -> Mask:
+def _tiles_of_ranks(
+    tiles: FieldTiles, decomposition: Decomposition, ranks: tuple[int, ...]
+) -> Mask:
     members = np.zeros(tiles.shape, dtype=bool)
-    for patch in decomposition.patches[rank]:
+    for patch in (p for r in ranks for p in decomposition.patches[r]):
         if patch.level == 0:
             axes = [
                 np.flatnonzero((np.array(e[:-1]) < start + n) & (np.array(e[1:]) > start))

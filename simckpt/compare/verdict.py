@@ -130,7 +130,7 @@ def judge(found: Findings, first: FirstDifference | None, kind: str) -> Judgemen
         named = [gap] if gap else []
         named += [f"{u.what} {u.name} {u.reason}" for u in essential[:3]]
         more_text = f" (and {len(essential) - 3} more)" if len(essential) > 3 else ""
-        text = f"Could not compare everything: {'; '.join(named)}{more_text}"
+        text = f"Could not compare: {'; '.join(named)}{more_text}; all else is equal"
         return Judgement("could-not-compare", text, (*reasons, *named))
     return Judgement("same", agreed, reasons)
 

@@ -60,7 +60,10 @@ class TileView(Protocol):
 
 
 class SegmentView(Protocol):
-    """One job attempt, what its samples mean, and how it ended (None: it was killed)."""
+    """One job attempt, what its samples mean, and how it ended (None: it was killed).
+
+    Samples of earlier segments past `start_step` are superseded.
+    """
 
     @property
     def segment(self) -> Segment: ...
@@ -70,6 +73,8 @@ class SegmentView(Protocol):
     def decomposition(self) -> Decomposition | None: ...
     @property
     def end(self) -> SegmentEnd | None: ...
+    @property
+    def start_step(self) -> int: ...
 
 
 class RunView(Protocol):

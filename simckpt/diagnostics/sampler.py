@@ -196,6 +196,7 @@ def _totals(channels: Sequence[Channel], plan: PartPlan) -> Totals:
         largest=np.full((fields, tiles), -np.inf),
         finite=zeros(fields, tiles),
         mean=zeros(fields, tiles, MEAN_LIMBS),
+        pending=zeros(fields, 8),
         sum_limbs=zeros(sums, LIMBS),
         sum_counts=zeros(sums, 3),
         guess=zeros(sums, 2),

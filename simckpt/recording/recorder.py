@@ -28,7 +28,7 @@ from .ledger import Ledger
 from .opening import open_scribe
 from .parting import Farewell, Parting, part
 from .settings import EXCHANGE_TIMEOUT, PARTING_TIMEOUT
-from .signals import SignalWatch
+from .stopping import Stopping
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..diagnostics.probe import Offer, Probe, State
     from ..model.checkpoint import Checkpoint, Reason
     from ..model.segment import Ending, Severity
-    from ..parallel.comm import Comm, Vote
+    from ..parallel.comm import Comm
     from .scribe import Scribe
     from .settings import RunSettings
 
@@ -83,12 +83,7 @@ class Recorder:
         self._scribe: Scribe
         self._warned: set[str] = set()
         self._strict = settings.strict
-        self._signals = SignalWatch(self._noticed)
-        self._asked = ""
-        self._unanswered = False
-        self._votes: Comm | None = None
-        self._vote: Vote | None = None
-        self._stopping = False
+        self._stopping = Stopping(comm.duplicate(), self._answer, lambda: self._ledger.busy)
 
     @property
     def rank(self) -> int:
@@ -113,7 +108,7 @@ class Recorder:
                 self.settings, self._control, driver, parameters, EXCHANGE_TIMEOUT
             )
         self._life = "open"
-        self._signals.start()
+        self._stopping.watch()
         self.checkpoint("start", reason="start")
 
     def sample(
@@ -157,10 +152,7 @@ class Recorder:
                     said = bool(reading.failed)
                     self._fault("sample_incomplete", problem, step=reading.step, said=said)
                 self._scribe.sample(reading, wall)
-        if self._unanswered:
-            self._unanswered = False
-            self._answer(self._asked)
-            self._signals.pass_on(self._asked)
+        self._stopping.attend()
 
     def checkpoint(
         self, label: str, reason: Reason = "user", *, why: str = ""
@@ -185,19 +177,8 @@ class Recorder:
         return None
 
     def stopping(self) -> bool:
-        """Whether a signal has asked any rank to stop: the same answer on all ranks.
-
-        Every rank asks once a step. The ranks' votes travel while the step computes, so the
-        answer is that of the step before.
-        """
-        if self._life in ("idle", "closed"):
-            return False
-        if self._votes is None:
-            self._votes = self._control.duplicate()
-        before, self._vote = self._vote, self._votes.vote(bool(self._asked))
-        if before is not None and before.outcome(EXCHANGE_TIMEOUT):
-            self._stopping = True
-        return self._stopping
+        """Whether a signal has asked any rank to stop; every rank asks once a step."""
+        return self._life not in ("idle", "closed") and self._stopping.agreed(EXCHANGE_TIMEOUT)
 
     def effective(self, **settings: Any) -> None:
         """Report numerical settings as they are in effect, such as ``dt`` or a fall-back."""
@@ -245,7 +226,7 @@ class Recorder:
             step=self.step,
             samples=self._stream.started + self._stream.refused,
             error=_one_line(error),
-            signal=self._asked if self._stopping else "",
+            signal=self._stopping.reason,
             events=self._scribe.unsaid,
         )
         parting = part(self._control, farewell, PARTING_TIMEOUT if error else EXCHANGE_TIMEOUT)
@@ -258,7 +239,7 @@ class Recorder:
         with self._contained("closing the bundle"):
             self._scribe.end(ending, self.step, why)
         self._life = "closed"
-        self._signals.stop()
+        self._stopping.close()
         if error is not None and parting.missing and self.settings.abort:
             sys.excepthook(type(error), error, error.__traceback__)
             self._control.abort(1)
@@ -319,21 +300,11 @@ class Recorder:
         for fault in self._probe.faults[known:]:
             self._fault("diagnostic_failed", str(fault))
 
-    def _noticed(self, name: str) -> bool:
-        first, self._asked = not self._asked, name
-        if not first or self._life == "closed":
-            return True
-        if self._votes is not None:
-            return False  # the driver asks `stopping`, and leaves its loop by itself
-        if self._ledger.busy:
-            self._unanswered = True
-            return False
-        self._answer(name)
-        return True
-
     def _answer(self, name: str) -> None:
+        if self._life == "closed":
+            return
         self.checkpoint(f"signal {name}", reason="signal")
-        if not self._signals.fatal(name):
+        if not self._stopping.fatal(name):
             return
         if self.rank == 0:
             with self._contained("closing the bundle"):

@@ -181,6 +181,7 @@ def _why(c: Comparison) -> RenderableType:
             (f"{i}  ", "bold"),
             (f"{percent(cause.share):>6}  ", "dim"),
             styled(_name(d), "bold"),
+            Text(f" (and {cause.alike} more like it)" if cause.alike else ""),
             "  ",
             styled(f"{value(d.a, 28)} → {value(d.b, 28)}"),
         )

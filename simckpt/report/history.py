@@ -8,6 +8,8 @@ from rich.text import Text
 from ..compare.facts import ending
 from ..compare.view import RunView
 from ..model.record import Facts, Json, Record
+from .job_table import job_table
+from .jobs import Attempt
 from .page import section, table
 from .text import clean, moment, plural, short_hash, styled
 
@@ -26,14 +28,19 @@ class Entry(Record, frozen=True, kw_only=True):
 
 
 class History(Record, frozen=True, kw_only=True):
-    """The history of one run, in order of wall time."""
+    """The history of one run, in order of wall time.
+
+    `jobs` are its attempts, and `continuation` is the command that continues it, if it can be.
+    """
 
     path: str
     run_id: str
     entries: tuple[Entry, ...]
+    jobs: tuple[Attempt, ...] = ()
+    continuation: str = ""
 
 
-def history(run: RunView) -> History:
+def history(run: RunView, jobs: tuple[Attempt, ...] = (), continuation: str = "") -> History:
     """Put segments, checkpoints and events in order."""
     entries: list[Entry] = []
     for view in run.segments:
@@ -44,7 +51,7 @@ def history(run: RunView) -> History:
             Entry(
                 what="segment",
                 wall=segment.started,
-                step=segment.start_step,
+                step=view.start_step,
                 text=f"segment {segment.index} begins on {plural(segment.ranks, 'rank')}"
                 + (f" of {hosts}" if hosts else "")
                 + origin,
@@ -88,7 +95,13 @@ def history(run: RunView) -> History:
     # What a checkpoint confirms comes before it, and the end of a segment after all of it.
     order = {"event": 1, "checkpoint": 2}
     entries.sort(key=lambda e: (e.wall, order.get(e.what, 3 if " ends" in e.text else 0)))
-    return History(path=str(run.path), run_id=run.run_id, entries=tuple(entries))
+    return History(
+        path=str(run.path),
+        run_id=run.run_id,
+        entries=tuple(entries),
+        jobs=jobs,
+        continuation=continuation,
+    )
 
 
 def history_report(told: History, most: int = 0) -> Group:
@@ -104,4 +117,5 @@ def history_report(told: History, most: int = 0) -> Group:
     if left:
         parts.append(Text(f"... {left:,} entries before these", style="dim"))
     parts.append(section(f"Run {clean(short_hash(told.run_id))}", out))
+    parts.append(job_table(told.jobs, told.continuation))
     return Group(*parts)

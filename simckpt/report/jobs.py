@@ -16,8 +16,9 @@ from ..model.record import Facts, Record
 from .text import plural
 
 if TYPE_CHECKING:
+    from ..bundle.reader import Bundle
+    from ..bundle.views import SegmentView
     from ..capture.accounting import Account
-    from ..compare.view import RunView, SegmentView
     from ..model.checkpoint import Checkpoint
 
 Verdict = Literal["finished", "again", "stop"]
@@ -42,6 +43,9 @@ _STATES = {
     "SUSPENDED": "suspended",
     "FAILED": "killed",
 }
+
+TAKEN_AWAY = ("time limit", "node failure", "cancelled", "preempted", "suspended")
+"""Reasons that are no fault of the driver."""
 
 
 class Attempt(Record, frozen=True, kw_only=True):
@@ -88,10 +92,13 @@ class Attempt(Record, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> bool:
-        """Whether it ended by a fault of its own, as far as is known."""
+        """Whether it ended by a fault of its own, as far as is known.
+
+        A job that requeues itself after its driver died is accounted as requeued.
+        """
         if self.ending:
             return self.ending in ("exception", "aborted")
-        return self.reason.startswith(("killed", "out of memory", "running"))
+        return self.reason not in TAKEN_AWAY
 
 
 class Decision(Record, frozen=True, kw_only=True):
@@ -109,10 +116,11 @@ def job_number(scheduler: Facts) -> str:
     return str(scheduler.get("job_id", ""))
 
 
-def attempts(run: RunView, accounts: Iterable[Account] = ()) -> tuple[Attempt, ...]:
+def attempts(run: Bundle, accounts: Iterable[Account] = ()) -> tuple[Attempt, ...]:
     """Each job attempt of `run`, in order, with its account where there is one."""
     known = tuple(accounts)
-    series = run.series()
+    # Also the samples that a later attempt made again: they tell how far this one came.
+    series = run.series(effective=False)
     sampled: dict[int, int] = {}
     for segment, step in zip(series.segment.tolist(), series.step.tolist(), strict=True):
         sampled[segment] = max(step, sampled.get(segment, 0))
@@ -151,7 +159,9 @@ def decide(
         return Decision(
             verdict="stop", reason=f"this job recorded nothing: no run began ({made} before)"
         )
-    said = f"attempt {len(chain)} ended at step {last.step} ({last.reason})"
+    # The job that asks is still running, so the scheduler's word on it is none.
+    why = last.reason if last.ending or last.reason in TAKEN_AWAY else "killed"
+    said = f"attempt {len(chain)} ended at step {last.step} ({why})"
     if len(chain) >= most:
         return Decision(verdict="stop", reason=f"{said}, and no more than {most} may be made")
     if last.step <= last.start_step:
@@ -165,7 +175,7 @@ def decide(
     return Decision(verdict="again", reason=f"{said}; it goes on from there")
 
 
-def continuation(run: RunView, template: str = "chain.sbatch") -> str:
+def continuation(run: Bundle, template: str = "chain.sbatch") -> str:
     """The command that continues `run`, for a shell; empty if it finished or never began."""
     views = run.segments
     if not views or (views[-1].end is not None and views[-1].end.ending == "finished"):
@@ -248,7 +258,7 @@ def _reason(view: SegmentView, account: Account | None, silent: float) -> str:
     return "killed, or still running"
 
 
-def _manifest(run: RunView) -> Manifest | None:
+def _manifest(run: Bundle) -> Manifest | None:
     for checkpoint in reversed(run.checkpoints):
         if checkpoint.parts.manifest is not None:
             document = run.document(checkpoint.parts.manifest)

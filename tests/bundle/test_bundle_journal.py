@@ -240,3 +240,23 @@ def test_a_header_that_was_cut_short_or_never_written_is_no_bundle_and_its_place
             open_bundle(tmp_path / "run")
         BundleWriter.create(tmp_path / "run", opened).close()
         (tmp_path / "run.simckpt.h5").unlink()
+
+
+def test_records_larger_than_a_reading_window_are_whole_or_named(tmp_path, opened, records_of):
+    from simckpt.model.manifest import Text
+
+    writer = BundleWriter.create(tmp_path / "run", opened)
+    hashes = [writer.store(Text(name=str(i), text=str(i) * (5 << 20))) for i in range(3)]
+    writer.flush()
+    writer._appender.close()
+    journal = tmp_path / "run.simckpt.journal"
+    with open_bundle(journal) as bundle:
+        assert [bundle.document(h).name for h in hashes] == ["0", "1", "2"]
+        assert bundle.broken is None
+    data = journal.read_bytes()
+    journal.write_bytes(data[:-1])
+    with open_bundle(journal) as bundle:
+        assert list(bundle.documents) == hashes[:2]
+        assert bundle.broken.sequence == 3
+    BundleWriter.resume(journal).close()
+    assert len(records_of(tmp_path / "run")) == 3

@@ -402,6 +402,10 @@ class TwinSegment:
     decomposition: Decomposition | None
     end: SegmentEnd | None
 
+    @property
+    def start_step(self) -> int:
+        return self.segment.start_step
+
 
 class Twin:
     """A run held in memory, with the face of a bundle."""

@@ -141,3 +141,22 @@ def test_a_seed_that_differs_explains_the_generators_it_seeds():
     one, two = {"rng": ("1" * 64, "3" * 64)}, {"rng": ("2" * 64, "4" * 64)}
     found = compare(run(BASE, generators=one), run(BASE, seed=2, generators=two))
     assert [c.difference.name for c in found.explanation.causes] == ["seed"]
+
+
+def test_many_differences_of_one_kind_are_one_cause_and_lose_no_weight():
+    libraries = {f"lib{i}.so": "a" * 40 for i in range(300)}
+    others = {f"lib{i}.so": "b" * 40 for i in range(300)}
+    found = compare(
+        run(BASE, environment={"libraries": libraries}),
+        run(BASE, environment={"libraries": others}, reordered=True),
+    )
+    (cause,) = found.explanation.causes
+    assert cause.share > 0.9
+    assert cause.alike == 299
+    assert len(found.differences) == 300
+    # A setting that acts in every step still outranks another machine.
+    found = compare(
+        run(BASE, environment={"libraries": libraries}),
+        run(BASE, environment={"libraries": others}, rate=0.6),
+    )
+    assert found.explanation.causes[0].difference.name == "rate"

@@ -38,6 +38,23 @@ def test_the_place_a_run_writes_to_is_no_difference():
     assert set(between(name="other")) == {"goal"}
 
 
+def test_a_setting_that_happens_to_be_the_name_of_a_bundle_is_a_difference():
+    a, b = SMALL.but(name="a"), SMALL.but(name="minmod")
+    found = recorded_differences(
+        run(a, parameters={"limiter": "mc"}), run(b, parameters={"limiter": "minmod"})
+    )
+    assert "limiter" in {d.path for d in found}
+    label = recorded_differences(
+        run(a, parameters={"label": "a"}), run(b, parameters={"label": "minmod"})
+    )
+    assert "label" not in {d.path for d in label}
+
+
+def test_what_the_instrument_saw_is_a_symptom_and_no_cause():
+    event = Event(name="non_finite", severity="error", step=3, wall=1.7e9, text="rho is NaN")
+    assert between(events=(event,))["non_finite"].weight == "describes"
+
+
 def test_an_input_is_compared_by_content_and_not_by_folder():
     assert between(inputs={"elsewhere/ic.toml": "b" * 64}) == {}
     found = between(inputs={"elsewhere/ic.toml": "c" * 64})

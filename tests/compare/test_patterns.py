@@ -98,3 +98,20 @@ def test_particles_have_one_axis_and_still_a_figure():
     mask = np.array([False, True, False, False])
     found = pattern(mask, ids, (Layout(run="A", decomposition=scattered),))
     assert found.figure == "one tile"
+
+
+def test_ten_thousand_ranks_are_looked_through():
+    edges = tuple(range(0, 1601, 200))
+    tiles_ = FieldTiles(field="p", dtype="f8", global_shape=(1600, 1600), edges=(edges, edges))
+    many = Decomposition(
+        global_shape=(1600, 1600),
+        patches=tuple(
+            (Patch(start=(i, j), shape=(16, 16)),)
+            for i in range(0, 1600, 16)
+            for j in range(0, 1600, 16)
+        ),
+    )
+    mask = tiles((slice(2, 5), slice(2, 5)))
+    layout = Layout(run="A", decomposition=many)
+    assert pattern(mask, tiles_, (layout,)).figure == "box"
+    assert len(ranks_holding(many, tiles_.bounds(0))) == 169

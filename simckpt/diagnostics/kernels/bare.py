@@ -72,6 +72,7 @@ def bare_totals(totals):
         floats(totals.largest),
         integers(totals.finite),
         integers(totals.mean),
+        integers(totals.pending),
         integers(totals.sum_limbs),
         integers(totals.sum_counts),
         integers(totals.guess),

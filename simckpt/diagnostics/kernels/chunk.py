@@ -13,6 +13,7 @@ from .folds import (
     WIDTH,
     add_all,
     add_finite,
+    all_finite,
     clean,
     exact_products,
     four_folds,
@@ -50,6 +51,32 @@ def mean_of_chunk(mean, values, n, smallest, largest, q, raw, sums):
 
 
 @kernel
+def put_off(pending, at, high, low):
+    """Keep the integers of two folds in halves, for many chunks, until they are deposited."""
+    pending[at] += high & 0xFFFFFFFF
+    pending[at + 1] += high >> 32
+    pending[at + 2] += low & 0xFFFFFFFF
+    pending[at + 3] += low >> 32
+
+
+@kernel
+def settle(totals, tile):
+    """Deposit what was put off for one tile."""
+    for f in range(totals.limbs.shape[0]):
+        p = totals.pending[f]
+        mean = totals.mean[f, tile]
+        limbs = totals.limbs[f]
+        offset = totals.scale[f] - LOWEST
+        for half in range(2):
+            shift = np.int64(32 * half)
+            deposit(mean, p[half], WIDTH + shift)
+            deposit(mean, p[2 + half], shift)
+            deposit(limbs, p[4 + half], offset + WIDTH + shift)
+            deposit(limbs, p[6 + half], offset + shift)
+        p[:] = 0
+
+
+@kernel
 def measure_field(f, tile, values, words, keys, key, n, totals, scratch, raw, sums):
     """Everything about one field in one chunk."""
     q = totals.scale[f]
@@ -57,16 +84,17 @@ def measure_field(f, tile, values, words, keys, key, n, totals, scratch, raw, su
     m0 = magic(q)
     smallest, biggest = fused(values, words, keys, n, key + totals.seeds[f], m1, m0, raw)
     totals.digest[f, tile] += raw[3]
-    mean = totals.mean[f, tile]
-    limbs = totals.limbs[f]
-    if raw[2] << np.uint64(1) == 0 and within(smallest, biggest, q + WIDTH):
+    fits = within(smallest, biggest, q + WIDTH)
+    if fits and all_finite(raw[2]):
         count = np.uint64(n)
         high = np.int64(raw[0] - count * bits(m1))
         low = np.int64(raw[1] - count * bits(m0))
-        deposit(limbs, high, q + WIDTH - LOWEST)
-        deposit(limbs, low, q - LOWEST)
-        deposit(mean, high, WIDTH)
-        deposit(mean, low, np.int64(0))
+        exact = raw[2] << np.uint64(1) == 0
+        put_off(totals.pending[f], np.int64(0), high, low)
+        if exact:
+            put_off(totals.pending[f], np.int64(4), high, low)
+        else:
+            add_finite(totals.limbs[f], values, n, smallest, biggest, sums)
         totals.finite[f, tile] += n
     else:
         smallest, biggest, finite, first = clean(values, n, scratch, totals.counts[f])
@@ -76,8 +104,8 @@ def measure_field(f, tile, values, words, keys, key, n, totals, scratch, raw, su
         if finite == 0:
             return
         totals.finite[f, tile] += finite
-        add_finite(limbs, scratch, n, smallest, biggest, sums)
-        mean_of_chunk(mean, scratch, n, smallest, biggest, q, raw, sums)
+        add_finite(totals.limbs[f], scratch, n, smallest, biggest, sums)
+        mean_of_chunk(totals.mean[f, tile], scratch, n, smallest, biggest, q, raw, sums)
     totals.smallest[f, tile] = min(totals.smallest[f, tile], smallest)
     totals.largest[f, tile] = max(totals.largest[f, tile], biggest)
 

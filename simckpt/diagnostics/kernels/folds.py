@@ -182,6 +182,15 @@ def within(smallest, largest, q1):
 
 
 @kernel
+def all_finite(lost):
+    """Whether the OR of the rests shows that there was no NaN and no infinity.
+
+    Either leaves a rest that is NaN or infinite. False may be wrong, true never.
+    """
+    return lost & INFINITE != INFINITE
+
+
+@kernel
 def clean(values, n, into, counts):
     """Copy `n` values to `into` with zeros for what is not finite, which is counted.
 
@@ -256,10 +265,13 @@ def add_all(limbs, counts, values, n, guess, ahead, scratch, raw, sums):
         deposit(limbs, np.int64(raw[0] - count * bits(m1)), guess + WIDTH - LOWEST)
         deposit(limbs, np.int64(raw[1] - count * bits(m0)), guess - LOWEST)
         return guess
-    smallest, largest, finite, _ = clean(values, n, scratch, counts)
-    if finite == 0:
-        return guess
-    add_finite(limbs, scratch, n, smallest, largest, sums)
+    if all_finite(raw[2]):
+        add_finite(limbs, values, n, smallest, largest, sums)
+    else:
+        smallest, largest, finite, _ = clean(values, n, scratch, counts)
+        if finite == 0:
+            return guess
+        add_finite(limbs, scratch, n, smallest, largest, sums)
     return min(best_low(smallest, largest, WIDTH, np.int64(8)), HIGHEST)
 
 

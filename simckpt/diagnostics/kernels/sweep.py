@@ -8,7 +8,7 @@ import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
 from .bare import bare_inputs, bare_layout, bare_plan, bare_totals, bare_workspace
-from .chunk import GOLDEN, measure_chunk
+from .chunk import GOLDEN, measure_chunk, settle
 from .folds import LONGEST
 from .gather import FLOAT64, read_row
 from .intrinsics import kept_apart, u8_at
@@ -33,8 +33,9 @@ def carry_sums(totals):
 
 
 @kernel
-def carry_means(totals, tile):
-    """Pass on the carries of a tile's fixed-point sums."""
+def finish_tile(totals, tile):
+    """Deposit what was put off, and pass on the carries of a tile's fixed-point sums."""
+    settle(totals, tile)
     for f in range(totals.mean.shape[0]):
         normalise(totals.mean[f, tile])
 
@@ -131,10 +132,10 @@ def sweep_block(tile, begin, end, layout, inputs, plan, totals, work, chunks):
                         )
                         chunks += 1
             if chunks > CHUNKS_BETWEEN_CARRIES:
+                finish_tile(totals, tile)
                 carry_sums(totals)
-                carry_means(totals, tile)
                 chunks = np.int64(0)
-    carry_means(totals, tile)
+    finish_tile(totals, tile)
     return chunks
 
 

@@ -61,8 +61,9 @@ class Totals(NamedTuple):
     Fields: `limbs` int64 [fields, 70], `counts` int64 [fields, 3] of NaN, +Inf, -Inf, `first`
     int64 [fields] least linear index of a value that is not finite, `scale` int64 [fields] the
     exponent of the unit of the means, `seeds` uint64 [fields]. Tiles: `digest`, `smallest`,
-    `largest`, `finite` (a count) [fields, tiles], `mean` int64 [fields, tiles, 8]. Sums:
-    `sum_limbs`, `sum_counts`, `guess`. Maxima: `top`, `missing`. `cells` [1] counts the cells seen.
+    `largest`, `finite` (a count) [fields, tiles], `mean` int64 [fields, tiles, 8]. `pending`
+    int64 [fields, 8] is what a tile has yet to deposit. Sums: `sum_limbs`, `sum_counts`,
+    `guess`. Maxima: `top`, `missing`. `cells` [1] counts the cells seen.
     """
 
     limbs: Array
@@ -75,6 +76,7 @@ class Totals(NamedTuple):
     largest: Array
     finite: Array
     mean: Array
+    pending: Array
     sum_limbs: Array
     sum_counts: Array
     guess: Array

@@ -1,0 +1,84 @@
+"""Whether a run is to stop: signals on any rank, and the ranks' agreement on the step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .signals import SignalWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..parallel.comm import Comm, Vote
+
+
+class Stopping:
+    """Notes signals while a run is open, and lets the ranks vote on leaving their loop.
+
+    Parameters
+    ----------
+    comm : Comm
+        A communicator that carries the votes and nothing else.
+    answer : callable
+        Acts on a signal, by name, if the driver does not ask `agreed`. It is called when
+        `busy` says no: in the signal's handler, or by `attend` later.
+    busy : callable
+        Whether the recorder is in the middle of something.
+    """
+
+    def __init__(self, comm: Comm, answer: Callable[[str], None], busy: Callable[[], bool]) -> None:
+        self._comm = comm
+        self._answer = answer
+        self._busy = busy
+        self._signals = SignalWatch(self._noticed)
+        self._received = ""
+        self._waiting = False
+        self._vote: Vote | None = None
+        self._agreed = False
+
+    def watch(self) -> None:
+        """Begin to note signals."""
+        self._signals.start()
+
+    def close(self) -> None:
+        """Note them no more; the previous handlers are back."""
+        self._signals.stop()
+
+    @property
+    def reason(self) -> str:
+        """The signal this rank received, if the ranks agreed to stop."""
+        return self._received if self._agreed else ""
+
+    def fatal(self, name: str) -> bool:
+        """Whether the signal `name` ends this process once it is passed on."""
+        return self._signals.fatal(name)
+
+    def agreed(self, timeout: float) -> bool:
+        """Whether any rank received a signal: the same answer on all ranks.
+
+        Every rank asks once a step. The votes travel while the step computes, so the answer is
+        that of the step before.
+        """
+        before, self._vote = self._vote, self._comm.vote(bool(self._received))
+        if before is not None and before.outcome(timeout):
+            self._agreed = True
+        return self._agreed
+
+    def attend(self) -> None:
+        """Act on a signal that came while the recorder was busy."""
+        if self._waiting:
+            self._waiting = False
+            self._answer(self._received)
+            self._signals.pass_on(self._received)
+
+    def _noticed(self, name: str) -> bool:
+        first, self._received = not self._received, name
+        if not first:
+            return True
+        if self._vote is not None:
+            return False  # the driver asks, and leaves its loop by itself
+        if self._busy():
+            self._waiting = True
+            return False
+        self._answer(name)
+        return True
