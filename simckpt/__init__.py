@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "run": "recording.run",
+    "active_run": "recording.run",
     "checkpoint": "recording.run",
     "stopping": "recording.run",
     "step": "recording.step",
@@ -41,6 +42,7 @@ __all__ = [
     "SimckptError",
     "SimckptWarning",
     "__version__",
+    "active_run",
     "checkpoint",
     "describe",
     "open",
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
     from .errors import BundleError, SetupError, SimckptError, SimckptWarning
     from .model.intent import Intent
     from .model.numerics import Numerics
-    from .recording.run import checkpoint, run, stopping
+    from .recording.run import active_run, checkpoint, run, stopping
     from .recording.step import step
 
 

@@ -55,6 +55,11 @@ class Appender:
         self.folder_pending = True
 
     @property
+    def handle(self) -> int:
+        """The open file."""
+        return self._handle
+
+    @property
     def held(self) -> int:
         """Bytes of frames in memory that are not synced."""
         return len(self._frames)

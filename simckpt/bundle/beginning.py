@@ -155,6 +155,33 @@ def next_journal(
     return appender
 
 
+def put_back(paths: BundlePaths, former: Appender, options: WriterOptions) -> Appender:
+    """A copy of a journal that was removed while it was written, in its place.
+
+    Raises
+    ------
+    OSError
+        If storage refuses, or another file has taken the place.
+    """
+    files = options.files
+    paths.stem.parent.mkdir(parents=True, exist_ok=True)
+    part = paths.journal.with_name(paths.journal.name + PART)
+    handle = files.create(part, replace=True)
+    at = 0
+    try:
+        files.lock(handle)
+        while piece := files.read(former.handle, at, _PIECE):
+            files.write(handle, at, piece)
+            at += len(piece)
+        files.fsync(handle)
+        files.rename(part, paths.journal)
+    except BaseException:
+        files.close(handle)
+        raise
+    former.close()
+    return Appender(files, paths.journal, handle, at, options.durability)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it."""
     try:
@@ -241,5 +268,6 @@ def _is_blank(paths: BundlePaths) -> bool:
         return recorded.next == 0
 
 
+_PIECE = 4 << 20
 _THERE = "is there already"
 _MEND_THERE = "Choose another path, or continue it with BundleWriter.resume."

@@ -34,6 +34,14 @@ class FileSystem(Protocol):
         """Take the file's lock without waiting; False if another process has it."""
 
     @abstractmethod
+    def is_at(self, handle: int, path: Path) -> bool | None:
+        """Whether the open file is the one at `path`; None if nothing is there."""
+
+    @abstractmethod
+    def read(self, handle: int, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on."""
+
+    @abstractmethod
     def write(self, handle: int, offset: int, data: bytes) -> None:
         """Write all of `data` at `offset`."""
 
@@ -87,6 +95,15 @@ class LocalFiles:
             # Some parallel file systems have no locks; the run matters more than the lock.
             return True
         return True
+
+    def is_at(self, handle: int, path: Path) -> bool | None:
+        try:
+            return os.path.samestat(os.fstat(handle), path.stat())
+        except FileNotFoundError:
+            return None
+
+    def read(self, handle: int, offset: int, size: int) -> bytes:
+        return os.pread(handle, size, offset)
 
     def write(self, handle: int, offset: int, data: bytes) -> None:
         view = memoryview(data)

@@ -46,16 +46,9 @@ def take(journal: Path, files: FileSystem) -> int | None:
             )
         # A writer that folds puts a new journal in the place of the one it holds: the lock of
         # the old one says nothing of the new.
-        if _is_at(handle, journal):
+        if files.is_at(handle, journal):
             return handle
         files.close(handle)
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _live_holder(handle: int) -> Origin | None:

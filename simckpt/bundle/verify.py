@@ -148,7 +148,8 @@ def identity_of(checkpoint: bytes) -> Hash:
     changes no id that was given before.
     """
     fields = msgspec.json.decode(checkpoint)
-    return hash_bytes(msgspec.json.encode(fields | {"id": ""}, order="sorted"))
+    fields.pop("id", None)
+    return hash_bytes(msgspec.json.encode(fields, order="sorted"))
 
 
 def _references(recorded: Recorded) -> Iterator[Finding]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +17,7 @@ from ..model.journal import JournalRecord, RunOpened, StoredDocument
 from ..model.record import Document, Hash, canonical_json, hash_bytes
 from ..model.segment import Event
 from ..model.series import Sample, TileRow
-from .beginning import Beginning, begin, carry_on, next_journal, not_writable, reason
+from .beginning import Beginning, begin, carry_on, next_journal, not_writable, put_back, reason
 from .codec import encode, next_link, short
 from .documents import decode_document
 from .fold import fold
@@ -70,6 +73,7 @@ class BundleWriter:
         self._documents = set(beginning.documents)
         self._schemas = dict(beginning.schemas)
         self._grammar = Grammar(beginning.past.segments, self._stored, beginning.schema)
+        self._step = 0
         self._wrote_at = options.clock()
         self._folded_bytes = 0
         self._fold_at = self._next_fold()
@@ -192,6 +196,7 @@ class BundleWriter:
         self._add(identified)
         try:
             self._appender.sync()
+            self._stay_in_place(identified.step, identified.wall)
         except OSError as problem:
             self.trouble = reason(problem)
             raise CheckpointHeld(
@@ -216,6 +221,7 @@ class BundleWriter:
         """
         try:
             self._appender.sync()
+            self._stay_in_place(self._step, time.time())
         except OSError as problem:
             self.trouble = reason(problem)
             raise not_writable(self.paths.journal, problem) from problem
@@ -275,6 +281,7 @@ class BundleWriter:
             self._missing = (*self._missing[:1], normal.step)
             return
         self._grammar.check(kind, normal)
+        self._step = getattr(normal, "step", self._step)
         link = next_link(self._link, kind, payload)
         self._appender.add(kind, self._next, short(link), payload)
         self._next, self._link = self._next + 1, link
@@ -282,15 +289,24 @@ class BundleWriter:
     def _has_room(self, size: int) -> bool:
         if self._appender.held + size <= self._options.hold_bytes:
             return True
+        return self._attempt(self._appender.sync)
+
+    def _attempt(self, operation: Callable[[], None]) -> bool:
+        """Try to write between commits: while storage refuses, no more often than it is due."""
+        now = self._options.clock()
+        if self.trouble and now - self._wrote_at < self._options.write_seconds:
+            return False
+        self._wrote_at = now
         try:
-            self._appender.sync()
+            operation()
         except OSError as problem:
+            # The commit that follows tries again, and it is the one that answers for it.
             self.trouble = reason(problem)
             return False
         return True
 
     def _say_what_is_missing(self, checkpoint: Checkpoint) -> None:
-        if not self._missing or not self._has_room(0):
+        if not self._missing:
             return
         first, last = self._missing[0], self._missing[-1]
         self._add(
@@ -306,6 +322,25 @@ class BundleWriter:
         )
         self._missing = ()
 
+    def _stay_in_place(self, step: int, wall: float) -> None:
+        """Put the journal back if it was removed under the run; its open file still has it all."""
+        there = self._options.files.is_at(self._appender.handle, self.paths.journal)
+        if there:
+            return
+        if there is False:
+            raise OSError(errno.EEXIST, "another file has taken the place of the journal")
+        self._appender = put_back(self.paths, self._appender, self._options)
+        self._add(
+            Event(
+                name="journal_put_back",
+                severity="warning",
+                step=step,
+                wall=wall,
+                text="the journal had been removed while the run went on, and was put back",
+            )
+        )
+        self._appender.sync()
+
     def _write_if_due(self) -> None:
         now = self._options.clock()
         if (
@@ -313,12 +348,7 @@ class BundleWriter:
             and now - self._wrote_at < self._options.write_seconds
         ):
             return
-        self._wrote_at = now
-        try:
-            self._appender.write()
-        except OSError as problem:
-            # The commit that follows tries again, and it is the one that answers for it.
-            self.trouble = reason(problem)
+        self._attempt(self._appender.write)
 
     def _try_fold(self) -> None:
         try:

@@ -23,11 +23,15 @@ def log(bundle: str, most: int, as_json: bool) -> None:
     from ..report.history import history, history_report
     from ..report.jobs import attempts, continuation, job_number
     from ..report.page import show, show_json
+    from ..report.text import clean
 
     with open_bundle(bundle) as run:
         jobs = {job_number(view.segment.scheduler) for view in run.segments} - {""}
         told = history(run, attempts(run, accounts(jobs)), continuation(run))
     if as_json:
         show_json(told)
-    else:
-        show(history_report(told, most))
+        return
+    show(history_report(told, most))
+    if told.continuation:
+        # Not on the page: a command that is cut into lines cannot be pasted.
+        click.echo(f"\nContinue it with\n{clean(told.continuation)}")

@@ -31,7 +31,7 @@ from .quantities import (
 )
 from .tiles import TileStatisticDifference, compare_tiles
 from .tolerance import Tolerance
-from .verdict import Findings, Judgement, Verdict, judge
+from .verdict import Findings, Judgement, Verdict, hints, judge
 from .view import Floats, RunView
 
 EXIT_STATUS: dict[Verdict, int] = {"same": 0, "different": 1, "could-not-compare": 2}
@@ -94,6 +94,8 @@ class Comparison(Record, frozen=True, kw_only=True):
         The verdict as a sentence.
     reasons : tuple of str
         What the verdict rests on.
+    hints : tuple of str
+        Options that a user may have wanted.
     bitwise : bool
         Equal means equal bits; else the tolerance decides, over quantities and tile statistics.
     """
@@ -103,6 +105,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     verdict: Verdict
     headline: str
     reasons: tuple[str, ...]
+    hints: tuple[str, ...]
     bitwise: bool
     tolerance: Tolerance
     coverage: Coverage
@@ -177,6 +180,7 @@ def compare(a: RunView, b: RunView, options: Options | None = None) -> Compariso
         verdict=judgement.verdict,
         headline=judgement.headline,
         reasons=judgement.reasons,
+        hints=tuple(hints(found)),
         bitwise=bitwise,
         tolerance=options.tolerance,
         coverage=_coverage(found),

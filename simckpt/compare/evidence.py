@@ -68,7 +68,7 @@ class Evidence(Record, frozen=True, kw_only=True):
     shared_restarts : tuple of int
         The same for restarts that both runs have.
     fields_compared, fields_differ : int
-        How many fields were compared by digest, and how many of them differ.
+        How many fields were compared by digest at every moment, and how many of them differ.
     part : float
         Part of the tiles that differ.
     only_nan : bool
@@ -159,7 +159,7 @@ def gather(
         step_ratio=ratio,
         restarts=tuple(sorted(restarts_a ^ restarts_b)),
         shared_restarts=tuple(sorted(restarts_a & restarts_b)),
-        fields_compared=len(fields.compared),
+        fields_compared=0 if alignment.interpolated else len(fields.compared),
         fields_differ=len(fields.differing),
         part=primary.tiles / primary.of if primary is not None else 1.0,
         non_finite=_non_finite(first, quantities),

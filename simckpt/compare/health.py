@@ -149,4 +149,7 @@ def _non_finite(run: RunView) -> tuple[tuple[str, ...], int | None]:
     if not firsts:
         return (), None
     step = min(firsts.values())
-    return tuple(n for n, at in firsts.items() if at == step), step
+    # The field itself tells more than the sums it spoils.
+    fields = {name.rpartition(".")[0] for name in known if name.endswith(NON_FINITE)}
+    names = sorted((n for n, at in firsts.items() if at == step), key=lambda n: n not in fields)
+    return tuple(names), step

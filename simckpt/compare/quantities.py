@@ -45,6 +45,8 @@ class QuantityDifference(Record, frozen=True, kw_only=True):
         ``|a - b|`` over the quantity's scale; None if not finite.
     largest, largest_step : float or None, int or None
         The largest such ratio over all samples, and where.
+    scale : float
+        Its largest magnitude, or that of what it sums; 0 if it is zero throughout.
     only_nan : bool
         It differs only in that it is NaN in both runs.
     """
@@ -61,6 +63,7 @@ class QuantityDifference(Record, frozen=True, kw_only=True):
     relative: float | None
     largest: float | None
     largest_step: int | None
+    scale: float = 0.0
     only_nan: bool = False
 
 
@@ -214,7 +217,7 @@ def _judge(
     found.compared.append(name)
     found.kinds[name] = column.kind
     with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.abs(va - vb)
+        apart = np.maximum(np.abs(va - vb) - slack, 0.0) if np.any(slack) else np.abs(va - vb)
         ratio = apart / scale if scale > 0 else apart
     found.add(column.kind, ratio, wanders=_wanders(column, va, scale))
     if not differs.any():
@@ -239,6 +242,7 @@ def _judge(
             relative=float(ratio[at]) if np.isfinite(ratio[at]) else None,
             largest=float(ratios[top]) if ratios[top] >= 0 else None,
             largest_step=int(alignment.steps_a[top]) if ratios[top] >= 0 else None,
+            scale=scale,
             only_nan=bool(np.all(nan_a[differs] & nan_b[differs])),
         )
     )

@@ -7,7 +7,7 @@ otherwise pass unseen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -135,6 +135,19 @@ def judge(found: Findings, first: FirstDifference | None, kind: str) -> Judgemen
     return Judgement("same", agreed, reasons)
 
 
+def hints(found: Findings) -> Iterator[str]:
+    """Options for quantities that only a tolerance of another kind can judge."""
+    for q in found.judged:
+        rtol = found.tolerance.limits(q.name).rtol
+        if not found.bitwise and q.scale > 0 and q.largest is not None and q.largest <= rtol:
+            yield (
+                f"{q.name} is a sum near zero; relative to what it sums, the runs differ by "
+                f"{q.largest:.1e}: --atol {q.name}={rtol * q.scale:.1e} would accept it"
+            )
+        if q.only_nan:
+            yield f"{q.name} is NaN in both runs: --equal-nan would accept it"
+
+
 def shorter(found: Findings) -> str:
     """How the length of the records differs, or an empty string."""
     alignment = found.alignment
@@ -212,7 +225,7 @@ def _parting(found: Findings, first: FirstDifference | None, kind: str) -> str:
     what = _some([*first.fields] or [*first.quantities])
     if kind == "non-finite":
         return f"Different only in that NaN equals nothing: {what} from step {first.step} on"
-    if found.fields.compared and not found.fields.differing:
+    if found.fields.compared and not found.fields.differing and not found.alignment.interpolated:
         verb = "differs" if len(first.quantities) == 1 else "differ"
         return f"The fields are the same, but {what} {verb} from step {first.step} on"
     if first.after is None:
@@ -246,14 +259,13 @@ def _reasons(found: Findings) -> list[str]:
         how = "equal, bit for bit" if found.bitwise else "within the tolerance"
         reasons.append(f"{equal} of {len(quantities.compared)} quantities are {how}")
     if found.tile_rows:
-        reasons.append(
-            f"tile statistics were compared at {found.tile_rows} checkpoints of fields, "
-            f"{len(found.tiles)} are beyond the tolerance"
-        )
+        count = "none" if not found.tiles else str(len(found.tiles))
+        where = f"{found.tile_rows} common checkpoint{'' if found.tile_rows == 1 else 's'}"
+        reasons.append(f"tile statistics at {where}: {count} beyond the tolerance")
     inexact = [q for q in quantities.differing if q not in found.judged]
     if inexact:
         names = _some([q.name for q in inexact])
-        reasons.append(f"{names} differ by the order of summation; the fields are equal")
+        reasons.append(f"differing by the order of summation alone: {names}")
     if found.alignment.interpolated:
         reasons.append(
             f"B was interpolated to {found.alignment.interpolated} of "

@@ -5,17 +5,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .declarations import CFL, Declarations
+    from .declarations import (
+        CFL,
+        Conserved,
+        Declarations,
+        Diffusion,
+        Divergence,
+        Frequency,
+        Norm,
+        TotalVariation,
+    )
     from .grid import Grid
     from .particles import Particles
     from .probe import Probe, Reading
     from .state import State
 
-__all__ = ["CFL", "Declarations", "Grid", "Particles", "Probe", "Reading", "State"]
+__all__ = [
+    "CFL",
+    "Conserved",
+    "Declarations",
+    "Diffusion",
+    "Divergence",
+    "Frequency",
+    "Grid",
+    "Norm",
+    "Particles",
+    "Probe",
+    "Reading",
+    "State",
+    "TotalVariation",
+]
 
 _HOMES = {
     "CFL": "declarations",
+    "Conserved": "declarations",
     "Declarations": "declarations",
+    "Diffusion": "declarations",
+    "Divergence": "declarations",
+    "Frequency": "declarations",
+    "Norm": "declarations",
+    "TotalVariation": "declarations",
     "Grid": "grid",
     "Particles": "particles",
     "Probe": "probe",

@@ -72,6 +72,7 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         derived=declarations.derived,
         axes=len(next(iter(shapes.values()))) if shapes else 0,
         widths=widths,
+        ghosts=_ghosts(parts),
         particles=tuple(particles),
     )
     quantities = (*declarations.plan(context), *particle_quantities(context))
@@ -175,6 +176,11 @@ def _spacing(
     )
     same = first.volume is not None and all(p.volume == first.volume for _, p in parts)
     return widths, Fraction(first.volume) if same and first.volume is not None else None
+
+
+def _ghosts(parts: Sequence[tuple[int, PartOffer]]) -> tuple[int, ...]:
+    layers = [[min(pair) for pair in part.ghost] for _, part in parts]
+    return tuple(min(axis) for axis in zip(*layers, strict=True))
 
 
 def _particles(offers: Sequence[Offer]) -> tuple[dict[str, str], int]:

@@ -24,11 +24,13 @@ def box_parts(state: State, channels: Sequence[Channel], note: Note) -> Iterator
     for number, grid in enumerate(grids_of(state)):
         here = {c.field: c for c in channels if c.space == grid.level}
         arrays: dict[str, NDArray[Any]] = {}
+        ghosted: dict[str, NDArray[Any]] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         for name in state.fields:
             try:
                 for part_name, array in one_field(state, name, number):
                     shapes[part_name] = _checked(grid, part_name, array, here)
+                    ghosted[part_name] = array
                     arrays[part_name] = grid.interior(array)
             except Exception as error:  # noqa: BLE001 - one field's fault is not another's
                 note(name, error)
@@ -43,7 +45,7 @@ def box_parts(state: State, channels: Sequence[Channel], note: Note) -> Iterator
                 note(name, SetupError(f"fields[{name!r}].shape", shape, problem))
                 del arrays[name]
         if prod(common) and arrays:
-            yield _box(grid, common, arrays)
+            yield _box(grid, common, arrays, ghosted)
 
 
 def particle_parts(state: State, channels: Sequence[Channel], note: Note) -> Iterator[Part]:
@@ -88,7 +90,12 @@ def _checked(
     return grid.box(array.shape, name)[1]
 
 
-def _box(grid: Grid, shape: tuple[int, ...], arrays: dict[str, NDArray[Any]]) -> Part:
+def _box(
+    grid: Grid,
+    shape: tuple[int, ...],
+    arrays: dict[str, NDArray[Any]],
+    ghosted: dict[str, NDArray[Any]],
+) -> Part:
     where = grid.where
     return Part(
         space=grid.level,
@@ -96,6 +103,8 @@ def _box(grid: Grid, shape: tuple[int, ...], arrays: dict[str, NDArray[Any]]) ->
         shape=shape,
         global_shape=grid.global_shape,
         arrays=arrays,
+        ghosted=ghosted,
+        ghost=grid.ghost,
         widths=tuple(grid.local_widths(axis, cells) for axis, cells in enumerate(shape)),
         volume=volume_of(grid, shape)[0],
         volume_tree=volume_of(grid, shape)[1],

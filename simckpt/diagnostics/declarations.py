@@ -10,7 +10,10 @@ from ..errors import SetupError
 from .conserved import Conserved
 from .courant import CFL
 from .expressions import Expression, parse
+from .limits import Diffusion, Frequency
+from .norm import Norm
 from .quantity import Context, Diagnostic, Quantity, checked_name
+from .stencils import Divergence, TotalVariation
 
 RESERVED = frozenset({"step", "t", "wall", "dt", "segment", "faults"})
 
@@ -27,7 +30,10 @@ class Declarations:
     conserved : mapping of str to str or Conserved
         Integrals over the volume: ``{"mass": "rho"}``.
     stability : mapping of str to CFL or another diagnostic
-        Such as ``{"courant": CFL("abs(u) + c", "abs(v) + c")}``.
+        `CFL`, `Diffusion`, `Frequency`, `Divergence`, `TotalVariation`: such as
+        ``{"courant": CFL("abs(u) + c", "abs(v) + c")}``.
+    norms : mapping of str to Norm
+        Such as ``{"error": Norm("p - p_exact", "L2")}``.
     derived : mapping of str to str
         Names for expressions that others use: ``{"c": "sqrt(1.4*p/rho)"}``.
 
@@ -44,23 +50,26 @@ class Declarations:
 
     conserved: Mapping[str, Diagnostic] = field(default_factory=dict)
     stability: Mapping[str, Diagnostic] = field(default_factory=dict)
+    norms: Mapping[str, Diagnostic] = field(default_factory=dict)
     derived: Mapping[str, Expression] = field(default_factory=dict)
 
     def __init__(
         self,
         conserved: Mapping[str, str | Conserved] | None = None,
         stability: Mapping[str, Any] | None = None,
+        norms: Mapping[str, Any] | None = None,
         derived: Mapping[str, str] | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "conserved", _read("conserved", conserved, _conserved))
         put(self, "stability", _read("stability", stability, _diagnostic))
+        put(self, "norms", _read("norms", norms, _diagnostic))
         put(self, "derived", _read("derived", derived, parse))
         seen: set[str] = set()
-        for group in (self.conserved, self.stability):
+        for group in (self.conserved, self.stability, self.norms):
             for name in group:
                 if name in seen:
-                    raise SetupError("stability", name, "is also a name in `conserved`")
+                    raise SetupError("Declarations", name, "is declared twice")
                 seen.add(name)
 
     def plan(self, context: Context) -> tuple[Quantity, ...]:
@@ -73,7 +82,7 @@ class Declarations:
             context.tree(expression)
         return tuple(
             diagnostic.plan(name, context)
-            for group in (self.conserved, self.stability)
+            for group in (self.conserved, self.stability, self.norms)
             for name, diagnostic in group.items()
         )
 
@@ -82,6 +91,7 @@ class Declarations:
         groups: dict[str, dict[str, str]] = {
             "conserved": {name: d.text() for name, d in self.conserved.items()},
             "stability": {name: d.text() for name, d in self.stability.items()},
+            "norms": {name: d.text() for name, d in self.norms.items()},
             "derived": {name: e.text for name, e in self.derived.items()},
         }
         return {name: group for name, group in groups.items() if group}
@@ -116,9 +126,18 @@ def _diagnostic(value: object, argument: str) -> Diagnostic:
         argument,
         value,
         "is not a diagnostic",
-        choices=("CFL(...)",),
-        mend="Write CFL('abs(u) + c', 'abs(v) + c').",
+        choices=("CFL", "Diffusion", "Frequency", "Divergence", "TotalVariation", "Norm"),
+        mend="Write for instance CFL('abs(u) + c', 'abs(v) + c').",
     )
 
 
-__all__ = ["CFL", "Conserved", "Declarations"]
+__all__ = [
+    "CFL",
+    "Conserved",
+    "Declarations",
+    "Diffusion",
+    "Divergence",
+    "Frequency",
+    "Norm",
+    "TotalVariation",
+]

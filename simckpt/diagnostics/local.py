@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ MASK: Leaf = ("mask",)
 class Part:
     """One box, or this rank's particles, with the arrays of a sample.
 
-    `arrays` has the interior views by name; `ids` is None for boxes.
+    `arrays` has the interior views by name, `ghosted` the same with their ghost layers; `ids` is
+    None for boxes.
     """
 
     space: int
@@ -34,12 +35,16 @@ class Part:
     volume_tree: Tree = ("number", 1.0)
     where: NDArray[np.bool_] | None = None
     ids: NDArray[Any] | None = None
+    ghosted: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    ghost: tuple[tuple[int, int], ...] = ()
 
     def leaf(self, leaf: Leaf) -> NDArray[Any]:
         """The array, of the part's shape, that a leaf of an expression stands for."""
         match leaf:
             case ("field", name):
                 return self.arrays[name]
+            case ("shifted", name, axis, offset):
+                return self._shifted(self.ghosted[name], axis, offset)
             case ("width", axis):
                 return self._along(axis, self.widths[axis])
             case ("volume",):
@@ -47,6 +52,10 @@ class Part:
             case ("mask",) if self.where is not None:
                 return self.where
         raise KeyError(leaf)
+
+    def _shifted(self, array: NDArray[Any], axis: int, offset: int) -> NDArray[Any]:
+        begin = [low + offset * (i == axis) for i, (low, _) in enumerate(self.ghost)]
+        return array[tuple(slice(b, b + n) for b, n in zip(begin, self.shape, strict=True))]
 
     def _along(self, axis: int, widths: float | NDArray[np.float64]) -> NDArray[Any]:
         shape = [1] * len(self.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import frexp
 
 from .expressions import Tree
 
@@ -59,6 +60,7 @@ def lower(trees: Sequence[Tree], first_leaves: Sequence[Leaf] = ()) -> Program:
     >>> lower([("multiply", a, a)]).operations
     [('multiply', 1, 0, 0, -1)]
     """
+    trees = [_cheaper(tree) for tree in trees]
     lowering = _Lowering(list(first_leaves))
     for tree in trees:
         lowering.visit(tree)
@@ -96,3 +98,15 @@ def lower(trees: Sequence[Tree], first_leaves: Sequence[Leaf] = ()) -> Program:
         buffers,
         [place[tree] for tree in trees],
     )
+
+
+def _cheaper(tree: Tree) -> Tree:
+    """The same tree with quotients by powers of two as products, which have the same bits."""
+    if tree[0] in LEAVES or tree[0] == "number":
+        return tree
+    parts = tuple(_cheaper(part) for part in tree[1:])
+    if tree[0] == "divide" and parts[1][0] == "number":
+        mantissa, exponent = frexp(parts[1][1])
+        if abs(mantissa) == 0.5 and abs(exponent) < 1000:
+            return ("multiply", parts[0], ("number", 1.0 / parts[1][1]))
+    return (tree[0], *parts)

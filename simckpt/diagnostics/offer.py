@@ -26,6 +26,7 @@ class PartOffer:
     widths: tuple[float | None, ...]
     volume: float | None
     masked: bool
+    ghost: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,7 @@ def _part(grid: Grid, shape: tuple[int, ...]) -> PartOffer:
         tuple(widths),
         volume,
         grid.where is not None,
+        grid.ghost,
     )
 
 

@@ -135,9 +135,7 @@ class Probe:
         self._requests.head(state, sums, maxima)
         try:
             if self._sampler is None:
-                from .sampler import Sampler, threads_wanted
-
-                self._sampler = Sampler(threads_wanted())
+                self._sampler = _sampler(agreement)
             for particles, parts, failed in self._spaces(state):
                 self._requests.measure(self._sampler, particles, parts, failed, sums, maxima)
         except Exception as error:  # noqa: BLE001 - a sample must never end the simulation
@@ -169,6 +167,20 @@ class Probe:
         failed = set()
         items = [channel for channel in channels if channel.space == PARTICLES]
         yield True, list(particle_parts(state, items, note)), failed
+
+
+def _sampler(agreement: Agreement) -> Sampler:
+    """A sampler whose kernels are compiled: by one process of a node for all of them."""
+    from .warming import lock_path, one_at_first
+
+    with one_at_first(lock_path()):
+        from .sampler import Sampler, ready_grids, ready_particles, threads_wanted
+
+        if any(channel.space != PARTICLES for channel in agreement.channels):
+            ready_grids()
+        if any(channel.space == PARTICLES for channel in agreement.channels):
+            ready_particles()
+    return Sampler(threads_wanted())
 
 
 __all__ = ["Fault", "Offer", "Probe", "Reading", "State", "TileStatistics"]

@@ -91,6 +91,8 @@ class Context:
     widths: tuple[float | None, ...] = ()
     """Cell width along each axis where it is one number on all ranks, else None."""
 
+    ghosts: tuple[int, ...] = ()
+    """Ghost layers along each axis that every box has on both sides."""
     particles: tuple[str, ...] = ()
     """The particles' quantities, if there are particles."""
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from .kernels.limbs import LIMBS
 from .kernels.scatter import carry_all, sweep_ids
 from .kernels.sweep import SPARE_BUFFERS, sweep
 from .kernels.tables import MEAN_LIMBS, Inputs, Layout, Plan, Totals, Workspace
-from .local import MASK, Part, PartPlan
+from .local import MASK, Part, PartPlan, plan_part
 from .walk import memory_order, plan_walk, view_table
 
 OPERATIONS: Mapping[str, int] = {
@@ -204,3 +205,21 @@ def _totals(channels: Sequence[Channel], plan: PartPlan) -> Totals:
         missing=zeros(maxima),
         cells=zeros(1),
     )
+
+
+@cache
+def ready_grids() -> None:
+    """Compile the kernels of grids, or load them, by sweeping a single cell."""
+    one = Part(0, (0,), (1,), (1,), {"f": np.ones(1)})
+    channel = Channel("f", 0, "f8", (1,), ((0, 1),), 1.0)
+    plan = plan_part([(0, channel)], [], [], masked=False)
+    Sampler().measure(one, plan, [channel], channel.edges)
+
+
+@cache
+def ready_particles() -> None:
+    """Compile the kernels of particles, or load them, by sweeping a single one."""
+    one = Part(PARTICLES, (0,), (1,), (1,), {"x": np.ones(1)}, ids=np.zeros(1, np.int64))
+    channel = Channel("x", PARTICLES, "f8", (1,), ((0, 1),), 1.0)
+    plan = plan_part([(0, channel)], [], [], masked=False)
+    Sampler().measure(one, plan, [channel], channel.edges)

@@ -11,7 +11,7 @@ from .record import Hash, Record, content_hash
 Reason = Literal["user", "start", "schedule", "trigger", "signal", "exception", "final"]
 
 
-class Parts(Record, frozen=True, kw_only=True):
+class Parts(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The parts of the bundle as references to documents; None where a part is not there."""
 
     manifest: Hash | None = None
@@ -25,7 +25,7 @@ class Parts(Record, frozen=True, kw_only=True):
     configuration: tuple[Hash, ...] = ()
 
 
-class StateDescriptor(Record, frozen=True, kw_only=True):
+class StateDescriptor(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The state in a few numbers: the last sample's values, and one digest for each field.
 
     `values` leaves out what is not finite; `non_finite` names it. `digests` are 16 hexadecimal
@@ -39,10 +39,14 @@ class StateDescriptor(Record, frozen=True, kw_only=True):
     digests: dict[str, str] = {}
 
 
-class Cost(Record, frozen=True, kw_only=True):
-    """Seconds spent by the instrumentation on rank 0 since the segment began, and all in all."""
+class Cost(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Seconds spent by the instrumentation on rank 0 since the segment began, and all in all.
+
+    `setup` is spent once: kernels are compiled or loaded, and the first sample is agreed on.
+    """
 
     wall: float = 0.0
+    setup: float = 0.0
     samples: float = 0.0
     reductions: float = 0.0
     checkpoints: float = 0.0
@@ -50,12 +54,12 @@ class Cost(Record, frozen=True, kw_only=True):
 
     @property
     def share(self) -> float:
-        """Part of the wall time that the instrumentation took, 0 to 1."""
+        """Part of the wall time that the instrumentation took, 0 to 1, its set-up left out."""
         spent = self.samples + self.reductions + self.checkpoints + self.captures
         return spent / self.wall if self.wall > 0 else 0.0
 
 
-class Checkpoint(Record, frozen=True, kw_only=True):
+class Checkpoint(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A committed bundle record.
 
     `records` is the running hash of every journal record of this run up to this checkpoint, so

@@ -4,7 +4,7 @@ Two kinds of operation, kept apart so that no rank can hang another:
 
 * `exchange` is collective over all ranks and bounded in time: it is used where a run begins
   and ends, and where the first sample is set up. A rank that waits longer than the limit
-  gives up with `ExchangeTimeout`.
+  gives up with `ExchangeFailed`, and all do if they came for different purposes.
 * `reduce` starts a non-blocking reduction to rank 0. Its result is asked for later, or never.
 """
 
@@ -22,8 +22,8 @@ Sums = NDArray[np.uint64]
 Maxima = NDArray[np.float64]
 
 
-class ExchangeTimeout(Exception):
-    """Not every rank took part in an exchange within the time limit."""
+class ExchangeFailed(Exception):
+    """The ranks did not come together: one did not come in time, or came for something else."""
 
 
 class Reduction(Protocol):
@@ -69,8 +69,15 @@ class Comm(Protocol):
         """A communicator of the same ranks with messages of its own; collective."""
 
     @abstractmethod
-    def exchange(self, value: T, timeout: float) -> list[T]:
-        """Every rank's `value`, in rank order, on every rank; ExchangeTimeout past `timeout` s."""
+    def exchange(self, purpose: str, value: T, timeout: float) -> list[T]:
+        """Every rank's `value`, in rank order, on every rank.
+
+        Raises
+        ------
+        ExchangeFailed
+            On a rank that waited `timeout` seconds in vain, and on all where one named another
+            `purpose`.
+        """
 
     @abstractmethod
     def reduce(self, sums: Sums, maxima: Maxima) -> Reduction:
@@ -127,7 +134,7 @@ class SerialComm:
     def duplicate(self) -> Comm:
         return self
 
-    def exchange(self, value: T, timeout: float) -> list[T]:
+    def exchange(self, purpose: str, value: T, timeout: float) -> list[T]:
         return [value]
 
     def reduce(self, sums: Sums, maxima: Maxima) -> Reduction:

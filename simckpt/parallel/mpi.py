@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from mpi4py import MPI
 
-from .comm import Comm, ExchangeTimeout, Maxima, Reduction, Sums, Vote
+from .comm import Comm, ExchangeFailed, Maxima, Reduction, Sums, Vote
 from .polling import poll
 
 T = TypeVar("T")
@@ -70,9 +70,9 @@ class MpiComm:
     def duplicate(self) -> Comm:
         return MpiComm(self._comm.Dup())
 
-    def exchange(self, value: T, timeout: float) -> list[T]:
+    def exchange(self, purpose: str, value: T, timeout: float) -> list[T]:
         deadline = time.monotonic() + timeout
-        mine = np.frombuffer(pickle.dumps(value), dtype=np.uint8)
+        mine = np.frombuffer(pickle.dumps((purpose, value)), dtype=np.uint8)
         length = np.array([mine.size], dtype=np.int64)
         lengths = np.empty(self.size, dtype=np.int64)
         self._wait(self._comm.Iallgather(length, lengths), (length, lengths), deadline)
@@ -81,10 +81,14 @@ class MpiComm:
         request = self._comm.Iallgatherv(mine, [gathered, lengths, starts, MPI.BYTE])
         self._wait(request, (mine, gathered, lengths, starts), deadline)
         # The bytes come from this program's own ranks, never from a file.
-        return [
+        messages = [
             pickle.loads(gathered[s : s + n].tobytes())  # noqa: S301
             for s, n in zip(starts, lengths, strict=True)
         ]
+        purposes = {theirs for theirs, _ in messages}
+        if len(purposes) > 1:
+            raise ExchangeFailed(f"the ranks came for different purposes: {sorted(purposes)}")
+        return [value for _, value in messages]
 
     def reduce(self, sums: Sums, maxima: Maxima) -> Reduction:
         return _Reduction(self._comm, sums, maxima)
@@ -108,7 +112,7 @@ class MpiComm:
     def _wait(self, request: MPI.Request, buffers: object, deadline: float) -> None:
         if not poll(request.Test, deadline):
             self._given_up.append((request, buffers))
-            raise ExchangeTimeout
+            raise ExchangeFailed("not every rank came in time")
 
 
 _THREAD_LEVELS = {

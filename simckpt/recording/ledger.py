@@ -11,7 +11,7 @@ from ..model.checkpoint import Cost
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Work = Literal["samples", "reductions", "checkpoints", "captures"]
+Work = Literal["setup", "samples", "reductions", "checkpoints", "captures"]
 
 
 class Ledger:
@@ -20,7 +20,7 @@ class Ledger:
     def __init__(self) -> None:
         self._begun = time.perf_counter()
         self._spent: dict[Work, float] = dict.fromkeys(
-            ("samples", "reductions", "checkpoints", "captures"), 0.0
+            ("setup", "samples", "reductions", "checkpoints", "captures"), 0.0
         )
         self._busy = False
 

@@ -13,7 +13,7 @@ from ..capture.launcher import launched_rank, launched_size
 from ..errors import BundleError, SimckptError, SimckptWarning
 from ..model.environment import Environment, Node
 from ..model.segment import Event, Segment
-from ..parallel.comm import ExchangeTimeout
+from ..parallel.comm import ExchangeFailed
 from .bundle_scribe import BundleScribe
 from .captures import Captures, capture_beginning
 from .lineage import Lineage, trace
@@ -74,11 +74,11 @@ def open_scribe(
         refusal=refusal,
     )
     try:
-        hellos = comm.exchange(mine, timeout)
+        hellos = comm.exchange("begin", mine, timeout)
         # The facts themselves travel once for each node, not once for each rank.
         first = next(r for r, h in enumerate(hellos) if (h.host, h.node) == (mine.host, mine.node))
-        environments = comm.exchange(node if first == comm.rank else None, timeout)
-    except ExchangeTimeout:
+        environments = comm.exchange("nodes", node if first == comm.rank else None, timeout)
+    except ExchangeFailed:
         hellos, environments = [mine], [node]
         warnings.warn(
             f"not every rank entered simckpt.run within {timeout:.0f} s",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..parallel.comm import ExchangeTimeout
+from ..parallel.comm import ExchangeFailed
 
 if TYPE_CHECKING:
     from ..model.segment import Ending, Event
@@ -49,6 +49,12 @@ class Parting:
         return "finished", ""
 
     @property
+    def together(self) -> bool:
+        """Whether all ranks left at one step, none by an exception."""
+        sound = not self.missing and not any(f.error for f in self.farewells)
+        return sound and len({(f.step, f.samples) for f in self.farewells}) == 1
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """What ranks other than 0 have to tell, in rank order."""
         return tuple(event for f in self.farewells if f.rank for event in f.events)
@@ -72,6 +78,6 @@ class Parting:
 def part(comm: Comm, mine: Farewell, timeout: float) -> Parting:
     """Exchange farewells with the other ranks, waiting at most `timeout` seconds for them."""
     try:
-        return Parting(tuple(comm.exchange(mine, timeout)), missing=False)
-    except ExchangeTimeout:
+        return Parting(tuple(comm.exchange("end", mine, timeout)), missing=False)
+    except ExchangeFailed:
         return Parting((mine,), missing=True)

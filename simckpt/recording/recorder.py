@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InstrumentError, SetupError, SimckptWarning
 from ..model.segment import Event
-from ..parallel.comm import ExchangeTimeout
+from ..parallel.comm import ExchangeFailed
 from .ledger import Ledger
 from .opening import open_scribe
 from .parting import Farewell, Parting, part
@@ -81,6 +81,7 @@ class Recorder:
         self._probe: Probe | None = None
         self._declarations: Declarations | None = None
         self._scribe: Scribe
+        self._unsampled: Callable[[], None] | None = None
         self._warned: set[str] = set()
         self._strict = settings.strict
         self._stopping = Stopping(comm.duplicate(), self._answer, lambda: self._ledger.busy)
@@ -125,10 +126,10 @@ class Recorder:
         """
         if step is not None:
             self.step = step
+        self._unsampled = None
         if self._life not in ("open", "sampling"):
             return
-        # Kernels are compiled or loaded at the first sample: that is no cost of sampling.
-        with self._ledger.spending("captures" if self._life == "open" else "samples"):
+        with self._ledger.spending("setup" if self._life == "open" else "samples"):
             state, problem = self._built(build)
             if self._life == "open":
                 self._set_up(declarations, state, problem)
@@ -138,6 +139,10 @@ class Recorder:
             if self._life == "sampling":
                 self._take(state, problem)
         self.collect()
+
+    def hold(self, sample: Callable[[], None]) -> None:
+        """Remember how to sample the present state, in case it is the run's last."""
+        self._unsampled = sample
 
     def collect(self) -> None:
         """Take in the samples that have arrived; never waits."""
@@ -230,6 +235,8 @@ class Recorder:
             events=self._scribe.unsaid,
         )
         parting = part(self._control, farewell, PARTING_TIMEOUT if error else EXCHANGE_TIMEOUT)
+        if parting.together and self._unsampled is not None and self._life == "sampling":
+            self._unsampled()
         # Where every rank is here, what can arrive is on its way.
         self._stream.settle(0.0 if parting.missing else PARTING_TIMEOUT)
         self.collect()
@@ -266,8 +273,8 @@ class Recorder:
         self._probe = probe = Probe(declarations, rank=self.rank)
         mine: Offer | SetupError = problem or probe.offer(state)  # type: ignore[arg-type]
         try:
-            offers = self._control.exchange(mine, EXCHANGE_TIMEOUT)
-        except ExchangeTimeout:
+            offers = self._control.exchange("first sample", mine, EXCHANGE_TIMEOUT)
+        except ExchangeFailed:
             self._life = "muted"
             self._fault(
                 "ranks_out_of_step",

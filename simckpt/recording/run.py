@@ -13,7 +13,7 @@ from ..capture.values import plain
 from . import active
 from .ranks import choose_comm
 from .recorder import Recorder
-from .settings import RunSettings
+from .settings import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,8 +33,8 @@ class Run:
     `finish`, it records what happens in between.
     """
 
-    def __init__(self, settings: RunSettings, comm: object = None) -> None:
-        self._settings = settings
+    def __init__(self, asked: Asked, comm: object = None) -> None:
+        self._asked = asked
         self._comm = comm
         self._recorder: Recorder | None = None
 
@@ -46,12 +46,19 @@ class Run:
         def recorded(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            run = Run(self._settings, self._comm)
+            run = Run(self._asked, self._comm)
             run._begin(driver.__name__, bound.arguments)
             with run:
                 return driver(*args, **kwargs)
 
         return recorded  # type: ignore[return-value]
+
+    @classmethod
+    def of(cls, recorder: Recorder) -> Self:
+        """The run of a recorder that has begun."""
+        run = cls(Asked())
+        run._recorder = recorder
+        return run
 
     def __enter__(self) -> Self:
         return self.start()
@@ -143,7 +150,8 @@ class Run:
         )
 
     def _begin(self, driver: str, parameters: Mapping[str, Any]) -> None:
-        recorder = Recorder(self._settings, choose_comm(self._comm))
+        settings = self._asked.settings(parameters)
+        recorder = Recorder(settings, choose_comm(self._comm))
         recorder.begin(driver, parameters)
         self._recorder = recorder
         active.push(recorder)
@@ -225,6 +233,12 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
     Run
         A decorator and context manager.
 
+    Notes
+    -----
+    `intent`, `numerics`, `seeds`, `inputs`, `outputs`, `config`, `stage` and `upstream` may also
+    be callables that get the driver's arguments by name, those that they accept:
+    ``numerics=lambda cfl, limiter: simckpt.Numerics(cfl=cfl, limiter=limiter)``.
+
     Raises
     ------
     SetupError, BundleError
@@ -233,10 +247,10 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
     """
     if callable(bundle):
         return run()(bundle)
-    checked = RunSettings.checked(bundle=bundle, whole_world=comm is None, **settings)
+    asked = Asked(bundle=bundle, whole_world=comm is None, **settings)
     if os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
-        return BareRun(checked)
-    return Run(checked, comm)
+        return BareRun(asked)
+    return Run(asked, comm)
 
 
 def checkpoint(label: str, *, why: str = "") -> Checkpoint | None:
@@ -265,6 +279,12 @@ def checkpoint(label: str, *, why: str = "") -> Checkpoint | None:
     if os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
         return None
     return active.required("simckpt.checkpoint").checkpoint(label, why=why)
+
+
+def active_run() -> Run | None:
+    """The run that is being recorded, None outside of any: its `path`, `resume`, `effective`..."""
+    recorder = active.current()
+    return None if recorder is None else Run.of(recorder)
 
 
 def stopping() -> bool:

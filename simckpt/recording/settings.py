@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -123,6 +124,53 @@ class RunSettings:
                 choices=sorted(parameters),
                 mend="Name parameters of the decorated function, and double other braces.",
             ) from error
+
+
+class Asked:
+    """The arguments of `simckpt.run` as they were written, some perhaps as callables.
+
+    A callable gets the driver's parameters by name, those that it accepts. What is no callable is
+    checked at once.
+
+    Raises
+    ------
+    SetupError
+        For an argument that is unknown or cannot be used.
+    """
+
+    def __init__(self, **written: Any) -> None:
+        known = {f.name for f in fields(RunSettings)}
+        for name in written.keys() - known:
+            raise SetupError(name, written[name], "is no argument of run", choices=sorted(known))
+        self._callables = {k: v for k, v in written.items() if k in _BY_PARAMETERS and callable(v)}
+        self._plain = {k: v for k, v in written.items() if k not in self._callables}
+        RunSettings.checked(**self._plain)
+
+    def settings(self, parameters: Mapping[str, Any]) -> RunSettings:
+        """The settings for a call of the driver with these parameters."""
+        found = {name: _called(name, f, parameters) for name, f in self._callables.items()}
+        return RunSettings.checked(**self._plain, **found)
+
+
+_BY_PARAMETERS = frozenset(
+    {"intent", "numerics", "inputs", "outputs", "config", "seeds", "stage", "upstream"}
+)
+
+
+def _called(name: str, source: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
+    wanted = inspect.signature(source).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in wanted):
+        return source(**parameters)
+    missing = [p.name for p in wanted if p.default is p.empty and p.name not in parameters]
+    if missing:
+        raise SetupError(
+            name,
+            source,
+            f"asks for {missing[0]!r}",
+            choices=sorted(parameters),
+            mend="Name parameters of the decorated function.",
+        )
+    return source(**{p.name: parameters[p.name] for p in wanted if p.name in parameters})
 
 
 def _whole(value: object, least: int) -> bool:

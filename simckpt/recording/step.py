@@ -105,6 +105,7 @@ class Step:
         if self._due.due(number, self._now(arguments, bound)) or recorder.life == "open":
             self._sample(recorder, arguments, bound, number)
         else:
+            recorder.hold(lambda: self._sample(recorder, arguments, bound, number))
             recorder.collect()
         every = recorder.settings.checkpoint_every
         if every and number % every == 0:

@@ -28,6 +28,7 @@ MOST_CAUSES = 5
 MOST_DIFFERENCES = 12
 MOST_UNCOMPARED = 6
 MOST_HEALTH = 8
+MOST_HINTS = 3
 
 OWN_SIZE = 0.5
 """A drift from this part of the scale on is told as it is, not relative."""
@@ -108,7 +109,9 @@ def _extent(run: RunSummary) -> str:
 def _reasons(c: Comparison) -> RenderableType:
     if c.verdict == "could-not-compare":
         return Group()
-    return Group(Text(""), *(styled(f"{_sentence(r)}.") for r in c.reasons))
+    lines = [styled(f"{_sentence(r)}.") for r in c.reasons]
+    lines += [styled(f"{h}.", "yellow") for h in c.hints[:MOST_HINTS]]
+    return Group(Text(""), *lines)
 
 
 def _where(c: Comparison) -> RenderableType:
@@ -223,9 +226,10 @@ def _gaps(coverage: Coverage) -> list[str]:
     ):
         if only.samples:
             count = plural(only.samples, "sample")
-            lines.append(
-                f"{count} of {run} without a counterpart, steps {only.first} to {only.last}."
-            )
+            steps = f"steps {only.first} to {only.last}"
+            if only.first == only.last:
+                steps = f"step {only.first}"
+            lines.append(f"{count} of {run} without a counterpart, {steps}.")
         if labels:
             names = ", ".join(clean(label, 30) for label in labels[:4])
             lines.append(f"{plural(len(labels), 'checkpoint')} only in {run}: {names}.")

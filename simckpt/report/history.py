@@ -117,5 +117,5 @@ def history_report(told: History, most: int = 0) -> Group:
     if left:
         parts.append(Text(f"... {left:,} entries before these", style="dim"))
     parts.append(section(f"Run {clean(short_hash(told.run_id))}", out))
-    parts.append(job_table(told.jobs, told.continuation))
+    parts.append(job_table(told.jobs))
     return Group(*parts)

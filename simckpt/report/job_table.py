@@ -1,4 +1,4 @@
-"""The chain of jobs behind a run as a table, and the command that continues it."""
+"""The chain of jobs behind a run as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .page import section, table
 from .text import clean, duration, short_hash, styled
 
 
-def job_table(chain: Sequence[Attempt], continuation: str = "") -> RenderableType:
+def job_table(chain: Sequence[Attempt]) -> RenderableType:
     """How each attempt of a run ended; nothing for a run that finished at its first, by itself."""
     if not any(a.job or a.ending != "finished" for a in chain):
         return Group()
@@ -40,10 +40,6 @@ def job_table(chain: Sequence[Attempt], continuation: str = "") -> RenderableTyp
     last = chain[-1]
     if last.why and last.ending != "finished":
         parts.append(section("Said at the end", styled(last.why, longest=400)))
-    if continuation:
-        # No soft wrapping of ours: a command that was cut into lines cannot be pasted.
-        line = Text(clean(continuation), overflow="ignore", no_wrap=True)
-        parts.append(Group(section("Continue it with"), line))
     return Group(*parts)
 
 

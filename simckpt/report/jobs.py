@@ -6,7 +6,6 @@ killed. Both are put together here, and either may be missing.
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -125,8 +124,15 @@ def attempts(run: Bundle, accounts: Iterable[Account] = ()) -> tuple[Attempt, ..
     for segment, step in zip(series.segment.tolist(), series.step.tolist(), strict=True):
         sampled[segment] = max(step, sampled.get(segment, 0))
     committed: dict[int, Checkpoint] = {c.segment: c for c in run.checkpoints}
+    last = run.segments[-1].index if run.segments else 0
     return tuple(
-        _attempt(view, sampled.get(view.segment.index), committed.get(view.segment.index), known)
+        _attempt(
+            view,
+            sampled.get(view.index),
+            committed.get(view.index),
+            known,
+            unknown="killed, or still running" if view.index == last else "killed",
+        )
         for view in run.segments
     )
 
@@ -184,7 +190,10 @@ def continuation(run: Bundle, template: str = "chain.sbatch") -> str:
     manifest = _manifest(run)
     if manifest is None:
         return ""
-    words = [f"SIMCKPT_BUNDLE={shlex.quote(os.path.realpath(str(run.path)))}"]
+    path = str(run.path.absolute())
+    if path.endswith(".journal"):  # all there is of a run that was killed early
+        path = path.removesuffix(".journal") + ".h5"
+    words = [f"SIMCKPT_BUNDLE={shlex.quote(path)}"]
     if segment.scheduler.get("scheduler") == "slurm":
         words += ["sbatch", f"--ntasks={segment.ranks}"]
         words += [
@@ -204,6 +213,7 @@ def _attempt(
     sampled: int | None,
     committed: Checkpoint | None,
     accounts: tuple[Account, ...],
+    unknown: str,
 ) -> Attempt:
     segment, end = view.segment, view.end
     job = job_number(segment.scheduler)
@@ -230,7 +240,7 @@ def _attempt(
         start_step=segment.start_step,
         step=reached,
         ending=end.ending if end else "",
-        reason=_reason(view, account, silent),
+        reason=_reason(view, account, silent, unknown),
         why=end.why if end else "",
         checkpoint=committed.id if committed else "",
         checkpoint_step=committed.step if committed else 0,
@@ -241,7 +251,7 @@ def _attempt(
     )
 
 
-def _reason(view: SegmentView, account: Account | None, silent: float) -> str:
+def _reason(view: SegmentView, account: Account | None, silent: float, unknown: str) -> str:
     """Why an attempt ended; the driver's own word counts, and then the scheduler's."""
     end = view.end
     if end is not None and end.ending in ("finished", "exception"):
@@ -255,7 +265,7 @@ def _reason(view: SegmentView, account: Account | None, silent: float) -> str:
     ends = view.segment.scheduler.get("ends")
     if isinstance(ends, int | float) and silent > ends - GRACE:
         return "time limit, probably"
-    return "killed, or still running"
+    return unknown
 
 
 def _manifest(run: Bundle) -> Manifest | None:

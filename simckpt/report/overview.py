@@ -245,7 +245,7 @@ def _checkpoints(o: Overview) -> RenderableType:
         parts.append(out)
         if o.checkpoints > len(o.latest):
             parts.append(Text(f"... and {o.checkpoints - len(o.latest)} before", style="dim"))
-    if o.uncommitted and o.ending != "finished":
+    if o.uncommitted and o.ending.startswith("killed"):
         count = plural(o.uncommitted, "record")
         parts.append(Text(f"{count} after the last checkpoint, not confirmed on disk", style="dim"))
     if o.cost is not None and o.cost.wall > 0:
@@ -262,7 +262,9 @@ def _price(cost: Cost) -> str:
     }
     parts = ", ".join(f"{name} {duration(s)}" for name, s in spent.items() if s > 0)
     share = f"{100 * cost.share:.2g} %"
-    return f"The instrument took {share} of {duration(cost.wall)} wall time ({parts or 'nothing'})."
+    once = f", and {duration(cost.setup)} once to load its kernels" if cost.setup > 0 else ""
+    wall = f"{duration(cost.wall)} wall time"
+    return f"The instrument took {share} of {wall} ({parts or 'nothing'}){once}."
 
 
 def _latest(run: RunView, part: str, kind: type[Any]) -> Any:

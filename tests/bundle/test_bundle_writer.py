@@ -365,3 +365,64 @@ def test_options_that_make_no_sense_are_refused():
         WriterOptions(durability="maybe")
     with pytest.raises(SetupError, match="hold_bytes"):
         WriterOptions(hold_bytes=0)
+
+
+def test_a_bundle_that_was_deleted_under_the_run_is_put_back(tmp_path, play):
+    play.checkpoint_act(1)
+    (tmp_path / "run.simckpt.journal").unlink()
+    play.sample_act(2)
+    play.checkpoint_act(3)
+    with open_bundle(tmp_path / "run") as bundle:
+        assert list(bundle.checkpoints) == play.checkpoints
+        assert [e.name for e in bundle.events] == ["journal_put_back"]
+    assert verify(tmp_path / "run") == ()
+    with pytest.raises(BundleBusyError):
+        BundleWriter.resume(tmp_path / "run")
+    play.writer.close()
+    assert verify(tmp_path / "run") == ()
+
+
+def test_a_file_that_took_the_place_of_the_journal_is_not_touched(tmp_path, play):
+    journal = tmp_path / "run.simckpt.journal"
+    journal.unlink()
+    journal.write_text("someone else's")
+    with pytest.raises(CheckpointHeld, match="another file has taken the place"):
+        play.checkpoint_act(1)
+    assert journal.read_text() == "someone else's"
+    journal.unlink()
+    play.checkpoint_act(2)
+    with open_bundle(tmp_path / "run") as bundle:
+        assert [c.label for c in bundle.checkpoints] == ["at 0", "at 0"]
+    play.writer.close()
+
+
+def test_a_bundle_that_was_deleted_before_it_was_closed_is_put_back(tmp_path, play):
+    play.sample_act(2)
+    play.checkpoint_act(1)
+    (tmp_path / "run.simckpt.journal").unlink()
+    play.writer.close()
+    with open_bundle(tmp_path / "run") as bundle:
+        assert list(bundle.checkpoints) == play.checkpoints
+    assert verify(tmp_path / "run") == ()
+
+
+def test_while_storage_refuses_it_is_not_asked_at_every_sample(tmp_path, opened, plays):
+    asked = []
+
+    class Refusing(FullDisk):
+        def truncate(self, handle: int, size: int) -> None:
+            asked.append("truncate")
+            super().truncate(handle, size)
+
+    disk, clock = Refusing(), Clock()
+    options = WriterOptions(files=disk, clock=clock, write_bytes=500, hold_bytes=3000)
+    play = plays(BundleWriter.create(tmp_path / "run", opened, options))
+    play.segment_act(0)
+    play.schema_act(0)
+    disk.refuse.add("write")
+    for seed in range(300):
+        clock.now += 0.01
+        play.sample_act(seed)
+    assert 1 <= len(asked) <= 4
+    disk.refuse.clear()
+    play.writer.close()

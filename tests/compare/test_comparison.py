@@ -236,3 +236,37 @@ def test_the_order_of_the_runs_does_not_change_verdict_kind_or_cause():
         assert [c.difference.path for c in one.explanation.causes] == [
             c.difference.path for c in two.explanation.causes
         ]
+
+
+def test_a_sum_near_zero_that_no_relative_tolerance_can_judge_gets_a_hint():
+    a = with_value(SMALL, 0, lambda _: 1.5e-19)
+    b = with_value(SMALL, 0, lambda _: 1.6e-19)
+    found = compare(a, b, Options(tolerance=Tolerance(default=Limits(rtol=1e-9))))
+    assert found.verdict == "different"
+    assert found.hints == ()  # its own scale is all that is known of it
+    wide, close = run(SMALL), run(SMALL)
+    for twin, end in ((wide, 1.5e-19), (close, 1.6e-19)):
+        series = twin.series()
+        series._values[-1, 0] = end
+        twin.series = lambda series=series: series
+    found = compare(wide, close, Options(tolerance=Tolerance(default=Limits(rtol=1e-9))))
+    assert found.verdict == "different"
+    assert "--atol mass=" in found.hints[0]
+    wanted = Tolerance(default=Limits(rtol=1e-9), overrides=(Override(pattern="mass", atol=1e-10),))
+    assert compare(wide, close, Options(tolerance=wanted)).verdict == "same"
+
+
+def test_nan_in_both_runs_gets_a_hint():
+    poisoned = SMALL.but(poison=5)
+    assert "--equal-nan" in compare(run(poisoned), run(poisoned)).hints[0]
+
+
+def test_equal_digests_at_one_moment_do_not_speak_for_interpolated_ones():
+    a = run(SMALL, every=1)
+    found = compare(
+        a,
+        run(SMALL, every=1, dt=0.05000001, rate=0.6),
+        Options(by="time", tolerance=Tolerance(default=Limits(rtol=1e-7))),
+    )
+    assert found.coverage.interpolated > 0
+    assert found.classification.kind != "diagnostic"

@@ -66,7 +66,7 @@ texts = st.recursive(
         inner.map(lambda t: f"(-{t})"),
         inner.map(lambda t: f"abs({t})"),
         inner.map(lambda t: f"sqrt(abs({t}))"),
-        inner.map(lambda t: f"{t}**2"),
+        inner.map(lambda t: f"({t})**2"),
         st.tuples(inner, inner).map(lambda t: f"minimum({t[0]}, {t[1]})"),
         st.tuples(inner, inner).map(lambda t: f"maximum({t[0]}, {t[1]})"),
         st.tuples(inner, inner, inner).map(lambda t: f"where({t[0]} > {t[1]}, {t[1]}, {t[2]})"),
@@ -167,3 +167,14 @@ def test_declarations_are_values():
     one, other = (Declarations(conserved={"mass": "rho"}) for _ in range(2))
     assert one == other
     assert one != Declarations(conserved={"mass": "2*rho"})
+
+
+def test_division_by_a_power_of_two_becomes_an_exact_product(ranks):
+    from simckpt.diagnostics.lowering import lower
+
+    for number, name in ((0.125, "multiply"), (-4.0, "multiply"), (3.0, "divide"), (0.0, "divide")):
+        program = lower([("divide", ("field", "a"), ("number", number))])
+        assert program.operations[0][0] == name
+    values = np.ldexp(np.random.default_rng(1).normal(size=600), np.arange(-1074, -474))
+    reading = ranks.sample(Declarations(conserved={"s": "a/8"}), [State(Grid(600), {"a": values})])
+    assert reading["s"] == float(ranks.exact_sum(values / 8))

@@ -11,15 +11,20 @@ PROGRAM = """
 import numpy as np
 from mpi4py import MPI
 from verdict import tell
-from simckpt.parallel.comm import ExchangeTimeout
+from simckpt.parallel.comm import ExchangeFailed
 from simckpt.parallel.mpi import world
 from simckpt.parallel.polling import poll
 import time
 
 comm = world()
 stream = comm.duplicate()
-seen = comm.exchange({"rank": comm.rank, "text": "x" * comm.rank}, 10.0)
+seen = comm.exchange("test", {"rank": comm.rank, "text": "x" * comm.rank}, 10.0)
 largest = np.uint64(2**64 - 1)
+mixed = ""
+try:
+    comm.exchange(f"purpose {min(comm.rank, 1)}", None, 10.0)
+except ExchangeFailed as error:
+    mixed = str(error)
 sums = np.array([1, largest, comm.rank], dtype=np.uint64)
 maxima = np.array([float(comm.rank), -float(comm.rank), -np.inf])
 reduction = stream.reduce(sums, maxima)
@@ -28,13 +33,13 @@ result = reduction.result()
 late = ""
 if comm.rank == 0:
     try:
-        stream.exchange("alone", 0.2)
-    except ExchangeTimeout:
+        stream.exchange("test", "alone", 0.2)
+    except ExchangeFailed:
         late = "timeout"
 MPI.COMM_WORLD.Barrier()
 tell(comm.rank, seen=[s["rank"] for s in seen], texts=[len(s["text"]) for s in seen],
      sums=None if result is None else [int(x) for x in result[0]],
-     maxima=None if result is None else list(result[1][:2]), late=late, size=comm.size,
+     maxima=None if result is None else list(result[1][:2]), late=late, size=comm.size, mixed=mixed,
      facts=comm.facts())
 """
 
@@ -57,6 +62,8 @@ def test_an_exchange_gives_every_rank_every_value_and_ends_when_one_rank_is_alon
         assert verdict["texts"] == [0, 1, 2]
         assert verdict["size"] == 3
         assert verdict["facts"]["library"]
+        assert "purpose 0" in verdict["mixed"]
+        assert "purpose 1" in verdict["mixed"]
     assert done.verdicts[0]["late"] == "timeout"
 
 
@@ -69,5 +76,5 @@ def test_the_serial_twin_reduces_to_its_own_values() -> None:
     assert result is not None
     assert result[0][0] == 7
     assert result[1][0] == -np.inf
-    assert comm.exchange("x", 1.0) == ["x"]
+    assert comm.exchange("test", "x", 1.0) == ["x"]
     assert (comm.rank, comm.size) == (0, 1)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from simckpt.model.segment import Event
-from simckpt.parallel.comm import ExchangeTimeout, SerialComm
+from simckpt.parallel.comm import ExchangeFailed, SerialComm
 from simckpt.recording.parting import Farewell, Parting, part
 
 
@@ -20,6 +20,13 @@ def test_ranks_that_all_arrive_finish() -> None:
 def test_an_exception_on_any_rank_is_how_the_run_ended() -> None:
     parting = Parting((farewell(0), farewell(1, 5, "ValueError: no")), missing=False)
     assert parting.ending == ("exception", "rank 1: ValueError: no")
+
+
+def test_only_ranks_at_one_step_take_a_last_sample_together() -> None:
+    assert Parting((farewell(0), farewell(1)), missing=False).together
+    assert not Parting((farewell(0), farewell(1, 4)), missing=False).together
+    assert not Parting((farewell(0), farewell(1, 5, "ValueError: no")), missing=False).together
+    assert not Parting((farewell(0),), missing=True).together
 
 
 def test_a_signal_on_any_rank_is_how_the_run_ended_unless_it_raised() -> None:
@@ -43,8 +50,8 @@ def test_events_of_the_other_ranks_are_told_by_rank_0() -> None:
 
 def test_a_rank_that_is_left_alone_says_so_and_goes_on() -> None:
     class Alone(SerialComm):
-        def exchange(self, value, timeout):
-            raise ExchangeTimeout
+        def exchange(self, purpose, value, timeout):
+            raise ExchangeFailed
 
     parting = part(Alone(), farewell(0), 0.0)
     assert parting.missing

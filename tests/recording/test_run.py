@@ -55,8 +55,8 @@ def test_a_decorated_driver_leaves_a_bundle_with_its_series_and_parameters(tmp_p
     assert not path.with_name("heat.simckpt.journal").exists()
     with simckpt.open(path) as bundle:
         series = bundle.series()
-        assert list(series.step) == [0, 2, 4, 6]
-        assert np.allclose(series.t, [0.0, 0.4, 0.8, 1.2])
+        assert list(series.step) == [0, 2, 4, 6, 7], "the last state is sampled too"
+        assert np.allclose(series.t, [0.0, 0.4, 0.8, 1.2, 1.4])
         assert series["u.max"][0] == 1.0
         assert np.allclose(series["heat"], 0.5 * sim.u.sum(), rtol=1e-13)
         start, final = bundle.checkpoints
@@ -65,7 +65,8 @@ def test_a_decorated_driver_leaves_a_bundle_with_its_series_and_parameters(tmp_p
         assert final.identity() == final.id
         assert start.parents == ()
         assert final.state is not None
-        assert final.state.step == 6
+        assert (final.state.step, final.state.t) == (7, sim.t)
+        assert (final.step, final.t) == (7, sim.t)
         assert final.state.values["heat"] == series["heat"][-1]
         manifest = bundle.document(final.parts.manifest)
         assert manifest.parameters == {"steps": 7, "dt": 0.2}
@@ -79,15 +80,15 @@ def test_a_decorated_driver_leaves_a_bundle_with_its_series_and_parameters(tmp_p
 
 
 def test_all_forms_record_the_same_series(tmp_path: Path) -> None:
-    simckpt.run(bundle=tmp_path / "decorated")(drive)()
+    simckpt.run(bundle=tmp_path / "decorated")(drive)(steps=8)
 
     with simckpt.run(bundle=tmp_path / "managed") as run:
-        drive()
+        drive(steps=8)
         assert run.path == str(tmp_path / "managed.simckpt.h5")
 
     run = simckpt.run(bundle=tmp_path / "plain").start()
     sim = Heat()
-    for step in range(8):
+    for step in range(9):
         if step:
             sim.advance(0.2)
         if step % 2 == 0:
@@ -107,7 +108,7 @@ def test_all_forms_record_the_same_series(tmp_path: Path) -> None:
             dt=0.2,
             every=2,
         )
-        for _ in range(7):
+        for _ in range(8):
             with monitor:
                 sim.advance(0.2)
 
@@ -203,10 +204,10 @@ def test_an_unfinished_run_is_continued_in_its_bundle(tmp_path: Path) -> None:
         after = [c for c in chain.checkpoints if c.segment == 1]
         assert after[0].parents == (before[-1].id,)
         assert after[0].index == before[-1].index + 1
-        assert list(chain.series().step) == list(whole.series().step) == [0, 2, 4, 6, 8]
+        assert list(chain.series().step) == list(whole.series().step) == [0, 2, 4, 6, 8, 9]
         assert np.array_equal(chain.digests("u").values, whole.digests("u").values)
         assert np.array_equal(chain.series()["heat"], whole.series()["heat"])
-        assert len(chain.series(effective=False).step) == 7
+        assert len(chain.series(effective=False).step) == 8
 
 
 def test_a_changed_parameter_of_a_continued_run_is_in_its_spec_diff(tmp_path: Path) -> None:
@@ -278,6 +279,36 @@ def test_outside_of_a_run_a_step_works_and_says_once_that_nothing_is_recorded() 
     with pytest.raises(SetupError, match="outside of a run"):
         simckpt.checkpoint("no run")
     assert simckpt.stopping() is False
+
+
+def test_settings_may_follow_from_the_drivers_arguments(tmp_path: Path) -> None:
+    @simckpt.run(
+        bundle=tmp_path / "{label}",
+        numerics=lambda dt: simckpt.Numerics(solver="FTCS", dt=dt),
+        seeds=lambda seed: seed,
+        intent=lambda label, **others: f"{label}: {sorted(others)}",
+    )
+    def driver(label: str, dt: float = 0.2, seed: int = 5) -> str | None:
+        active = simckpt.active_run()
+        assert active is not None
+        return active.path
+
+    assert driver("one", dt=0.1) == str(tmp_path / "one.simckpt.h5")
+    assert driver("one", dt=0.1) == str(tmp_path / "one-2.simckpt.h5")
+    assert simckpt.active_run() is None
+    with simckpt.open(tmp_path / "one") as bundle:
+        parts = bundle.checkpoints[-1].parts
+        assert bundle.document(parts.numerics).requested == {"solver": "FTCS", "dt": 0.1}
+        assert bundle.document(parts.random).seeds == {"seed": 5}
+        assert bundle.document(parts.intent).goal == "one: ['dt', 'seed']"
+
+    @simckpt.run(bundle=tmp_path / "two", numerics=lambda cfl: {"cfl": cfl})
+    def without(dt: float = 0.2) -> None: ...
+
+    with pytest.raises(SetupError, match=r"numerics = .*asks for 'cfl'.*Choices: dt"):
+        without()
+    with pytest.raises(SetupError, match=r"input = .*no argument of run.*inputs"):
+        simckpt.run(input="x.toml")
 
 
 def test_disabled_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_a_killed_run_says_so_and_counts_what_is_not_confirmed():
 def test_a_blown_up_run_names_the_step_first():
     text = printed(overview_report(overview(recorded(poison=9))))
     health = text.split("Health")[1].splitlines()
-    assert health[1].split() == ["first", "non-finite", "value", "step", "10:", "mass,", "x"]
+    assert health[1].split() == ["first", "non-finite", "value", "step", "10:", "x,", "mass"]
     brief = printed(brief_report(overview(recorded(poison=9))))
     assert len(brief.splitlines()) == 2
     assert "step 10" in brief

@@ -500,6 +500,7 @@ PropagateResourceLimits=NONE
 {nodes}
 PartitionName=debug Nodes=ALL Default=YES MaxTime=120 DefaultTime=5 State=UP PriorityTier=10 PreemptMode=OFF
 PartitionName=scavenge Nodes=ALL MaxTime=120 DefaultTime=5 State=UP PriorityTier=1 GraceTime=20
+PartitionName=fleeting Nodes=ALL MaxTime=120 DefaultTime=5 State=UP PriorityTier=1 GraceTime=20 PreemptMode=CANCEL
 """  # noqa: E501 - a line of slurm.conf cannot be broken
 
 ACCOUNTING_CONFIGURATION = """\

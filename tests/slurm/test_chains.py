@@ -110,17 +110,26 @@ def test_a_fault_that_repeats_at_the_same_step_is_tried_twice(desk: Desk, how, m
     assert second.start_step == 10
 
 
-def test_no_more_attempts_are_made_than_allowed(desk: Desk) -> None:
-    number = desk.heat("chain.sbatch", *LONG, options=("--ntasks=2",), SIMCKPT_ATTEMPTS="1")
+@pytest.mark.parametrize("launch", ["", "mpiexec -n 2"])
+def test_no_more_attempts_are_made_than_allowed(desk: Desk, launch) -> None:
+    # Without a launcher the driver is a child of the batch shell, and gets the warning itself.
+    ranks = "2" if launch else "1"
+    options = (f"--ntasks={ranks}",)
+    settings = {"SIMCKPT_ATTEMPTS": "1", "SIMCKPT_LAUNCH": launch}
+    number = desk.heat("chain.sbatch", *LONG, options=options, **settings)
     desk.reached(number, 10)
     desk.slurm.warn(number)
     job = desk.slurm.ended(number)
     assert job.restarts == 0
-    assert "no more than 1 may be made" in desk.output()
+    assert "(told to stop), and no more than 1 may be made" in desk.output()
 
 
-def test_a_preempted_job_makes_way_and_goes_on_later(desk: Desk, unbroken) -> None:
-    options = ("--partition=scavenge", "--exclusive", *THREE)
+@pytest.mark.parametrize(
+    "partition", ["scavenge", pytest.param("fleeting", marks=pytest.mark.slow)]
+)
+def test_a_preempted_job_makes_way_and_goes_on_later(desk: Desk, unbroken, partition) -> None:
+    """One partition requeues what it preempts, the other cancels it."""
+    options = (f"--partition={partition}", "--exclusive", *THREE)
     number = desk.heat("preempt.sbatch", *LONG, options=options)
     desk.reached(number, 10)
     other = desk.slurm.sbatch("--nodes=3", "--exclusive", "--wrap=sleep 1", cwd=desk.folder)

@@ -76,26 +76,29 @@ def test_arguments_arrive_word_for_word_and_run_nothing(desk: Desk, launch) -> N
 
 
 def test_serial_and_array_arguments_arrive_word_for_word(desk: Desk) -> None:
-    (desk.folder / "sweep.txt").write_text("--a 'x  y' $(touch pwned) \"it's\" \\*\n--b\n")
+    (desk.folder / "sweep.txt").write_text(
+        "--a 'x  y' $(touch pwned) \"it's\" \\*\n--b ''\n\n--c 'half\n"
+    )
     numbers = [
         desk.submit("serial.sbatch", "python", TELL, *AWKWARD, TELL_SERIAL="1"),
         desk.submit(
             *("array.sbatch", "python", TELL, "n={task}", "$HOME {task}"),
-            options=("--array=1-3",),
+            options=("--array=1-4",),
             TELL_SERIAL="1",
             SIMCKPT_SWEEP="sweep.txt",
         ),
     ]
     desk.slurm.ended(numbers[0])
-    states = [desk.slurm.ended(f"{numbers[1]}_{task}").state for task in (1, 2, 3)]
-    assert states == ["COMPLETED", "COMPLETED", "FAILED"]
+    states = [desk.slurm.ended(f"{numbers[1]}_{task}").state for task in (1, 2, 3, 4)]
+    assert states == ["COMPLETED", "COMPLETED", "FAILED", "FAILED"]
     got = {tuple(t["arguments"]) for t in desk.told()}
     assert got == {
         AWKWARD,
         ("n=1", "$HOME 1", "--a", "x  y", "$(touch", "pwned)", "it's", "*"),
-        ("n=2", "$HOME 2", "--b"),
+        ("n=2", "$HOME 2", "--b", ""),
     }
     assert "sweep.txt has no line 3" in desk.output()
+    assert "unmatched single quote" in desk.output()
     assert not (desk.folder / "pwned").exists()
 
 

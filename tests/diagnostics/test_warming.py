@@ -1,0 +1,73 @@
+"""Kernels are compiled once however many processes start at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from simckpt.diagnostics import warming
+
+PROGRAM = """
+import numpy as np
+from simckpt.diagnostics import Declarations, Grid, Probe, State
+from simckpt.diagnostics.kernels import sweep
+probe = Probe(Declarations(conserved={"mass": "rho"}))
+state = State(Grid(4), {"rho": np.ones(4)})
+probe.agree([probe.offer(state)])
+assert probe.finish(*probe.measure(state))["mass"] == 4
+assert not probe.faults, probe.faults
+print(sum(sweep.sweep.stats.cache_misses.values()))
+"""
+
+
+@pytest.mark.slow
+def test_of_four_processes_on_an_empty_cache_one_compiles(tmp_path):
+    environment = {**os.environ, "SIMCKPT_CACHE_DIR": str(tmp_path), "NUMBA_CACHE_DIR": ""}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    misses = [int(p.communicate(timeout=200)[0]) for p in running]
+    assert [p.returncode for p in running] == [0] * 4
+    assert sorted(misses) == [0, 0, 0, 1]
+
+
+def test_who_comes_second_waits_and_then_goes_in(tmp_path):
+    lock = tmp_path / "lock"
+    program = f"""
+from pathlib import Path
+from simckpt.diagnostics.warming import one_at_first
+with one_at_first(Path({str(lock)!r})):
+    Path({str(tmp_path / "in")!r}).touch()
+"""
+    with warming.one_at_first(lock):
+        other = subprocess.Popen([sys.executable, "-c", program])
+        time.sleep(1.0)
+        assert not (tmp_path / "in").exists()
+    assert other.wait(timeout=60) == 0
+    assert (tmp_path / "in").exists()
+
+
+def test_nobody_waits_for_ever(tmp_path):
+    lock = tmp_path / "lock"
+    with warming.one_at_first(lock):
+        begin = time.monotonic()
+        with warming.one_at_first(lock, patience=0.2):
+            pass
+        assert time.monotonic() - begin < 30
+
+
+def test_a_place_that_cannot_be_locked_keeps_nobody_out(tmp_path):
+    with warming.one_at_first(tmp_path / "missing" / "lock"):
+        entered = True
+    assert entered
+
+
+def test_kernels_can_be_made_ready_beforehand():
+    assert warming.warm_kernels() >= 0
