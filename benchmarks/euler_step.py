@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
+
+import numba
 
 from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
 
@@ -61,7 +64,11 @@ def _example() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Numba finds its cached functions again by the module's name.
+    # Under this name, and from a cache of its own: what ran as a script was cached as another's.
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    users = numba.config.CACHE_DIR
+    with tempfile.TemporaryDirectory() as cache:
+        numba.config.CACHE_DIR = cache
+        spec.loader.exec_module(module)
+    numba.config.CACHE_DIR = users
     return module

@@ -9,7 +9,7 @@ from simckpt.diagnostics import Declarations
 from .sampling import normal, one_field, ready
 from .timing import Ratio, medians
 
-SHAPE = (512, 1024)
+SHAPE = (2048, 1024)
 
 
 def ratios() -> list[Ratio]:
@@ -25,5 +25,5 @@ def ratios() -> list[Ratio]:
         del os.environ["SIMCKPT_THREADS"]
     else:
         os.environ["SIMCKPT_THREADS"] = before
-    times = medians(samples, rounds=51)
+    times = medians(samples, rounds=31)
     return [Ratio("2 threads / 1 thread, in cache", times["2"] / times["1"], 0.6, 0.52)]

@@ -206,7 +206,7 @@ def advance(flow, dt):
 @simckpt.run(
     bundle="{bundle}",
     intent=simckpt.Intent(goal="Kelvin-Helmholtz rolls", assumptions=["inviscid", "ideal gas"]),
-    numerics=simckpt.Numerics(solver="HLLC", integrator="SSPRK3", order=2, boundary="periodic"),
+    numerics=lambda cfl, limiter: {"solver": "HLLC", "order": 2, "cfl": cfl, "limiter": limiter},
 )
 def main(bundle, n, t_end, cfl, limiter, seed, every, steps):
     """Run to `t_end`, or for `steps` steps if that is sooner."""
@@ -227,7 +227,7 @@ def main(bundle, n, t_end, cfl, limiter, seed, every, steps):
         if domain.root and flow.step % 20 == 0:
             print(f"step {flow.step:5d}  t = {flow.t:.4f} of {t_end:g}  dt = {dt:.3e}", flush=True)
     if domain.root:
-        print(f"{flow.step} steps to t = {flow.t:g}; look at them with: simckpt show {bundle}")
+        print(f"{flow.step} steps to t = {flow.t:g}; see: simckpt show {simckpt.active_run().path}")
 
 
 def arguments():

@@ -27,7 +27,7 @@ LEVELS = {
 }
 HOMES = {"h5py": "bundle", "mpi4py": "parallel", "click": "cli", "rich": "report"}
 SHARED = {"rich": {"report", "cli"}}
-MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "_examples" not in p.parts)
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if not {"_examples", "_slurm"} & set(p.parts))
 
 
 def room(path: Path) -> str:

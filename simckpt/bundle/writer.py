@@ -25,6 +25,9 @@ from .grammar import Grammar
 from .opening import open_recorded
 from .options import WriterOptions
 
+RETRY_SECONDS = 1.0
+"""Between commits, storage that refused is asked again no sooner."""
+
 
 class CheckpointHeld(BundleNotWritableError):
     """A checkpoint could not be put on storage yet; it is held in memory.
@@ -294,7 +297,7 @@ class BundleWriter:
     def _attempt(self, operation: Callable[[], None]) -> bool:
         """Try to write between commits: while storage refuses, no more often than it is due."""
         now = self._options.clock()
-        if self.trouble and now - self._wrote_at < self._options.write_seconds:
+        if self.trouble and now - self._wrote_at < RETRY_SECONDS:
             return False
         self._wrote_at = now
         try:

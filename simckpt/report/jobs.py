@@ -36,7 +36,7 @@ _STATES = {
     "BOOT_FAIL": "node failure",
     "CANCELLED": "cancelled",
     "PREEMPTED": "preempted",
-    "REQUEUED": "requeued",
+    "REQUEUED": "killed, requeued",
     "RUNNING": "running",
     "COMPLETING": "running",
     "SUSPENDED": "suspended",
@@ -120,9 +120,11 @@ def attempts(run: Bundle, accounts: Iterable[Account] = ()) -> tuple[Attempt, ..
     known = tuple(accounts)
     # Also the samples that a later attempt made again: they tell how far this one came.
     series = run.series(effective=False)
-    sampled: dict[int, int] = {}
-    for segment, step in zip(series.segment.tolist(), series.step.tolist(), strict=True):
-        sampled[segment] = max(step, sampled.get(segment, 0))
+    sampled: dict[int, tuple[int, float]] = {}
+    columns = (series.segment.tolist(), series.step.tolist(), series.wall.tolist())
+    for segment, step, wall in zip(*columns, strict=True):
+        before = sampled.get(segment, (step, wall))
+        sampled[segment] = max(step, before[0]), max(wall, before[1])
     committed: dict[int, Checkpoint] = {c.segment: c for c in run.checkpoints}
     last = run.segments[-1].index if run.segments else 0
     return tuple(
@@ -210,7 +212,7 @@ def continuation(run: Bundle, template: str = "chain.sbatch") -> str:
 
 def _attempt(
     view: SegmentView,
-    sampled: int | None,
+    sampled: tuple[int, float] | None,
     committed: Checkpoint | None,
     accounts: tuple[Account, ...],
     unknown: str,
@@ -222,13 +224,15 @@ def _attempt(
         step
         for step in (
             segment.start_step,
-            sampled,
+            sampled[0] if sampled else None,
             committed.step if committed else None,
             end.step if end else None,
         )
         if step is not None
     )
-    silent = committed.wall if committed else segment.started
+    silent = max(
+        segment.started, committed.wall if committed else 0.0, sampled[1] if sampled else 0.0
+    )
     restarts = segment.scheduler.get("restarts", 0)
     return Attempt(
         segment=segment.index,
@@ -259,7 +263,7 @@ def _reason(view: SegmentView, account: Account | None, silent: float, unknown: 
     said = _STATES.get(account.state, "") if account else ""
     if end is not None:
         told = "told to stop" if end.ending == "signal" else end.ending
-        return said if said not in ("", "killed", "running") else told
+        return said if said in TAKEN_AWAY else told
     if said:
         return said
     ends = view.segment.scheduler.get("ends")

@@ -69,7 +69,7 @@ def test_a_fault_is_tried_once_more_unless_it_comes_no_further(ending, reason) -
 
 def test_a_job_that_requeued_itself_after_a_fault_is_still_a_fault() -> None:
     """The accounts call the attempt requeued, and say nothing of its driver."""
-    first = attempt(0, 15, "", "requeued")
+    first = attempt(0, 15, "", "killed, requeued")
     assert decide([first, attempt(10, 15, "", "running")], 9).verdict == "stop"
 
 
@@ -154,7 +154,7 @@ def test_attempts_put_the_bundle_and_the_accounts_together(chain) -> None:
     ]
     with open_bundle(chain) as run:
         first, second, third = attempts(run, accounts)
-    assert (first.reason, first.step, first.why) == ("requeued", 8, "USR1")
+    assert (first.reason, first.step, first.why) == ("told to stop", 8, "USR1")
     assert (second.reason, second.max_rss, second.elapsed) == ("node failure", 2**30, 601)
     assert second.checkpoint_step == 12
     assert (third.reason, third.checkpoint, third.step) == ("running", "", 12)

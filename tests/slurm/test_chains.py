@@ -168,21 +168,24 @@ def test_a_time_limit_without_warning_leaves_the_last_checkpoint(desk: Desk, mon
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_node_that_dies_gives_the_run_back_to_the_queue(
-    desk: Desk, unbroken, monkeypatch
+@pytest.mark.parametrize(
+    ("node", "reason"), [("n1", "node failure"), ("n2", "killed, requeued")], ids=("first", "other")
+)
+def test_a_node_that_dies_gives_back_the_run(
+    desk: Desk, unbroken, node, reason, monkeypatch
 ) -> None:
+    """With the first node dies the batch shell, which otherwise requeues the job by itself."""
     number = desk.heat("chain.sbatch", "--steps", "60", "--pause", "0.2", options=THREE)
     desk.reached(number, 20)
-    desk.slurm.kill_node("n2")
+    desk.slurm.kill_node(node)
     try:
         desk.slurm.until(number, lambda job: job.restarts == 1, "requeued", timeout=180)
     finally:
-        desk.slurm.start_node("n2")
+        desk.slurm.start_node(node)
     job = desk.slurm.ended(number, timeout=180)
     assert job.state == "COMPLETED", desk.output()
     with desk.bundle() as run, open_bundle(unbroken) as reference:
         assert run.segments[-1].ending == "finished"
         same_bits(run, reference)
-    first, *_ = chain(desk, monkeypatch)
     if desk.slurm.accounting:
-        assert first.reason == "node failure"
+        assert chain(desk, monkeypatch)[0].reason == reason
