@@ -17,6 +17,7 @@ _HOMES = {
     "checkpoint": "recording.run",
     "stopping": "recording.run",
     "step": "recording.step",
+    "overhead": "recording.overhead:Overhead",
     "Grid": "diagnostics.grid",
     "Particles": "diagnostics.particles",
     "CFL": "diagnostics.declarations",
@@ -24,6 +25,7 @@ _HOMES = {
     "Intent": "model.intent",
     "Numerics": "model.numerics",
     "Bundle": "bundle.reader",
+    "open": "bundle.reader:open_bundle",
     "SimckptError": "errors",
     "SetupError": "errors",
     "BundleError": "errors",
@@ -46,6 +48,7 @@ __all__ = [
     "checkpoint",
     "describe",
     "open",
+    "overhead",
     "run",
     "step",
     "stopping",
@@ -61,18 +64,16 @@ if TYPE_CHECKING:
     from .errors import BundleError, SetupError, SimckptError, SimckptWarning
     from .model.intent import Intent
     from .model.numerics import Numerics
+    from .recording.overhead import Overhead as overhead  # noqa: N813
     from .recording.run import active_run, checkpoint, run, stopping
     from .recording.step import step
 
 
 def __getattr__(name: str) -> object:
-    if name == "open":
-        from .bundle.reader import open_bundle
-
-        return open_bundle
     if name not in _HOMES:
         raise AttributeError(f"module 'simckpt' has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    home, _, other = _HOMES[name].partition(":")
+    value = getattr(import_module(f".{home}", __name__), other or name)
     globals()[name] = value
     return value
 

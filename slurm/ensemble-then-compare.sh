@@ -1,7 +1,7 @@
 #!/bin/bash
-# Submits an ensemble, and a comparison of all its members that starts when each has succeeded.
+# Submits an ensemble, and a comparison of its members that waits for it.
 #
-#     bash ensemble-then-compare.sh 8 python driver.py --seed 1 --part '{task}'
+#     bash ensemble-then-compare.sh 8 python driver.py --seed '{task}'
 #
 # Runs on the login node and returns at once. Prints the two job numbers; a job that must wait for
 # the verdict is submitted with --dependency=afterok:<the second>. SBATCH_PARTITION,

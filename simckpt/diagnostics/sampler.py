@@ -74,7 +74,7 @@ class Sampler:
         self._workspaces: dict[int, Workspace] = {}
         self._layouts: dict[tuple[tuple[int, ...], ...], Layout] = {}
         self._plans: dict[PartPlan, Plan] = {}
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
 
     def measure(
         self,
@@ -126,9 +126,10 @@ class Sampler:
         if self._pool is None or threads < 2:
             threads = 1
             return one(0)
-        first, *others = self._pool.map(one, range(threads))
+        others = [self._pool.submit(one, thread) for thread in range(1, threads)]
+        first = one(0)
         for other in others:
-            merge(first, other)
+            merge(first, other.result())
         carry_all(first)
         return first
 

@@ -42,8 +42,8 @@ class Vote(Protocol):
     """A vote under way."""
 
     @abstractmethod
-    def outcome(self, timeout: float) -> bool:
-        """Whether any rank voted yes, the same on all ranks; False past `timeout` seconds."""
+    def outcome(self, timeout: float) -> float | None:
+        """The largest value of all ranks, the same on each; None past `timeout` seconds."""
 
 
 class Comm(Protocol):
@@ -84,8 +84,8 @@ class Comm(Protocol):
         """Start reducing both to rank 0. The arrays are the communicator's until it is done."""
 
     @abstractmethod
-    def vote(self, yes: bool) -> Vote:
-        """Start a vote; every rank takes part, and its outcome is asked for later."""
+    def vote(self, value: float) -> Vote:
+        """Start to find the largest value; every rank takes part, and asks for it later."""
 
     @abstractmethod
     def abort(self, status: int) -> None:
@@ -112,11 +112,11 @@ class _Finished:
 class _Counted:
     """The vote of a single rank."""
 
-    def __init__(self, yes: bool) -> None:
-        self._yes = yes
+    def __init__(self, value: float) -> None:
+        self._value = value
 
-    def outcome(self, timeout: float) -> bool:
-        return self._yes
+    def outcome(self, timeout: float) -> float | None:
+        return self._value
 
 
 class SerialComm:
@@ -140,8 +140,8 @@ class SerialComm:
     def reduce(self, sums: Sums, maxima: Maxima) -> Reduction:
         return _Finished(sums, maxima)
 
-    def vote(self, yes: bool) -> Vote:
-        return _Counted(yes)
+    def vote(self, value: float) -> Vote:
+        return _Counted(value)
 
     def abort(self, status: int) -> None:
         raise SystemExit(status)

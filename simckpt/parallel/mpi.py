@@ -37,15 +37,15 @@ class _Reduction:
 
 
 class _Vote:
-    def __init__(self, comm: MPI.Comm, yes: bool) -> None:
-        self._mine = np.array([yes], dtype=np.int32)
-        self._any = np.zeros(1, dtype=np.int32)
-        self._request = comm.Iallreduce(self._mine, self._any, op=MPI.MAX)
+    def __init__(self, comm: MPI.Comm, value: float) -> None:
+        self._mine = np.array([value])
+        self._largest = np.empty(1)
+        self._request = comm.Iallreduce(self._mine, self._largest, op=MPI.MAX)
 
-    def outcome(self, timeout: float) -> bool:
+    def outcome(self, timeout: float) -> float | None:
         if not poll(self._request.Test, time.monotonic() + timeout):
-            return False
-        return bool(self._any[0])
+            return None
+        return float(self._largest[0])
 
 
 class MpiComm:
@@ -93,8 +93,8 @@ class MpiComm:
     def reduce(self, sums: Sums, maxima: Maxima) -> Reduction:
         return _Reduction(self._comm, sums, maxima)
 
-    def vote(self, yes: bool) -> Vote:
-        return _Vote(self._comm, yes)
+    def vote(self, value: float) -> Vote:
+        return _Vote(self._comm, value)
 
     def abort(self, status: int) -> None:
         self._comm.Abort(status)

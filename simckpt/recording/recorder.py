@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from ..diagnostics.declarations import Declarations
     from ..diagnostics.probe import Offer, Probe, State
     from ..model.checkpoint import Checkpoint, Reason
+    from ..model.record import Facts
     from ..model.segment import Ending, Severity
-    from ..parallel.comm import Comm
+    from ..parallel.comm import Comm, Vote
+    from .cadence import Beat, Cadence
     from .scribe import Scribe
     from .settings import RunSettings
 
@@ -82,6 +84,8 @@ class Recorder:
         self._declarations: Declarations | None = None
         self._scribe: Scribe
         self._unsampled: Callable[[], None] | None = None
+        self._votes = comm.duplicate()
+        self._beat: Beat | None = None
         self._warned: set[str] = set()
         self._strict = settings.strict
         self._stopping = Stopping(comm.duplicate(), self._answer, lambda: self._ledger.busy)
@@ -139,6 +143,27 @@ class Recorder:
             if self._life == "sampling":
                 self._take(state, problem)
         self.collect()
+
+    def due(self, cadence: Cadence, step: int, t: float) -> bool:
+        """Whether a sample is due; asked once a step, on every rank."""
+        if self._beat is None:
+            self._beat = cadence.start(self)
+        return self._beat.due(step, t)
+
+    def spent(self) -> float:
+        """Seconds that samples have taken on this rank."""
+        cost = self._ledger.cost()
+        return cost.samples + cost.reductions
+
+    def vote(self, value: float) -> Vote:
+        """Start to find the largest `value` of all ranks."""
+        return self._votes.vote(value)
+
+    def settled(self, interval: int, facts: Facts) -> None:
+        """Record the interval that an overhead cadence has settled on."""
+        if self.rank == 0:
+            text = f"a sample is taken every {interval} steps from here on"
+            self.event("cadence_settled", text, interval=interval, **facts)
 
     def hold(self, sample: Callable[[], None]) -> None:
         """Remember how to sample the present state, in case it is the run's last."""

@@ -40,7 +40,7 @@ class Step:
         time: Any,
         dt: Any,
         step: Any,
-        due: Cadence,
+        every: Cadence,
         source: Source,
     ) -> None:
         self._declarations = declarations
@@ -50,7 +50,7 @@ class Step:
         self._time = Accessor("time", time)
         self._dt = Accessor("dt", dt)
         self._step = Accessor("step", step)
-        self._due = due
+        self._cadence = every
         self._source = source
         self._warn = active.OnceWarned()
 
@@ -97,12 +97,13 @@ class Step:
         if recorder.life != "open":
             return
         number = self._number(recorder, arguments, recorder.step)
-        self._due.due(number, self._now(arguments, bound))
+        recorder.due(self._cadence, number, self._now(arguments, bound))
         self._sample(recorder, arguments, bound, number)
 
     def _after(self, recorder: Recorder, arguments: Arguments, bound: Mapping[str, Any]) -> None:
         recorder.step = number = self._number(recorder, arguments, recorder.step + 1)
-        if self._due.due(number, self._now(arguments, bound)) or recorder.life == "open":
+        due = recorder.due(self._cadence, number, self._now(arguments, bound))
+        if due or recorder.life == "open":
             self._sample(recorder, arguments, bound, number)
         else:
             recorder.hold(lambda: self._sample(recorder, arguments, bound, number))
@@ -189,9 +190,10 @@ def step(
         called ``t`` or ``time``, or ``dt``, or that attribute of the first argument.
     step : callable
         The step number; by default the calls are counted from the run's ``start_step``.
-    every : int, float or list of int
-        The cadence: steps, simulated time, or a list of steps. The initial condition is always
-        sampled, before the first step.
+    every : int, float, list of int, or `simckpt.overhead(share)`
+        The cadence: steps, simulated time, a list of steps, or as often as a share of the wall
+        time allows. The initial condition is always sampled, before the first step, and so is
+        the last state.
     source : {"arguments", "result"}
         What callables get: the arguments, or what the function returned (for functional
         drivers; there is then no sample of the initial condition).
@@ -229,7 +231,7 @@ def step(
         time=time,
         dt=dt,
         step=step,
-        due=cadence(every),
+        every=cadence(every),
         source=source,
     )
 

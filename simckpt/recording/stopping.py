@@ -59,7 +59,7 @@ class Stopping:
         Every rank asks once a step. The votes travel while the step computes, so the answer is
         that of the step before.
         """
-        before, self._vote = self._vote, self._comm.vote(bool(self._received))
+        before, self._vote = self._vote, self._comm.vote(float(bool(self._received)))
         if before is not None and before.outcome(timeout):
             self._agreed = True
         return self._agreed

@@ -121,10 +121,10 @@ def attempts(run: Bundle, accounts: Iterable[Account] = ()) -> tuple[Attempt, ..
     # Also the samples that a later attempt made again: they tell how far this one came.
     series = run.series(effective=False)
     sampled: dict[int, tuple[int, float]] = {}
-    columns = (series.segment.tolist(), series.step.tolist(), series.wall.tolist())
-    for segment, step, wall in zip(*columns, strict=True):
-        before = sampled.get(segment, (step, wall))
-        sampled[segment] = max(step, before[0]), max(wall, before[1])
+    for view in run.segments:
+        mine = series.segment == view.index
+        if mine.any():
+            sampled[view.index] = int(series.step[mine].max()), float(series.wall[mine].max())
     committed: dict[int, Checkpoint] = {c.segment: c for c in run.checkpoints}
     last = run.segments[-1].index if run.segments else 0
     return tuple(

@@ -222,3 +222,30 @@ def test_refined_levels_have_their_own_columns_and_share_the_integral(ranks):
     assert reading["mass"] == 2.0 * 60 + 3.0 * 0.25 * 16
     assert reading["rho.max"] == 2.0
     assert reading["rho@1.max"] == 3.0
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-20, 1.0, 1e4, 1e9, 1e200])
+@pytest.mark.parametrize("began", ["as zero", "as one"])
+def test_means_keep_their_bits_when_a_field_leaves_the_scale_of_its_first_sample(
+    ranks, began, scale
+):
+    shape = (24, 3000)
+    first = np.full(shape, 0.0 if began == "as zero" else 1.0)
+    rng = np.random.default_rng(9)
+    values = rng.normal(size=shape) * scale * 10.0 ** rng.integers(-40, 3, size=shape)
+    values[5, 2000] = np.inf
+    values[20, 100] = np.nan
+    declarations = Declarations(conserved={"total": "f", "sine": "f/(1 + f*f)"})
+    seen = set()
+    for parts, order in (((1, 1), "C"), ((1, 1), "F"), ((3, 1), "C"), ((2, 7), "C")):
+        agreed = ranks.agree(declarations, ranks.decomposed({"f": first}, parts, order=order))
+        reading = agreed.sample(ranks.decomposed({"f": values}, parts, order=order, ghost=1))
+        assert reading.origins == {"f": (5, 2000)}
+        seen.add(ranks.bits_of(reading))
+    assert len(seen) == 1
+    if began == "as one" and 1e-15 < scale < 1e9:
+        tiles = reading.schema.tiles[0]
+        inside = values[tuple(slice(*b) for b in tiles.bounds(0))]
+        inside = inside[np.isfinite(inside)]
+        mean = float(ranks.exact_sum(inside) / inside.size)
+        assert abs(reading.tiles["f"].mean[0] - mean) <= 1e-10 * abs(inside).max()

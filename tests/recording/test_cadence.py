@@ -5,21 +5,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt.errors import SetupError
-from simckpt.recording.cadence import cadence
+from simckpt.parallel.comm import SerialComm, Vote
+from simckpt.recording.cadence import Beat, cadence
+from simckpt.recording.overhead import MEASURED_STEPS, Overhead, OverheadBeat
+
+
+class FakeMeter:
+    """A run whose clock stands still but for what the test spends."""
+
+    def __init__(self, others: float = 0.0) -> None:
+        self.now = 0.0
+        self.samples = 0.0
+        self.interval = 0
+        self.others = others
+
+    def spent(self) -> float:
+        return self.samples
+
+    def vote(self, value: float) -> Vote:
+        return SerialComm().vote(max(value, self.others))
+
+    def settled(self, interval: int, facts: dict[str, float]) -> None:
+        self.interval = interval
+
+
+def started(every: object) -> Beat:
+    return cadence(every).start(FakeMeter())  # type: ignore[arg-type]
 
 
 def test_an_int_counts_steps() -> None:
-    rule = cadence(10)
+    rule = started(10)
     assert [s for s in range(31) if rule.due(s, 0.0)] == [0, 10, 20, 30]
 
 
 def test_a_list_names_steps() -> None:
-    rule = cadence([3, 1, 4])
+    rule = started([3, 1, 4])
     assert [s for s in range(6) if rule.due(s, 0.0)] == [1, 3, 4]
 
 
 def test_a_float_is_an_interval_of_time_that_roundoff_does_not_miss() -> None:
-    rule = cadence(0.5)
+    rule = started(0.5)
     t, due = 0.0, []
     for step in range(21):
         if rule.due(step, t):
@@ -32,7 +57,7 @@ def test_a_float_is_an_interval_of_time_that_roundoff_does_not_miss() -> None:
 def test_no_interval_of_time_is_sampled_twice_or_left_out(
     interval: float, dts: list[float]
 ) -> None:
-    rule = cadence(interval)
+    rule = started(interval)
     t, crossed = 0.0, [rule.due(0, 0.0)]
     before = 0
     for step, dt in enumerate(dts, start=1):
@@ -41,6 +66,46 @@ def test_no_interval_of_time_is_sampled_twice_or_left_out(
         assert rule.due(step, t) == (now > before)
         before = max(now, before)
     assert crossed == [True]
+
+
+def settle(share: float, sample: float, step: float, others: float = 0.0) -> tuple[int, list[int]]:
+    """The interval that a run settles on whose samples and steps take so long."""
+    meter = FakeMeter(others)
+    beat = OverheadBeat(share, meter, clock=lambda: meter.now)
+    due = []
+    for number in range(200):
+        if beat.due(number, 0.0):
+            due.append(number)
+            # The first sample compiles, and must not count.
+            cost = sample if number else 100 * sample
+            meter.now += cost
+            meter.samples += cost
+        meter.now += step
+    return meter.interval, due
+
+
+@pytest.mark.parametrize(
+    ("share", "sample", "step", "interval"),
+    [(0.01, 1.0, 10.0, 16), (0.01, 0.01, 10.0, 1), (0.25, 1.0, 1.0, 4), (0.01, 1.0, 1.0, 128)],
+)
+def test_an_overhead_settles_on_the_next_power_of_two(
+    share: float, sample: float, step: float, interval: int
+) -> None:
+    found, due = settle(share, sample, step)
+    assert found == interval
+    assert due[:MEASURED_STEPS] == list(range(MEASURED_STEPS))
+    assert due[MEASURED_STEPS:] == [n for n in range(8, 200) if n % interval == 0]
+
+
+def test_the_slowest_rank_decides_the_interval_of_all() -> None:
+    assert settle(0.01, 1.0, 100.0)[0] == 1
+    assert settle(0.01, 1.0, 100.0, others=0.05)[0] == 8
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 2.0, float("nan"), "1 %"])
+def test_a_share_that_is_none_is_refused(share: object) -> None:
+    with pytest.raises(SetupError, match=r"overhead = .*between 0 and 1"):
+        Overhead(share)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("nonsense", [0, -1, 0.0, float("nan"), "10", True, [], [1.5], None])

@@ -200,6 +200,32 @@ def test_an_exception_that_all_ranks_share_is_recorded_by_rank_0(mpiexec, tmp_pa
         assert list(bundle.series().step) == [0, 1, 2, 3]
 
 
+PACED = """
+import time
+import numpy as np, simckpt
+from mpi4py import MPI
+from verdict import tell
+comm = MPI.COMM_WORLD
+u = np.arange(4.0)
+step = simckpt.step(grid=simckpt.Grid((4 * comm.size,), start=4 * comm.rank), fields={"u": u},
+                    conserved={"total": "u"}, every=simckpt.overhead(0.02))
+with simckpt.run(bundle="x"):
+    for _ in range(400):
+        step.done()
+"""
+
+
+def test_an_overhead_cadence_settles_on_one_interval_for_all_ranks(mpiexec, tmp_path: Path) -> None:
+    mpiexec(PACED, ranks=3, timeout=60).check()
+    with simckpt.open(tmp_path / "x") as bundle:
+        (event,) = [e for e in bundle.events if e.name == "cadence_settled"]
+        interval = event.facts["interval"]
+        assert interval & (interval - 1) == 0
+        later = [s for s in bundle.series().step if s > 8 and s < 400]
+        assert later == [s for s in range(9, 400) if s % interval == 0]
+        assert not bundle.series().faults.any()
+
+
 STOPPED = """
 import os, signal, time
 import numpy as np, simckpt

@@ -153,9 +153,12 @@ class Cluster:
     def kill_node(self, name: str) -> None:
         """End a node the hard way: its slurmd, and every process of a job on it."""
         tree = _descendants(_pid(self._pids[f"slurmd-{name}"]))
-        for pid in (*tree, *self._steps_of(name)):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        doomed = {*tree, *self._steps_of(name)}
+        # Stopped first: a daemon that sees its job die would report it, which a dead node does not.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in doomed:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
 
     def start_node(self, name: str) -> None:
         """Start the slurmd of one node, which takes its name as its host name."""

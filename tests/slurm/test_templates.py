@@ -28,6 +28,7 @@ def test_a_template_stops_at_the_first_fault_and_fits_on_a_screen(path) -> None:
     assert "set -eo pipefail" in text or "set -euo pipefail" in text
     assert re.search(r"^set -(eu|u)", text, re.MULTILINE)
     assert all(len(line) <= 100 for line in text.splitlines())
+    assert len(path.name) + len(text.splitlines()[1]) < 100
     # Nothing that a user writes is ever read as a command.
     assert not re.search(r"\b(eval|bash -c|sh -c)\b", text.split("set -e", 1)[1])
 

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import carray  # type: ignore[attr-defined]
 
-from .intrinsics import f8_at, kept_apart, widest_vectors
+from .intrinsics import f8_at, greatest, kept_apart, widest_vectors
 from .jit import kernel
 
 (
@@ -168,13 +168,16 @@ def execute(operations, places, n):
 @kernel
 def largest(values, n):
     """The largest of `n` values that are not NaN, and how many are NaN."""
+    widest_vectors()
     x = carray(f8_at(values), n)
     top = -np.inf
-    for j in range(x.size):
-        # False for NaN, which is counted below.
-        if x[j] > top:
-            top = x[j]
     missing = 0
     for j in range(x.size):
+        top = greatest(top, x[j])
         missing += 1 if x[j] != x[j] else 0
+    if missing > 0:
+        top = -np.inf
+        for j in range(x.size):
+            if x[j] > top:
+                top = x[j]
     return top, missing
