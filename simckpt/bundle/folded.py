@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from .layout import Layout
 
-MAGIC = b"SIMCKPTB"
+MAGIC = b"CDFsmckp"
+"""Begins like a netCDF file's, by which xarray chooses its reader; the fourth byte is none of
+netCDF-3's, so that readers of netCDF and of HDF5 look for the HDF5 signature further on."""
+
 USER_BLOCK = 512
 
 _VERSION = struct.Struct("<8sI")

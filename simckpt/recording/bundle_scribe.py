@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..bundle.writer import CheckpointHeld
 from ..model.changes import SpecDiff, Specification, diff
 from ..model.checkpoint import Checkpoint, Cost, Parts, Reason, StateDescriptor
 from ..model.segment import Event, Segment, SegmentEnd, SegmentSchema
@@ -115,28 +116,36 @@ class BundleScribe:
         why = why or os.environ.get("SIMCKPT_WHY", "")
         previous = self._previous
         parents = (previous.id,) if previous else tuple(id_ for id_, _ in self._upstream)
-        made = self._writer.commit(
-            Checkpoint(
-                parents=parents,
-                segment=self._segment.index,
-                index=previous.index + 1 if previous else 0,
-                label=label,
-                reason=reason,
-                step=step,
-                t=t if math.isfinite(t) else None,
-                wall=time.time(),
-                parts=self._parts(why, wait=reason == "final"),
-                state=self._state(),
-                samples=self._samples,
-                cost=cost,
-                why=why,
-            )
+        made = Checkpoint(
+            parents=parents,
+            segment=self._segment.index,
+            index=previous.index + 1 if previous else 0,
+            label=label,
+            reason=reason,
+            step=step,
+            t=t if math.isfinite(t) else None,
+            wall=time.time(),
+            parts=self._parts(why, wait=reason == "final"),
+            state=self._state(),
+            samples=self._samples,
+            cost=cost,
+            why=why,
         )
-        self._previous = made
-        return made
+        try:
+            self._previous = self._writer.commit(made)
+        except CheckpointHeld as held:
+            # It is written with the next one, whose parent it is.
+            self._previous = held.checkpoint
+            raise
+        return self._previous
 
     def end(self, ending: Ending, step: int, why: str) -> None:
         self._captures.close()
+        if self._writer.lost:
+            text = f"{self._writer.lost} samples are lost: {self._writer.trouble}"
+            self.event(
+                Event(name="samples_lost", severity="error", step=step, wall=time.time(), text=text)
+            )
         self._writer.append(
             SegmentEnd(
                 segment=self._segment.index, ending=ending, ended=time.time(), step=step, why=why

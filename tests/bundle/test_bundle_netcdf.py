@@ -24,7 +24,7 @@ def h5(tmp_path_factory, opened, perform, script):
 
 
 def test_xarray_shows_the_series_with_what_each_column_is(h5):
-    with xarray.open_datatree(h5, engine="netcdf4") as tree, open_bundle(h5) as bundle:
+    with xarray.open_datatree(h5) as tree, open_bundle(h5) as bundle:
         series = bundle.series(effective=False)
         for name in ("mass", "rho.min", "energy"):
             assert np.array_equal(tree["series"][name].values, series[name], equal_nan=True)
