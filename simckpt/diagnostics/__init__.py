@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .cells import Cells
     from .declarations import (
         CFL,
         Conserved,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CFL",
+    "Cells",
     "Conserved",
     "Declarations",
     "Diffusion",
@@ -38,6 +40,7 @@ __all__ = [
 
 _HOMES = {
     "CFL": "declarations",
+    "Cells": "cells",
     "Conserved": "declarations",
     "Declarations": "declarations",
     "Diffusion": "declarations",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 
 from ..errors import SetupError
 from ..model.segment import Decomposition, Patch
@@ -12,27 +13,27 @@ from ..model.series import Column, SeriesSchema
 from .channels import PARTICLES, Channel
 from .coverage import check_coverage
 from .declarations import Declarations
+from .marks import LARGEST, expected
 from .mechanics import particle_quantities
 from .message import Layout
 from .offer import Offer, PartOffer
-from .particles import expected_mark
 from .quantity import Context, Quantity, SumRequest
 from .tiles import tile_edges
-
-LARGEST_MARK = 1 << 27
-"""Particles up to which their ids are checked by a sum over all of them."""
 
 
 @dataclass(frozen=True)
 class Agreement:
     """The same on every rank.
 
-    `volume` is the cell volume where it is one number everywhere, else None: then every term of
-    an integral is multiplied by its own.
+    `by_id` says that cells carry ids, and so lie in no boxes. `volume` is the cell volume where it
+    is one number everywhere, else None: then every term of an integral is multiplied by its own.
     """
 
     ranks: int
+    by_id: bool
     channels: tuple[Channel, ...]
+    expected: tuple[int | None, ...]
+    """Values of each channel in every sample, where that number cannot change."""
     quantities: tuple[Quantity, ...]
     widths: tuple[float | None, ...]
     volume: Fraction | None
@@ -60,9 +61,12 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
     shapes = _global_shapes(parts)
     for level, shape in shapes.items():
         here = [(rank, p) for rank, p in parts if p.level == level]
-        if not any(p.masked for _, p in here):
+        if any(p.mark is not None for _, p in here):
+            _check_cells(shape[0], [p for _, p in here])
+        elif not any(p.masked for _, p in here):
             boxes = [(rank, p.start, p.shape) for rank, p in here]
             check_coverage(shape, boxes, complete=level == 0)
+    by_id = any(p.mark is not None for _, p in parts)
     fields = _fields(offers)
     particles, total = _particles(offers)
     widths, volume = _spacing(parts)
@@ -70,7 +74,7 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
     context = Context(
         fields=frozenset(fields),
         derived=declarations.derived,
-        axes=len(next(iter(shapes.values()))) if shapes else 0,
+        axes=0 if by_id or not shapes else len(next(iter(shapes.values()))),
         widths=widths,
         ghosts=_ghosts(parts),
         particles=tuple(particles),
@@ -79,7 +83,9 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
     layout = Layout.of(channels, quantities, lambda request: channel_sum(request, channels, volume))
     return Agreement(
         ranks=len(offers),
+        by_id=by_id,
         channels=channels,
+        expected=tuple(_expected(channel, offers) for channel in channels),
         quantities=quantities,
         widths=widths,
         volume=volume,
@@ -88,7 +94,11 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         decomposition=Decomposition(
             global_shape=shapes.get(0, ()),
             patches=tuple(
-                tuple(Patch(start=p.start, shape=p.shape, level=p.level) for p in offer.parts)
+                tuple(
+                    Patch(start=p.start, shape=p.shape, level=p.level)
+                    for p in offer.parts
+                    if p.mark is None
+                )
                 for offer in offers
             ),
         ),
@@ -178,6 +188,20 @@ def _spacing(
     return widths, Fraction(first.volume) if same and first.volume is not None else None
 
 
+def _check_cells(total: int, parts: Sequence[PartOffer]) -> None:
+    if any(p.mark is None for p in parts):
+        raise SetupError("grid", "Cells and Grid", "cannot be mixed on one level")
+    held = sum(p.shape[0] for p in parts)
+    told = sum(p.mark or 0 for p in parts) % 2**64
+    if held != total or (total <= LARGEST and told != expected(total)):
+        raise SetupError(
+            "Cells.ids",
+            f"{held} ids on all ranks",
+            f"are not 0 ... {total - 1}, each once",
+            mend="Leave out halo cells, which belong to another rank; check Cells.total.",
+        )
+
+
 def _ghosts(parts: Sequence[tuple[int, PartOffer]]) -> tuple[int, ...]:
     layers = [[min(pair) for pair in part.ghost] for _, part in parts]
     return tuple(min(axis) for axis in zip(*layers, strict=True))
@@ -214,7 +238,7 @@ def _particles(offers: Sequence[Offer]) -> tuple[dict[str, str], int]:
                 mend="Number the particles of all ranks from 0; give `total` if some are gone.",
             )
     mark = sum(p.mark for _, p in holding) % 2**64
-    if count > total or (count == total <= LARGEST_MARK and mark != expected_mark(total)):
+    if count > total or (count == total <= LARGEST and mark != expected(total)):
         raise SetupError(
             "Particles.ids",
             f"{count} ids on {len(holding)} ranks",
@@ -247,6 +271,17 @@ def _channels(
             if name != "mass"
         ]
     return tuple(channels)
+
+
+def _expected(channel: Channel, offers: Sequence[Offer]) -> int | None:
+    """Cells may be masked, boxes of a refined level come and go, and particles leave."""
+    if channel.space == PARTICLES:
+        holding = [offer.particles for offer in offers if offer.particles is not None]
+        return None if holding[0].total is not None else sum(p.count for p in holding)
+    parts = [part for offer in offers for part in offer.parts if part.level == channel.space]
+    if channel.space > 0 or any(part.masked for part in parts):
+        return None
+    return prod(channel.global_shape)
 
 
 def _schema(channels: Sequence[Channel], quantities: Sequence[Quantity]) -> SeriesSchema:

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import SetupError
+from .cells import Cells
 from .channels import PARTICLES, Channel
 from .grid import Grid
 from .local import Part, volume_of
@@ -56,8 +57,11 @@ def particle_parts(state: State, channels: Sequence[Channel], note: Note) -> Ite
     (total,) = channels[0].global_shape
     ids = state.particles.ids
     if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < total:
-        problem = f"is outside of 0 ... {total - 1}"
-        raise SetupError("Particles.ids", (int(ids.min()), int(ids.max())), problem)
+        problem = f"goes beyond 0 ... {total - 1}"
+        error = SetupError("Particles.ids", (int(ids.min()), int(ids.max())), problem)
+        for name in arrays:
+            note(name, error)
+        return
     for channel in channels:
         if channel.field not in arrays:
             note(channel.field, SetupError(f"Particles.{channel.field}", None, "is missing"))
@@ -70,7 +74,7 @@ def particle_parts(state: State, channels: Sequence[Channel], note: Note) -> Ite
 
 
 def _checked(
-    grid: Grid, name: str, array: NDArray[Any], agreed: dict[str, Channel]
+    grid: Grid | Cells, name: str, array: NDArray[Any], agreed: dict[str, Channel]
 ) -> tuple[int, ...]:
     if name not in agreed:
         raise SetupError(
@@ -91,11 +95,23 @@ def _checked(
 
 
 def _box(
-    grid: Grid,
+    grid: Grid | Cells,
     shape: tuple[int, ...],
     arrays: dict[str, NDArray[Any]],
     ghosted: dict[str, NDArray[Any]],
 ) -> Part:
+    if isinstance(grid, Cells):
+        uniform = isinstance(grid.volume, float)
+        return Part(
+            space=0,
+            start=(0,),
+            shape=shape,
+            global_shape=grid.global_shape,
+            arrays=arrays,
+            volume=grid.volume,
+            volume_tree=("number", grid.volume) if uniform else ("volume",),
+            ids=grid.ids,
+        )
     where = grid.where
     return Part(
         space=grid.level,

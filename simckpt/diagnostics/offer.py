@@ -9,7 +9,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import SetupError
+from .cells import Cells
 from .grid import Grid
+from .marks import mark
 from .particles import Particles
 from .state import State
 from .views import check_type, host_array, magnitude, real_parts, type_name
@@ -27,6 +29,8 @@ class PartOffer:
     volume: float | None
     masked: bool
     ghost: tuple[tuple[int, int], ...] = ()
+    mark: int | None = None
+    """For cells by id, what tells whether each id is held once."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +106,13 @@ def _offer(state: State, rank: int) -> Offer:
     )
 
 
-def grids_of(state: State) -> tuple[Grid, ...]:
+def grids_of(state: State) -> tuple[Grid | Cells, ...]:
     """The grids of a state, as a tuple."""
     if state.grid is None:
         return ()
-    grids = (state.grid,) if isinstance(state.grid, Grid) else tuple(state.grid)
+    grids = (state.grid,) if isinstance(state.grid, Grid | Cells) else tuple(state.grid)
     for grid in grids:
-        if not isinstance(grid, Grid):
+        if not isinstance(grid, Grid | Cells):
             raise SetupError("grid", type(grid).__name__, "is not a Grid")
     return grids
 
@@ -127,7 +131,7 @@ def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, NDArr
     if not isinstance(name, str) or not name.isidentifier():
         raise SetupError(argument, name, "is not a name", mend="Use letters, digits, underscores.")
     value = state.fields[name]
-    if not isinstance(state.grid, Grid):
+    if not isinstance(state.grid, Grid | Cells):
         if not isinstance(value, Sequence) or len(value) != len(grids_of(state)):
             raise SetupError(
                 argument,
@@ -138,7 +142,11 @@ def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, NDArr
     yield from real_parts(name, host_array(value, argument))
 
 
-def _part(grid: Grid, shape: tuple[int, ...]) -> PartOffer:
+def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:
+    if isinstance(grid, Cells):
+        uniform = grid.volume if isinstance(grid.volume, float) else None
+        told = mark(grid.ids)
+        return PartOffer(grid.global_shape, (0,), shape, 0, (None,), uniform, False, (), told)
     widths: list[float | None] = []
     volume: float | None = 1.0
     for axis, cells in enumerate(shape):
@@ -178,6 +186,6 @@ def _particles(particles: Particles | None, magnitudes: dict[str, float]) -> Par
         total=particles.total,
         least=int(ids.min()) if ids.size else 0,
         largest=int(ids.max()) if ids.size else -1,
-        mark=particles.mark(),
+        mark=mark(ids),
         kinds=kinds,
     )

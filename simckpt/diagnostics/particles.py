@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ..errors import SetupError
 
 AXES = "xyz"
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,33 +96,6 @@ class Particles:
         if self.potential is not None:
             found["potential"] = self.potential
         return found
-
-    def mark(self) -> int:
-        """A number that adds up, modulo 2**64, to one known value if each id is held once."""
-        total = 0
-        for begin in range(0, self.ids.size, _BLOCK):
-            total += int(_mixed(self.ids[begin : begin + _BLOCK]).sum(dtype=np.uint64))
-        return total % 2**64
-
-
-def expected_mark(total: int) -> int:
-    """What the marks of all ranks add up to if ids 0 ... total-1 are held once each."""
-    mark = 0
-    for begin in range(0, total, _BLOCK):
-        ids = np.arange(begin, min(begin + _BLOCK, total))
-        mark += int(_mixed(ids).sum(dtype=np.uint64))
-    return mark % 2**64
-
-
-def _mixed(ids: NDArray[Any]) -> NDArray[np.uint64]:
-    # The finalizer of MurmurHash3: sums of mixed ids tell sets of ids apart.
-    z = ids.astype(np.uint64)
-    z ^= z >> np.uint64(33)
-    z *= np.uint64(0xFF51AFD7ED558CCD)
-    z ^= z >> np.uint64(33)
-    z *= np.uint64(0xC4CEB9FE1A85EC53)
-    z ^= z >> np.uint64(33)
-    return z
 
 
 def _expect(name: str, array: Any, shape: tuple[int, ...]) -> None:

@@ -174,12 +174,12 @@ def _sampler(agreement: Agreement) -> Sampler:
     from .warming import lock_path, one_at_first
 
     with one_at_first(lock_path()):
-        from .sampler import Sampler, ready_grids, ready_particles, threads_wanted
+        from .sampler import Sampler, ready_grids, ready_ids, threads_wanted
 
-        if any(channel.space != PARTICLES for channel in agreement.channels):
+        if agreement.decomposition.global_shape and not agreement.by_id:
             ready_grids()
-        if any(channel.space == PARTICLES for channel in agreement.channels):
-            ready_particles()
+        if agreement.by_id or any(c.space == PARTICLES for c in agreement.channels):
+            ready_ids()
     return Sampler(threads_wanted())
 
 

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from ..errors import SetupError
 from ..model.series import Column
-from .exact import rounded, total
+from .exact import total
 from .expressions import Expression, Tree, resolve
 
 Weight = Literal["volume", "one"]
@@ -125,16 +125,3 @@ def checked_name(argument: str, name: object) -> str:
             argument, name, "is not a name", mend="Use letters, digits and underscores."
         )
     return name
-
-
-__all__ = [
-    "Answers",
-    "Context",
-    "Diagnostic",
-    "ExactSum",
-    "Quantity",
-    "SumRequest",
-    "Weight",
-    "checked_name",
-    "rounded",
-]

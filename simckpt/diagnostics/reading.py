@@ -105,7 +105,9 @@ def read_message(
         problems.append(f"{_count(absent, 'rank')} of {agreement.ranks} had no state to sample")
     if first != last and ranks:
         problems.append(f"the ranks were at different steps, {first:.0f} to {last:.0f}")
-    whole = not absent and first == last
+    incomplete = _incomplete(agreement, sums, failed) if not absent else []
+    problems += incomplete
+    whole = not absent and first == last and not incomplete
     values: list[float] = []
     for number, quantity in enumerate(agreement.quantities):
         if whole and quantity.name not in failed:
@@ -137,7 +139,7 @@ def read_message(
         values=np.array(values, np.float64),
         digests=np.concatenate(digests) if digests else np.zeros(0, np.uint64),
         tiles=_Tiles(agreement, sums, maxima, frozenset(failed) if whole else None),
-        faults=sum(failed.values()) + absent + (ranks > 0 and first != last),
+        faults=sum(failed.values()) + absent + len(incomplete) + (ranks > 0 and first != last),
         failed=failed,
         origins=origins,
         problems=tuple(problems),
@@ -157,6 +159,20 @@ def _failures(agreement: Agreement, sums: NDArray[np.uint64]) -> dict[str, int]:
         for channel, slots in zip(agreement.channels, layout.channels, strict=True)
     ]
     return {name: count for name, count in counts if count}
+
+
+def _incomplete(
+    agreement: Agreement, sums: NDArray[np.uint64], failed: Mapping[str, int]
+) -> list[str]:
+    """Channels of which not every value was measured: a part of the state was not given."""
+    problems = []
+    for channel, expected, slots in zip(
+        agreement.channels, agreement.expected, agreement.layout.channels, strict=True
+    ):
+        seen = int(sums[slots.finite].sum() + sums[slots.counts].sum())
+        if expected is not None and channel.label not in failed and seen != expected:
+            problems.append(f"{channel.label} was given {seen} of {expected} values")
+    return problems
 
 
 def _count(number: int, what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,11 @@ class Requests:
             (Layout.TIME, state.t),
             (Layout.WIDTH, state.dt),
         ):
-            number = float(value)
-            if number == number:
-                maxima[place] = number, -number
+            # A clock that is no number, or NaN, is as none: this must not raise.
+            with contextlib.suppress(TypeError, ValueError):
+                number = float(value)
+                if number == number:
+                    maxima[place] = number, -number
 
     def fail_all(self, sums: Sums) -> None:
         """Count every diagnostic as failed."""

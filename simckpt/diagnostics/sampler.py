@@ -91,7 +91,7 @@ class Sampler:
         inputs = Inputs(views, len(channels), mask)
         if plan not in self._plans:
             self._plans[plan] = _kernel_plan(plan)
-        if part.space == PARTICLES:
+        if part.ids is not None:
             totals = _totals(channels, plan)
             ids = np.ascontiguousarray(part.ids, dtype=np.int64)
             tile_edges = np.array(edges[0], np.int64)
@@ -218,8 +218,8 @@ def ready_grids() -> None:
 
 
 @cache
-def ready_particles() -> None:
-    """Compile the kernels of particles, or load them, by sweeping a single one."""
+def ready_ids() -> None:
+    """Compile the kernels of what carries ids, or load them, by sweeping a single particle."""
     one = Part(PARTICLES, (0,), (1,), (1,), {"x": np.ones(1)}, ids=np.zeros(1, np.int64))
     channel = Channel("x", PARTICLES, "f8", (1,), ((0, 1),), 1.0)
     plan = plan_part([(0, channel)], [], [], masked=False)

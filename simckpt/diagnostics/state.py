@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Any
 
+from .cells import Cells
 from .grid import Grid
 from .particles import Particles
 
@@ -17,7 +18,7 @@ class State:
 
     Parameters
     ----------
-    grid : Grid or sequence of Grid, optional
+    grid : Grid, Cells, or sequence of them, optional
         Where this rank's cells lie; a sequence for several boxes (blocks, refinement patches).
     fields : mapping of str to ndarray, or to a sequence of ndarray
         One array a field, ghost layers included; one array a box where `grid` is a sequence.
@@ -29,7 +30,7 @@ class State:
         Simulated time and the step's width, in the driver's unit of time.
     """
 
-    grid: Grid | Sequence[Grid] | None = None
+    grid: Grid | Cells | Sequence[Grid | Cells] | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     particles: Particles | None = None
     step: int = 0

@@ -68,8 +68,8 @@ def warm_kernels() -> float:
     """
     begin = time.perf_counter()
     with one_at_first(lock_path()):
-        from .sampler import ready_grids, ready_particles
+        from .sampler import ready_grids, ready_ids
 
         ready_grids()
-        ready_particles()
+        ready_ids()
     return time.perf_counter() - begin

@@ -169,6 +169,46 @@ def test_a_rank_that_stays_away_or_lags_is_reported_and_no_number_is_trusted(ran
     assert math.isnan(reading["mass"])
 
 
+def test_a_part_that_is_no_longer_given_is_noticed(ranks):
+    states = ranks.decomposed(FIELDS, (2, 1), step=5, dt=0.5)
+    agreed = ranks.agree(BOTH, states)
+    reading = agreed.sample([states[0], State(step=5, dt=0.5)])
+    assert reading.problems == ("rho was given 32 of 64 values", "p was given 32 of 64 values")
+    assert math.isnan(reading["mass"])
+    shifted = State(Grid((8, 8), start=(4, 0)), {k: v[:3] for k, v in states[1].fields.items()},
+                    step=5, dt=0.5)  # fmt: skip
+    reading = agreed.sample([states[0], shifted])
+    assert "rho was given 56 of 64 values" in reading.problems
+    assert math.isnan(reading["rho.max"])
+
+
+def test_particles_that_are_lost_are_noticed(ranks):
+    from simckpt.diagnostics import Particles
+
+    def state(ids):
+        return State(particles=Particles(ids, velocity=np.ones((ids.size, 1))))
+
+    agreed = ranks.agree(Declarations(), [state(np.arange(5)), state(np.arange(5, 9))])
+    lost = agreed.sample([state(np.arange(5)), state(np.arange(5, 8))])
+    assert lost.problems == ("particles.vx was given 8 of 9 values",)
+    assert math.isnan(lost["kinetic_energy"])
+    moved = agreed.sample([state(np.arange(7)), state(np.arange(7, 9))])
+    assert moved["kinetic_energy"] == 4.5
+    strange = agreed.sample([state(np.arange(5)), state(np.arange(5, 9) + 50)])
+    assert math.isnan(strange["kinetic_energy"])
+    assert "goes beyond 0 ... 8" in str(agreed.probes[1].faults[0])
+
+
+def test_a_clock_that_is_no_number_does_not_raise(ranks):
+    states = ranks.decomposed(FIELDS, (1, 1), dt=0.5)
+    agreed = ranks.agree(BOTH, states)
+    odd = State(states[0].grid, states[0].fields, step=3, t="noon", dt=None)
+    reading = agreed.sample([odd])
+    assert math.isnan(reading.t)
+    assert math.isnan(reading["courant"])
+    assert reading["mass"] == FIELDS["rho"].sum()
+
+
 def test_the_number_of_kept_faults_is_bounded(ranks):
     states = ranks.decomposed(FIELDS, (1, 1))
     agreed = ranks.agree(BOTH, states)
@@ -191,6 +231,19 @@ def test_not_finite_cells_are_counted_located_and_kept_out_of_extrema(ranks):
     rho[6, 3] = 0
     states = ranks.decomposed({"rho": rho, "p": FIELDS["p"]}, (2, 2), dt=0.5)
     assert ranks.sample(BOTH, states)["mass"] == math.inf
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("parts", [(1, 1), (2, 2)])
+def test_the_origin_is_first_in_c_order_whatever_the_memory_order(ranks, parts, order):
+    rng = np.random.default_rng(12)
+    for _ in range(20):
+        rho = rng.normal(size=(20, 30))
+        rho[rng.random((20, 30)) < 0.01] = rng.choice([np.nan, np.inf, -np.inf])
+        bad = np.argwhere(~np.isfinite(rho))
+        states = ranks.decomposed({"rho": rho}, parts, order=order, ghost=1)
+        expected = {"rho": tuple(bad[0].tolist())} if bad.size else {}
+        assert ranks.sample(Declarations(), states).origins == expected
 
 
 def test_a_field_without_a_finite_value_has_no_extrema(ranks):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import simckpt
 
 pytestmark = pytest.mark.mpi
+
+SHAPES = {1: (41,), 2: (13, 17), 3: (7, 9, 11)}
 
 # A field that lives on a process grid, filled from its global indices alone.
 PROGRAM = """
@@ -62,7 +65,7 @@ tell(comm.rank, done=True)
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
-def test_the_same_bits_on_any_number_of_ranks_and_in_any_memory_order(
+def test_the_same_bits_on_any_number_of_ranks_and_in_any_memory_order_are_those_of_fsum(
     mpiexec, tmp_path: Path, axes: int
 ) -> None:
     for ranks, order in [(1, "C"), (2, "F"), (3, "C"), (4, "C"), (7, "F")]:
@@ -76,6 +79,17 @@ def test_the_same_bits_on_any_number_of_ranks_and_in_any_memory_order(
             assert np.array_equal(one.view(np.uint64), other.view(np.uint64)), name
         assert np.array_equal(a.digests("u").values, b.digests("u").values)
         assert len(b.segments[0].decomposition.patches) == b.segments[0].segment.ranks
+    first = bundles[0].series()
+    shape = SHAPES[axes]
+    u = np.random.default_rng(5).standard_normal(shape) * 10.0 ** np.linspace(
+        -12, 12, math.prod(shape)
+    ).reshape(shape)
+    for sample in range(4):
+        # The cells' volume is a power of two: multiplying by it rounds nothing.
+        assert first["total"][sample] == math.fsum(u.ravel()) * 0.5**axes
+        assert first["square"][sample] == math.fsum((u * u).ravel()) * 0.5**axes
+        assert (first["u.min"][sample], first["u.max"][sample]) == (u.min(), u.max())
+        u *= 1.25
     for bundle in bundles:
         bundle.close()
 

@@ -20,9 +20,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-NODES = ("n1", "n2", "n3")
-CPUS = 4
-GPUS = 2
+from slurm_configuration import ACCOUNTING_CONFIGURATION, CONFIGURATION, CPUS, GPUS, NODES
+from slurm_processes import (
+    can_rename,
+    descendants,
+    free_ports,
+    is_alive,
+    listens,
+    pid_in,
+    program,
+    wait_for,
+    works_in,
+)
+
 DAEMONS = ("slurmctld", "slurmd", "munged", "sbatch", "srun")
 ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db")
 OVER = {
@@ -44,7 +54,7 @@ INSTALL = (
 
 def missing() -> str:
     """Why there can be no cluster here; empty if there can."""
-    absent = [name for name in DAEMONS if _program(name) is None]
+    absent = [name for name in DAEMONS if program(name) is None]
     if absent:
         return f"no {', '.join(absent)} here: {INSTALL}"
     if os.geteuid() != 0:
@@ -152,7 +162,7 @@ class Cluster:
 
     def kill_node(self, name: str) -> None:
         """End a node the hard way: its slurmd, and every process of a job on it."""
-        tree = _descendants(_pid(self._pids[f"slurmd-{name}"]))
+        tree = descendants(pid_in(self._pids[f"slurmd-{name}"]))
         doomed = {*tree, *self._steps_of(name)}
         # Stopped first: a daemon that sees its job die would report it, which a dead node does not.
         for number in (signal.SIGSTOP, signal.SIGKILL):
@@ -202,7 +212,7 @@ class Cluster:
                     yield int(entry.name)
                     continue
                 words = (entry / "cmdline").read_bytes()
-                if b"slurmstepd" in words and _in_spool(entry, self.folder / "spool" / name):
+                if b"slurmstepd" in words and works_in(entry, self.folder / "spool" / name):
                     yield int(entry.name)
 
     def _log(self) -> str:
@@ -218,13 +228,13 @@ def cluster(extra_environment: dict[str, str]) -> Iterator[Cluster]:
     # Not pytest's folder: munged wants every parent of its socket open to all users.
     folder = Path(tempfile.mkdtemp(prefix="simckpt-slurm-", dir="/tmp"))
     folder.chmod(0o755)
-    accounting = all(_program(name) for name in ACCOUNTING)
+    accounting = all(program(name) for name in ACCOUNTING)
     environment = os.environ | extra_environment | {"SLURM_CONF": str(folder / "slurm.conf")}
     environment["PATH"] += ":/usr/sbin:/sbin"
     for name in [n for n in environment if n.startswith(("SLURM_", "SBATCH_", "PMI", "SIMCKPT_"))]:
         if name not in extra_environment and name != "SLURM_CONF":
             del environment[name]
-    up = Cluster(folder, _can_rename(), accounting, environment)
+    up = Cluster(folder, can_rename(), accounting, environment)
     try:
         _start(up)
         yield up
@@ -237,7 +247,7 @@ def _start(up: Cluster) -> None:
     folder = up.folder
     for name in ("munge", "ctld", "log", *(f"spool/{node}" for node in NODES)):
         (folder / name).mkdir(parents=True)
-    ports = iter(_free_ports(len(NODES) + 3))
+    ports = iter(free_ports(len(NODES) + 3))
     _start_munge(up)
     account = "AccountingStorageType=accounting_storage/none"
     if up.accounting:
@@ -250,8 +260,11 @@ def _start(up: Cluster) -> None:
         f"CPUs={CPUS} RealMemory={memory} Gres=gpu:{GPUS} State=UNKNOWN"
         for node in NODES
     )
+    # Slurm counts the files, and looks at no device.
+    for number in range(GPUS):
+        (folder / f"gpu{number}").touch()
     (folder / "gres.conf").write_text(
-        f"NodeName={','.join(NODES)} Name=gpu File=/dev/tty[1-{GPUS}]\n"
+        f"NodeName={','.join(NODES)} Name=gpu File={folder}/gpu[0-{GPUS - 1}]\n"
     )
     prolog = folder / "task_prolog.sh"
     prolog.write_text(
@@ -322,7 +335,9 @@ def _start_accounting(up: Cluster, port: int, storage: int) -> str:
             stderr=log,
             start_new_session=True,
         )
-    _wait(lambda: not up.command(*_client(data, "mariadb-admin"), "ping", check=False).returncode)
+    wait_for(
+        lambda: not up.command(*_client(data, "mariadb-admin"), "ping", check=False).returncode
+    )
     up.command(
         *_client(data, "mariadb"),
         "-e",
@@ -359,8 +374,8 @@ def _start_accounting(up: Cluster, port: int, storage: int) -> str:
         ).split("PartitionName", 1)[0]
     )
     up.command("slurmdbd")
-    _wait(lambda: _listens(port))
-    _wait(lambda: not up.command("sacctmgr", "-n", "show", "cluster", check=False).returncode)
+    wait_for(lambda: listens(port))
+    wait_for(lambda: not up.command("sacctmgr", "-n", "show", "cluster", check=False).returncode)
     up.command("sacctmgr", "-i", "-Q", "add", "cluster", "simckpt")
     return lines
 
@@ -377,149 +392,16 @@ def _stop(up: Cluster) -> None:
 
 def _end(up: Cluster, name: str) -> None:
     """End a daemon by its pid file, if the process is still what it was."""
-    pid = _pid(up._pids[name]) if name in up._pids else 0
+    pid = pid_in(up._pids[name]) if name in up._pids else 0
     daemon = name.split("-")[0]
-    if not pid or not _is(pid, daemon):
+    if not pid or not is_alive(pid, daemon):
         return
     os.kill(pid, signal.SIGTERM)
     with suppress(AssertionError):
-        _wait(lambda: not _is(pid, daemon), timeout=10)
+        wait_for(lambda: not is_alive(pid, daemon), timeout=10)
         return
     os.kill(pid, signal.SIGKILL)
 
 
-def _is(pid: int, daemon: str) -> bool:
-    """Whether the process is that daemon and alive: a zombie still has its name."""
-    try:
-        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
-    except OSError:
-        return False
-    return name == daemon and rest.split()[0] != "Z"
-
-
-def _pid(file: Path) -> int:
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):
-        return 0
-
-
-def _descendants(pid: int) -> list[int]:
-    found = [pid] if pid else []
-    for parent in found:
-        with suppress(OSError):
-            text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-            found += [int(child) for child in text.split()]
-    return found
-
-
-def _in_spool(entry: Path, spool: Path) -> bool:
-    places = (entry / "cwd", *(entry / "fd").iterdir())
-    return any(place.readlink().is_relative_to(spool) for place in places)
-
-
 def _client(data: Path, name: str) -> tuple[str, ...]:
     return (name, "--no-defaults", "-S", str(data / "m.sock"), "-u", "root")
-
-
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
-def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [server.getsockname()[1] for server in held]
-    finally:
-        for server in held:
-            server.close()
-
-
-def _can_rename() -> bool:
-    """Whether a node may have a host name of its own here."""
-    done = subprocess.run(
-        ["unshare", "--uts", "--mount", "hostname", "n1"], capture_output=True, check=False
-    )
-    return done.returncode == 0
-
-
-def _program(name: str) -> str | None:
-    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-
-
-def _wait(holds: Callable[[], bool], timeout: float = 30.0) -> None:
-    end = time.monotonic() + timeout
-    while not holds():
-        if time.monotonic() > end:
-            raise AssertionError("a daemon did not answer in time")
-        time.sleep(0.05)
-
-
-CONFIGURATION = """\
-ClusterName=simckpt
-SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={controller}
-SlurmUser=root
-SlurmdUser=root
-AuthType=auth/munge
-CredType=cred/munge
-AuthInfo=socket={folder}/munge/munge.sock,cred_expire=5
-StateSaveLocation={folder}/ctld
-SlurmdSpoolDir={folder}/spool/%n
-TmpFS={folder}/spool/%n
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd-%n.pid
-SlurmctldLogFile={folder}/log/slurmctld.log
-SlurmdLogFile={folder}/log/slurmd-%n.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-TaskProlog={folder}/task_prolog.sh
-SwitchType=switch/none
-MpiDefault=none
-JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=task=1
-{account}
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
-SchedulerType=sched/backfill
-SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
-GresTypes=gpu
-JobRequeue=1
-FirstJobId={first_job}
-ReturnToService=2
-KillWait=5
-MinJobAge=600
-InactiveLimit=0
-SlurmctldTimeout=30
-SlurmdTimeout=10
-MessageTimeout=5
-UnkillableStepTimeout=10
-SlurmdParameters=config_overrides
-PropagateResourceLimits=NONE
-{nodes}
-PartitionName=debug Nodes=ALL Default=YES MaxTime=120 DefaultTime=5 State=UP PriorityTier=10 PreemptMode=OFF
-PartitionName=scavenge Nodes=ALL MaxTime=120 DefaultTime=5 State=UP PriorityTier=1 GraceTime=20
-PartitionName=fleeting Nodes=ALL MaxTime=120 DefaultTime=5 State=UP PriorityTier=1 GraceTime=20 PreemptMode=CANCEL
-"""  # noqa: E501 - a line of slurm.conf cannot be broken
-
-ACCOUNTING_CONFIGURATION = """\
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge/munge.sock
-DbdHost={host}
-DbdAddr=127.0.0.1
-DbdPort={port}
-SlurmUser=root
-LogFile={folder}/log/slurmdbd.log
-PidFile={folder}/slurmdbd.pid
-StorageType=accounting_storage/mysql
-StorageHost=127.0.0.1
-StoragePort={storage}
-StorageUser=slurm
-StoragePass=slurm
-StorageLoc=slurm_acct_db
-CommitDelay=0
-"""

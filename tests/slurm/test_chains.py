@@ -96,7 +96,9 @@ def test_a_driver_that_fails_at_once_is_not_started_again(desk: Desk, monkeypatc
     assert "the temperature is not finite" in attempt.why
 
 
-@pytest.mark.parametrize("how", ["exception", "alone", "kill"])
+@pytest.mark.parametrize(
+    "how", ["exception", "kill", pytest.param("alone", marks=pytest.mark.slow)]
+)
 def test_a_fault_that_repeats_at_the_same_step_is_tried_twice(desk: Desk, how, monkeypatch) -> None:
     words = ("--fail-at", "15", "--how", how)
     number = desk.heat("chain.sbatch", *words, options=("--ntasks=2",))

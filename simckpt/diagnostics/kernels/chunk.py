@@ -24,7 +24,7 @@ from .folds import (
 )
 from .intrinsics import bits, kept_apart, u8_at
 from .jit import kernel
-from .limbs import LOWEST, deposit
+from .limbs import INFINITE, LOWEST, MAGNITUDE, deposit
 from .program import execute, largest
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -77,6 +77,18 @@ def settle(totals, tile):
 
 
 @kernel
+def first_cell(values, keys, key, n):
+    """The least global index of a value that is not finite: not the first in every memory order."""
+    x = carray(u8_at(values), n)
+    k = carray(u8_at(keys), n)
+    least_cell = np.int64(0x7FFFFFFFFFFFFFFF)
+    for j in range(n):
+        if x[j] & MAGNITUDE >= INFINITE:
+            least_cell = min(least_cell, np.int64((k[j] + key) * GOLDEN_INVERSE))
+    return least_cell
+
+
+@kernel
 def measure_field(f, tile, values, words, keys, key, n, totals, scratch, raw, sums):
     """Everything about one field in one chunk."""
     q = totals.scale[f]
@@ -99,8 +111,7 @@ def measure_field(f, tile, values, words, keys, key, n, totals, scratch, raw, su
     else:
         smallest, biggest, finite, first = clean(values, n, scratch, totals.counts[f])
         if first >= 0:
-            cell = (carray(u8_at(keys), n)[first] + key) * GOLDEN_INVERSE
-            totals.first[f] = min(totals.first[f], np.int64(cell))
+            totals.first[f] = min(totals.first[f], first_cell(values, keys, key, n))
         if finite == 0:
             return
         totals.finite[f, tile] += finite
