@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from heat import Heat, advance, drive
 
 import simckpt
-from simckpt.errors import BundleError, InstrumentError, SetupError, SimckptWarning
-
-
-class Heat:
-    """Explicit diffusion on a periodic line."""
-
-    def __init__(self, n: int = 32) -> None:
-        self.u = np.exp(-((np.arange(n) - n / 2) ** 2) / 8.0)
-        self.t = 0.0
-
-    def advance(self, dt: float) -> None:
-        u = self.u
-        self.u = u + dt * (np.roll(u, 1) - 2 * u + np.roll(u, -1))
-        self.t += dt
-
-
-MEASURED = {
-    "grid": lambda sim: simckpt.Grid(sim.u.shape, spacing=0.5),
-    "fields": lambda sim: {"u": sim.u},
-    "conserved": {"heat": "u"},
-}
-
-
-@simckpt.step(**MEASURED, every=2)
-def advance(sim: Heat, dt: float) -> None:
-    sim.advance(dt)
-
-
-def drive(steps: int = 7, dt: float = 0.2) -> Heat:
-    sim = Heat()
-    for _ in range(steps):
-        advance(sim, dt)
-    return sim
+from simckpt.errors import SetupError
 
 
 def test_a_decorated_driver_leaves_a_bundle_with_its_series_and_parameters(tmp_path: Path) -> None:
@@ -145,29 +110,6 @@ def test_a_functional_driver_is_sampled_by_its_result(tmp_path: Path) -> None:
         assert len(set(bundle.digests("u").whole.tolist())) == 3
 
 
-def test_a_run_that_raises_is_recorded_and_raises(tmp_path: Path) -> None:
-    @simckpt.run(bundle=tmp_path / "bad")
-    def fails() -> None:
-        drive(3)
-        raise ZeroDivisionError("on purpose")
-
-    with pytest.raises(ZeroDivisionError, match="on purpose"):
-        fails()
-    with simckpt.open(tmp_path / "bad") as bundle:
-        assert bundle.segments[-1].ending == "exception"
-        last = bundle.checkpoints[-1]
-        assert last.reason == "exception"
-        assert "on purpose" in last.why
-        assert list(bundle.series().step) == [0, 2]
-
-
-def test_an_exit_with_status_zero_is_a_finished_run(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit), simckpt.run(bundle=tmp_path / "e"):
-        sys.exit(0)
-    with simckpt.open(tmp_path / "e") as bundle:
-        assert bundle.segments[-1].ending == "finished"
-
-
 def test_a_finished_run_is_kept_and_the_next_one_is_written_beside_it(tmp_path: Path) -> None:
     record = simckpt.run(bundle=tmp_path / "heat.simckpt.h5")(drive)
     record(3)
@@ -266,21 +208,6 @@ def test_checkpoints_come_by_schedule(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
-def test_outside_of_a_run_a_step_works_and_says_once_that_nothing_is_recorded() -> None:
-    @simckpt.step(**MEASURED)
-    def step(sim: Heat) -> str:
-        return "moved"
-
-    with pytest.warns(SimckptWarning, match="no simckpt.run is active"):
-        assert step(Heat()) == "moved"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert step(Heat()) == "moved"
-    with pytest.raises(SetupError, match="outside of a run"):
-        simckpt.checkpoint("no run")
-    assert simckpt.stopping() is False
-
-
 def test_settings_may_follow_from_the_drivers_arguments(tmp_path: Path) -> None:
     @simckpt.run(
         bundle=tmp_path / "{label}",
@@ -322,61 +249,6 @@ def test_disabled_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_field_is_named_with_the_choices_before_the_first_step(tmp_path: Path) -> None:
-    moved = []
-
-    @simckpt.step(**(MEASURED | {"conserved": {"heat": "temperature"}}))
-    def step(sim: Heat) -> None:
-        moved.append(1)
-
-    with (
-        pytest.raises(SetupError, match=r"conserved\['heat'\].*temperature.*Choices:.*u"),
-        simckpt.run(bundle=tmp_path / "x"),
-    ):
-        step(Heat())
-    assert moved == []
-
-
-def test_a_grid_that_does_not_fit_its_array_is_named(tmp_path: Path) -> None:
-    @simckpt.step(**(MEASURED | {"grid": lambda sim: simckpt.Grid((30,))}))
-    def step(sim: Heat) -> None: ...
-
-    with pytest.raises(SetupError, match=r"u.*\(32,\)"), simckpt.run(bundle=tmp_path / "x"):
-        step(Heat())
-
-
-def test_a_fault_in_an_accessor_marks_the_sample_and_the_run_goes_on(tmp_path: Path) -> None:
-    calls = []
-
-    def fields(sim: Heat) -> dict[str, np.ndarray]:
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyError("gone")
-        return {"u": sim.u}
-
-    @simckpt.step(**(MEASURED | {"fields": fields}))
-    def step(sim: Heat) -> None:
-        sim.advance(0.2)
-
-    def driver() -> None:
-        sim = Heat()
-        for _ in range(5):
-            step(sim)
-
-    with pytest.warns(SimckptWarning, match="gone"):
-        simckpt.run(bundle=tmp_path / "x")(driver)()
-    with simckpt.open(tmp_path / "x") as bundle:
-        series = bundle.series()
-        assert list(series.step) == [0, 1, 2, 3, 4, 5]
-        assert [bool(f) for f in series.faults] == [False, False, True, False, False, False]
-        assert np.isnan(series["heat"][2])
-        assert np.isfinite(series["heat"][3])
-        assert any("gone" in e.text for e in bundle.events)
-    calls.clear()
-    with pytest.raises(InstrumentError, match="gone"):
-        simckpt.run(bundle=tmp_path / "strict", strict=True)(driver)()
-
-
 def test_a_fall_back_is_an_event(tmp_path: Path) -> None:
     with simckpt.run(bundle=tmp_path / "x", numerics={"limiter": "mc", "cfl": 0.4}) as run:
         run.effective(limiter="minmod", cfl=0.4)
@@ -391,25 +263,6 @@ def test_a_fall_back_is_an_event(tmp_path: Path) -> None:
         assert numerics.fallbacks() == {"limiter": ("mc", "minmod")}
 
 
-def test_the_first_non_finite_value_is_an_event(tmp_path: Path) -> None:
-    @simckpt.step(**MEASURED)
-    def step(sim: Heat) -> None:
-        sim.advance(0.2)
-        if sim.t > 0.5:
-            sim.u[3] = np.nan
-
-    def driver() -> None:
-        sim = Heat()
-        for _ in range(4):
-            step(sim)
-
-    simckpt.run(bundle=tmp_path / "x")(driver)()
-    with simckpt.open(tmp_path / "x") as bundle:
-        (event,) = [e for e in bundle.events if e.name == "non_finite"]
-        assert event.step == 3
-        assert event.facts["field"] == "u"
-
-
 def test_outputs_are_indexed_by_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with simckpt.run(bundle="x", outputs=["out/*.txt"]):
@@ -421,64 +274,3 @@ def test_outputs_are_indexed_by_hash(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert entry.path == "out/a.txt"
         assert entry.size == 6
         assert entry.hash
-
-
-def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(BundleError, match=r"file.*cannot be written"),
-        simckpt.run(bundle=tmp_path / "file" / "x.simckpt.h5"),
-    ):
-        pass
-    (tmp_path / "other.simckpt.h5").write_text("not a bundle")
-    with (
-        pytest.raises(BundleError, match=r"other\.simckpt\.h5"),
-        simckpt.run(bundle=tmp_path / "other.simckpt.h5"),
-    ):
-        pass
-
-
-@pytest.mark.parametrize(("name", "status"), [("SIGTERM", -15), ("SIGINT", 1), ("SIGUSR1", 0)])
-def test_a_signal_commits_a_checkpoint_and_then_does_what_it_would_have_done(
-    tmp_path: Path, name: str, status: int
-) -> None:
-    program = f"""
-import os, signal, simckpt
-with simckpt.run(bundle="x"):
-    os.kill(os.getpid(), signal.{name})
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, timeout=60, capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(Path(simckpt.__file__).parent.parent)}, check=False,
-    )  # fmt: skip
-    assert done.returncode in (
-        status,
-        130 if name == "SIGINT" else status,
-        -2 if name == "SIGINT" else status,
-    ), done.stderr
-    with simckpt.open(tmp_path / "x") as bundle:
-        reasons = [c.reason for c in bundle.checkpoints]
-        assert reasons[:2] == ["start", "signal"]
-        expected = {"SIGTERM": "signal", "SIGINT": "exception", "SIGUSR1": "finished"}
-        assert bundle.segments[-1].ending == expected[name]
-
-
-def test_a_driver_that_asks_leaves_its_loop_after_a_signal(tmp_path: Path) -> None:
-    program = """
-import os, signal, simckpt
-with simckpt.run(bundle="x"):
-    for step in range(1000):
-        if simckpt.stopping():
-            break
-        if step == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
-print(step)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, timeout=60, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(simckpt.__file__).parent.parent)}, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 10
-    with simckpt.open(tmp_path / "x") as bundle:
-        assert bundle.segments[-1].ending == "signal"
