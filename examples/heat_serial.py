@@ -46,8 +46,8 @@ def main(t_end=0.1, diffusion_number=0.4):
         advance(rod, t_end / steps)
     rate = -np.log((rod.temperature[0] - 1) / np.cos(np.pi * x[0])) / rod.t
     print(f"decay rate {rate:.4f}, in theory {DIFFUSIVITY * np.pi**2:.4f}")
+    print(f"look at the record with: simckpt show {simckpt.active_run().path}")
 
 
 if __name__ == "__main__":
     main()
-    print("recorded in heat.simckpt.h5; look at it with: simckpt show heat.simckpt.h5")
