@@ -20,6 +20,7 @@ def log(bundle: str, most: int, as_json: bool) -> None:
     """List job attempts, checkpoints and events in the order they happened."""
     from ..bundle.reader import open_bundle
     from ..capture.accounting import accounts
+    from ..compare.restart import restarts
     from ..report.history import history, history_report
     from ..report.jobs import attempts, continuation, job_number
     from ..report.page import show, show_json
@@ -27,7 +28,7 @@ def log(bundle: str, most: int, as_json: bool) -> None:
 
     with open_bundle(bundle) as run:
         jobs = {job_number(view.segment.scheduler) for view in run.segments} - {""}
-        told = history(run, attempts(run, accounts(jobs)), continuation(run))
+        told = history(run, attempts(run, accounts(jobs)), continuation(run), restarts(run))
     if as_json:
         show_json(told)
         return

@@ -20,6 +20,7 @@ from ..errors import SimckptError
 VERBS = {
     "show": "What ran, where, how healthy it was, what it cost.",
     "compare": "Where two runs part, what kind of difference it is, and why.",
+    "ls": "The bundles under a folder, filtered by what they recorded.",
     "log": "Job attempts, checkpoints and events in order.",
     "verify": "Whether a bundle is what its run wrote.",
     "recover": "Make a whole bundle of what a killed run left.",

@@ -6,11 +6,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..compare.facts import ending
+from ..compare.restart import Restart
 from ..compare.view import RunView
 from ..model.record import Facts, Json, Record
 from .job_table import job_table
 from .jobs import Attempt
 from .page import section, table
+from .restarts import restart_section
 from .text import clean, moment, plural, short_hash, styled
 
 STYLES = {"warning": "yellow", "error": "red"}
@@ -30,7 +32,8 @@ class Entry(Record, frozen=True, kw_only=True):
 class History(Record, frozen=True, kw_only=True):
     """The history of one run, in order of wall time.
 
-    `jobs` are its attempts, and `continuation` is the command that continues it, if it can be.
+    `jobs` are its attempts, `continuation` is the command that continues it, if it can be, and
+    `restarts` says what its later segments repeat of the earlier ones.
     """
 
     path: str
@@ -38,9 +41,15 @@ class History(Record, frozen=True, kw_only=True):
     entries: tuple[Entry, ...]
     jobs: tuple[Attempt, ...] = ()
     continuation: str = ""
+    restarts: tuple[Restart, ...] = ()
 
 
-def history(run: RunView, jobs: tuple[Attempt, ...] = (), continuation: str = "") -> History:
+def history(
+    run: RunView,
+    jobs: tuple[Attempt, ...] = (),
+    continuation: str = "",
+    restarts: tuple[Restart, ...] = (),
+) -> History:
     """Put segments, checkpoints and events in order."""
     entries: list[Entry] = []
     for view in run.segments:
@@ -101,6 +110,7 @@ def history(run: RunView, jobs: tuple[Attempt, ...] = (), continuation: str = ""
         entries=tuple(entries),
         jobs=jobs,
         continuation=continuation,
+        restarts=restarts,
     )
 
 
@@ -118,4 +128,5 @@ def history_report(told: History, most: int = 0) -> Group:
         parts.append(Text(f"... {left:,} entries before these", style="dim"))
     parts.append(section(f"Run {clean(short_hash(told.run_id))}", out))
     parts.append(job_table(told.jobs))
+    parts.append(restart_section(told.restarts))
     return Group(*parts)

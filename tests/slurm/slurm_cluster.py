@@ -20,17 +20,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slurm_configuration import ACCOUNTING_CONFIGURATION, CONFIGURATION, CPUS, GPUS, NODES
+from slurm_configuration import (
+    ACCOUNTING_CONFIGURATION,
+    CONFIGURATION,
+    CPUS,
+    GPU_FILES,
+    GPUS,
+    NODES,
+)
 from slurm_processes import (
     can_rename,
-    descendants,
     free_ports,
     is_alive,
     listens,
     pid_in,
     program,
+    sharing_hostname_with,
     wait_for,
-    works_in,
 )
 
 DAEMONS = ("slurmctld", "slurmd", "munged", "sbatch", "srun")
@@ -92,6 +98,7 @@ class Cluster:
     folder: Path
     hosts_differ: bool
     accounting: bool
+    gpus: bool
     environment: dict[str, str]
     _pids: dict[str, Path] = field(default_factory=dict)
     _database: subprocess.Popen[bytes] | None = None
@@ -143,7 +150,7 @@ class Cluster:
                 raise AssertionError(f"job {number} was not {what} in {timeout:.0f} s: {job.facts}")
             time.sleep(0.1)
 
-    def ended(self, number: str, timeout: float = 90.0) -> Job:
+    def ended(self, number: str, timeout: float = 150.0) -> Job:
         """The job once it is over for good (not requeued)."""
         return self.until(number, lambda job: job.state in OVER, "over", timeout)
 
@@ -161,9 +168,9 @@ class Cluster:
         self.command("scancel", "--batch", "--signal=USR1", number)
 
     def kill_node(self, name: str) -> None:
-        """End a node the hard way: its slurmd, and every process of a job on it."""
-        tree = descendants(pid_in(self._pids[f"slurmd-{name}"]))
-        doomed = {*tree, *self._steps_of(name)}
+        """End a node the hard way: all that runs in its namespace, where it has one of its own."""
+        assert self.hosts_differ
+        doomed = sharing_hostname_with(pid_in(self._pids[f"slurmd-{name}"]))
         # Stopped first: a daemon that sees its job die would report it, which a dead node does not.
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in doomed:
@@ -200,21 +207,6 @@ class Cluster:
             self.command("scancel", *sorted(set(numbers)), check=False)
         self.idle()
 
-    def _steps_of(self, name: str) -> Iterator[int]:
-        """Processes that jobs left on a node: slurmstepd is not a child of slurmd."""
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            with suppress(OSError):
-                variables = (entry / "environ").read_bytes().split(b"\0")
-                ours = f"SLURM_CONF={self.folder}/slurm.conf".encode() in variables
-                if ours and f"SLURMD_NODENAME={name}".encode() in variables:
-                    yield int(entry.name)
-                    continue
-                words = (entry / "cmdline").read_bytes()
-                if b"slurmstepd" in words and works_in(entry, self.folder / "spool" / name):
-                    yield int(entry.name)
-
     def _log(self) -> str:
         return "\n".join(
             f"== {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-8:])
@@ -234,7 +226,8 @@ def cluster(extra_environment: dict[str, str]) -> Iterator[Cluster]:
     for name in [n for n in environment if n.startswith(("SLURM_", "SBATCH_", "PMI", "SIMCKPT_"))]:
         if name not in extra_environment and name != "SLURM_CONF":
             del environment[name]
-    up = Cluster(folder, can_rename(), accounting, environment)
+    gpus = all(Path(f"/dev/tty{n}").exists() for n in range(1, GPUS + 1))
+    up = Cluster(folder, can_rename(), accounting, gpus, environment)
     try:
         _start(up)
         yield up
@@ -255,17 +248,14 @@ def _start(up: Cluster) -> None:
     host = socket.gethostname().split(".")[0]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 8 // 10 // 2**20
     controller = next(ports)
+    gres = f"Gres=gpu:{GPUS}" if up.gpus else ""
     nodes = "\n".join(
         f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={next(ports)} "
-        f"CPUs={CPUS} RealMemory={memory} Gres=gpu:{GPUS} State=UNKNOWN"
+        f"CPUs={CPUS} RealMemory={memory} {gres} State=UNKNOWN"
         for node in NODES
     )
-    # Slurm counts the files, and looks at no device.
-    for number in range(GPUS):
-        (folder / f"gpu{number}").touch()
-    (folder / "gres.conf").write_text(
-        f"NodeName={','.join(NODES)} Name=gpu File={folder}/gpu[0-{GPUS - 1}]\n"
-    )
+    if up.gpus:
+        (folder / "gres.conf").write_text(f"NodeName={','.join(NODES)} Name=gpu File={GPU_FILES}\n")
     prolog = folder / "task_prolog.sh"
     prolog.write_text(
         f'#!/bin/sh\n[ -r "{folder}/variables-$SLURMD_NODENAME" ] || exit 0\n'

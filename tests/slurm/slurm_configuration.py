@@ -5,6 +5,8 @@ from __future__ import annotations
 NODES = ("n1", "n2", "n3")
 CPUS = 4
 GPUS = 2
+GPU_FILES = "/dev/tty[1-2]"
+"""Slurm wants devices that exist; which they are, it does not look at."""
 
 CONFIGURATION = """\
 ClusterName=simckpt

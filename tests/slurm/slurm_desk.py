@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from slurm_cluster import Cluster, Job
+from slurm_cluster import OVER, Cluster, Job
 
 from simckpt.bundle.reader import Bundle, open_bundle
 
@@ -69,8 +69,13 @@ class Desk:
         with np.load(path) as saved:
             return int(saved["step"])
 
-    def reached(self, number: str, step: int, timeout: float = 60.0) -> Job:
+    def reached(self, number: str, step: int, timeout: float = 150.0) -> Job:
         """Wait until a job's driver has saved its state at `step` or later."""
-        return self.slurm.until(
-            number, lambda job: self.saved_step() >= step, f"at step {step}", timeout
+        job = self.slurm.until(
+            number,
+            lambda job: self.saved_step() >= step or job.state in OVER,
+            f"at step {step}",
+            timeout,
         )
+        assert self.saved_step() >= step, self.output()
+        return job

@@ -28,18 +28,14 @@ def pid_in(file: Path) -> int:
         return 0
 
 
-def descendants(pid: int) -> list[int]:
-    found = [pid] if pid else []
-    for parent in found:
+def sharing_hostname_with(pid: int) -> list[int]:
+    """The processes in the UTS namespace of `pid`, its own among them."""
+    wanted, found = Path(f"/proc/{pid}/ns/uts").readlink(), []
+    for entry in Path("/proc").iterdir():
         with suppress(OSError):
-            text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-            found += [int(child) for child in text.split()]
+            if entry.name.isdigit() and (entry / "ns/uts").readlink() == wanted:
+                found.append(int(entry.name))
     return found
-
-
-def works_in(entry: Path, spool: Path) -> bool:
-    places = (entry / "cwd", *(entry / "fd").iterdir())
-    return any(place.readlink().is_relative_to(spool) for place in places)
 
 
 def listens(port: int) -> bool:

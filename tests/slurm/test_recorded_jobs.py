@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from slurm_desk import Desk
+from slurm_desk import ROOT, Desk
 
 from simckpt.capture.accounting import accounts
 
@@ -67,3 +67,18 @@ def test_accounts_tell_state_memory_and_time_of_each_attempt(desk: Desk, monkeyp
         (number, 0, "told to stop"),
         (number, 1, "finished"),
     ]
+
+
+def test_the_example_has_the_same_bits_on_two_nodes_and_on_one_rank(desk: Desk) -> None:
+    jobs = {"one": ("serial.sbatch", ()), "two": ("mpi.sbatch", ("--nodes=2", "--ntasks=4"))}
+    for name, (template, options) in jobs.items():
+        number = desk.submit(
+            *(template, "python", ROOT / "examples/kelvin_helmholtz.py"),
+            *("--n", "16", "--steps", "6", "--every", "1"),
+            options=options,
+            SIMCKPT_BUNDLE=f"{name}.simckpt.h5",
+        )
+        assert desk.slurm.ended(number, timeout=240).state == "COMPLETED", desk.output()
+    number = desk.submit("compare.sbatch", "one.simckpt.h5", "two.simckpt.h5")
+    assert desk.slurm.ended(number).state == "COMPLETED", desk.output()
+    assert "SAME" in desk.output()
