@@ -12,8 +12,9 @@ from ..model.changes import Specification
 from ..model.checkpoint import Checkpoint
 from ..model.journal import RunOpened
 from ..model.record import Hash
+from ..model.segment import Event, SegmentEnd
 from ..model.series import SeriesSchema
-from . import lease
+from . import last_words, lease
 from .appender import Appender
 from .codec import FIRST_LINK, Kind, encode, next_link, short
 from .fold import fold
@@ -48,7 +49,10 @@ class Past:
 
 @dataclass(frozen=True)
 class Beginning:
-    """Where a writer goes on from."""
+    """Where a writer goes on from.
+
+    `unsaid` is what ranks of the last segment left beside the journal, to be recorded first.
+    """
 
     paths: BundlePaths
     origin: Origin
@@ -59,6 +63,7 @@ class Beginning:
     documents: frozenset[Hash]
     schemas: dict[Hash, bytes]
     schema: SeriesSchema | None
+    unsaid: tuple[Event | SegmentEnd, ...] = ()
 
 
 def begin(path: str | os.PathLike[str], opened: RunOpened, options: WriterOptions) -> Beginning:
@@ -72,6 +77,7 @@ def begin(path: str | os.PathLike[str], opened: RunOpened, options: WriterOption
     origin = lease.own_lease(opened.run_id)
     try:
         _clear(paths, options)
+        last_words.clear(paths)
         appender = first_journal(paths, origin, 0, FIRST_LINK, options)
         appender.add(kind, 0, short(link), payload)
         appender.sync()
@@ -100,6 +106,7 @@ def carry_on(path: str | os.PathLike[str], options: WriterOptions) -> Beginning:
                 if kind == "series_schema"
             }
             past = _past(recorded)
+            unsaid = _unsaid(recorded)
             schema = recorded.schema_in_force
             appender = _continued(recorded, link, origin, held, paths, options)
             held = None
@@ -113,6 +120,7 @@ def carry_on(path: str | os.PathLike[str], options: WriterOptions) -> Beginning:
                 frozenset(kinds),
                 schemas,
                 schema,
+                unsaid,
             )
     except OSError as problem:
         raise not_writable(paths.journal, problem) from problem
@@ -242,6 +250,16 @@ def _past(recorded: Recorded) -> Past:
         specification = found if isinstance(found, Specification) else None
     broken = recorded.journal.broken if recorded.journal else None
     return Past(len(recorded.texts(Kind.SEGMENT)), last, specification, str(broken or ""))
+
+
+def _unsaid(recorded: Recorded) -> tuple[Event | SegmentEnd, ...]:
+    words = recorded.last_words
+    if not words:
+        return ()
+    last = recorded.texts(Kind.SEGMENT)[-1]
+    if any(end.segment == last.index for end in recorded.texts(Kind.SEGMENT_END)):
+        return words
+    return (*words, last_words.ending(last, words))
 
 
 def _clear(paths: BundlePaths, options: WriterOptions) -> None:

@@ -10,15 +10,28 @@ from ..model import (
     artifact,
     changes,
     environment,
+    flight,
     intent,
     manifest,
     numerics,
     segment,
     series,
+    transform,
 )
 from ..model.record import Document
 
-_MODULES = (artifact, changes, environment, intent, manifest, numerics, segment, series)
+_MODULES = (
+    artifact,
+    changes,
+    environment,
+    flight,
+    intent,
+    manifest,
+    numerics,
+    segment,
+    series,
+    transform,
+)
 
 
 class _Kind(msgspec.Struct):

@@ -42,6 +42,12 @@ _TEXT_WINDOW = 1 << 18
 
 T = TypeVar("T")
 
+_UNREADABLE = (
+    OSError, KeyError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, MemoryError,
+    OverflowError, NotImplementedError,
+)  # fmt: skip
+"""What h5py raises on a file whose seal was made to fit what is damaged inside."""
+
 
 class Seal(NamedTuple):
     """What the user block says of the rest of the file."""
@@ -130,6 +136,9 @@ class FoldedFile:
     ----------
     path : Path
         The ``.simckpt.h5``.
+    sealed : bool
+        Test the file against its seal. Without that HDF5 meets whatever is there, and `seal`
+        says no more than what a sound user block says.
 
     Raises
     ------
@@ -137,9 +146,9 @@ class FoldedFile:
         If it is not a whole bundle of a known version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sealed: bool = True) -> None:
         self.path = path
-        self.seal, self._file = _open_checked(path)
+        self.seal, self._file = _open_checked(path) if sealed else _open_unchecked(path)
         try:
             self.kinds = self.read("records/kind").astype(np.uint8)
             self._texts = np.flatnonzero(
@@ -180,7 +189,7 @@ class FoldedFile:
     @property
     def run_id(self) -> str:
         """The run that the file says it is of."""
-        return str(self._file.attrs.get("run_id", ""))
+        return self._guarded("attribute run_id", lambda: str(self._file.attrs.get("run_id", "")))
 
     def text_numbers(self, kind: Kind) -> NDArray[np.int64]:
         """Which texts are of `kind`."""
@@ -263,12 +272,31 @@ class FoldedFile:
         self._file.close()
 
     def _reading(self, name: str, read: Callable[[h5py.Dataset], T]) -> T:
+        return self._guarded(f"array {name}", lambda: read(self._file[name]))
+
+    def _guarded(self, what: str, read: Callable[[], T]) -> T:
         try:
-            return read(self._file[name])
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError, IndexError) as problem:
+            return read()
+        except _UNREADABLE as problem:
             raise DamagedBundleError(
-                self.path, f"the array {name} cannot be read ({problem})", _MEND
+                self.path, f"the {what} cannot be read ({problem})", _MEND
             ) from problem
+
+
+def _open_unchecked(path: Path) -> tuple[Seal, h5py.File]:
+    import h5py
+
+    try:
+        file = h5py.File(path, "r", locking=False)
+        records = int(file["records/kind"].shape[0])
+    except _UNREADABLE as problem:
+        raise DamagedBundleError(path, f"HDF5 cannot open it ({problem})") from problem
+    with path.open("rb") as data:
+        block = data.read(USER_BLOCK)
+    try:
+        return decode_seal(path, block)._replace(records=records), file
+    except (DamagedBundleError, NotABundleError):
+        return Seal(0, records, bytes(32), bytes(32)), file
 
 
 def _open_checked(path: Path) -> tuple[Seal, h5py.File]:

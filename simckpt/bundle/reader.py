@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from ..model.checkpoint import Checkpoint
 from ..model.record import Hash
-from ..model.segment import Event
+from ..model.segment import Event, SegmentEnd
+from . import last_words
 from .codec import Kind
 from .journal import Break
 from .opening import open_recorded
@@ -122,12 +123,18 @@ class Bundle:
         return self._recorded.texts(Kind.CHECKPOINT)
 
     @cached_property
-    def events(self) -> Records[Event]:
-        return self._recorded.texts(Kind.EVENT)
+    def events(self) -> Sequence[Event]:
+        recorded: Records[Event] = self._recorded.texts(Kind.EVENT)
+        return (*recorded, *self._last_words) if self._last_words else recorded
 
     @cached_property
     def segments(self) -> tuple[SegmentView, ...]:
-        ends = {end.segment: end for end in self._recorded.texts(Kind.SEGMENT_END)}
+        ends: dict[int, SegmentEnd] = {
+            end.segment: end for end in self._recorded.texts(Kind.SEGMENT_END)
+        }
+        if self._last_words:
+            last = self._recorded.texts(Kind.SEGMENT)[-1]
+            ends.setdefault(last.index, last_words.ending(last, self._last_words))
         schemas = {record.segment: record for record in self._recorded.schema_records}
         return tuple(
             SegmentView(self._recorded, s, schemas.get(s.index), ends.get(s.index))
@@ -209,6 +216,10 @@ class Bundle:
             f"<bundle {self.path}: run {self.run_id}, {len(self.segments)} segments, "
             f"{len(self.checkpoints)} checkpoints, {self._recorded.samples} samples>"
         )
+
+    @cached_property
+    def _last_words(self) -> tuple[Event, ...]:
+        return self._recorded.last_words
 
     @cached_property
     def _tail(self) -> Tail:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from ..errors import DamagedBundleError, NotABundleError
 from ..model.journal import RunOpened
-from ..model.segment import SegmentSchema
+from ..model.segment import Event, SegmentSchema
 from ..model.series import SeriesSchema, TileRow
+from . import last_words
 from .blocks import (
     BLOCK_BYTES,
     SampleBlock,
@@ -32,8 +33,12 @@ from .codec import FIRST_LINK, Kind, UnreadablePayload, decode, decode_samples
 from .folded import FoldedFile
 from .journal import Journal
 from .layout import Layout, faults_of
+from .paths import bundle_paths
 from .records import Records
 from .stored_documents import Documents
+
+_ROW_OVERHEAD = 500
+"""Bytes that a decoded row of tile statistics takes beside its numbers, about."""
 
 
 class Run(NamedTuple):
@@ -101,6 +106,16 @@ class Recorded:
     def texts(self, kind: Kind) -> Records[Any]:
         """The records of a kind that is kept as text, decoded one by one."""
         return Records(self, kind)
+
+    @cached_property
+    def last_words(self) -> tuple[Event, ...]:
+        """What ranks of the last segment said beside the journal, and it does not hold yet."""
+        segments = self.texts(Kind.SEGMENT)
+        if not len(segments):
+            return ()
+        words = last_words.heard(bundle_paths(self.path), segments[-1].started)
+        known = self.texts(Kind.EVENT) if words else ()
+        return tuple(event for event in words if event not in known)
 
     @cached_property
     def documents(self) -> Documents:
@@ -232,11 +247,24 @@ class Recorded:
                 yield from self.folded_tile_blocks(group, int(np.count_nonzero(groups == group)))
         numbers = self.journal_numbers(Kind.TILES)
         schemas = self._schema_of_row[split:].tolist()
+        # One row at a time would cost a write to the folded file each.
+        pending: dict[int, list[TileRow]] = {}
+        held = 0
         for record, schema in zip(self._decoded(Kind.TILES, numbers), schemas, strict=True):
             row = cast(TileRow, record)
-            group = self.tile_group(schema, row.field)
+            pending.setdefault(self.tile_group(schema, row.field), []).append(row)
+            held += _ROW_OVERHEAD + 3 * len(row.minimum)
+            if held > BLOCK_BYTES:
+                yield from self._blocks_of_rows(layout, pending)
+                pending, held = {}, 0
+        yield from self._blocks_of_rows(layout, pending)
+
+    def _blocks_of_rows(
+        self, layout: Layout, pending: dict[int, list[TileRow]]
+    ) -> Iterator[TileBlock]:
+        for group, rows in pending.items():
             with self._reading():
-                block = block_of_rows(group, layout.groups[group].tiles, [row])
+                block = block_of_rows(group, layout.groups[group].tiles, rows)
             yield block
 
     def tile_groups(self) -> NDArray[np.int64]:

@@ -19,9 +19,11 @@ from . import lease
 from .codec import Kind, UnreadablePayload, decode
 from .files import LocalFiles
 from .framing import FRAME_SIZE
-from .journal import Break, Journal
+from .journal import Journal
+from .mending import mend_header
 from .opening import not_there, open_journal, open_recorded
 from .paths import PART, BundlePaths, bundle_paths
+from .rescue import rescue
 from .writer import BundleWriter
 
 DAMAGED = ".damaged"
@@ -64,8 +66,10 @@ def recover(path: str | os.PathLike[str], salvage: bool = False) -> Recovered:
     path : str or path
         Any name of the bundle.
     salvage : bool
-        If storage damaged the journal, keep it as ``.damaged`` and take over what lies before
-        the damage, and the records behind it that can stand alone. Checkpoints from behind the
+        Keep what storage damaged as ``.damaged1`` and take over what lies before the damage,
+        and the records of the journal behind it that can stand alone. A damaged header of the
+        journal is made anew from its records. Of a damaged folded file come the records up to
+        the first that cannot be read or does not continue the chain. Checkpoints from behind the
         damage become events, since what they vouch for is not there.
 
     Returns
@@ -112,6 +116,16 @@ def _salvage(paths: BundlePaths) -> Recovered:
     held = lease.take(paths.journal, LocalFiles())
     if held is not None:
         os.close(held)
+    kept: list[str] = []
+    first = _first_of_journal(paths, kept)
+    rescued = ""
+    if _is_damaged(paths.h5):
+        kept.append(str(_keep(paths.h5)))
+        if first == 0:
+            # The journal holds it all.
+            paths.h5.unlink()
+        else:
+            rescued = rescue(paths)
     opened = open_journal(paths)
     if opened is None or opened.header is None:
         raise DamagedBundleError(
@@ -121,31 +135,30 @@ def _salvage(paths: BundlePaths) -> Recovered:
         )
     journal = Journal(paths.journal, opened.handle, opened.header)
     try:
-        kept = [str(_keep(paths.journal))]
-        if _is_damaged(paths.h5):
-            if opened.header.first > 0:
-                raise DamagedBundleError(
-                    paths.h5,
-                    f"is damaged, and the journal holds the records from {opened.header.first} "
-                    "on alone",
-                    "Take it from a backup, and recover again.",
-                )
-            kept.append(str(_keep(paths.h5)))
-            paths.h5.unlink()
         survivors = list(_survivors(journal))
         _put_back(paths, journal)
     finally:
         journal.close()
     writer = BundleWriter.resume(paths.h5)
-    taken, refused = _take_over(writer, journal.broken, survivors)
-    return _finish(
-        paths,
-        writer,
-        broken=str(journal.broken or ""),
-        salvaged=taken,
-        refused=refused,
-        kept=tuple(kept),
-    )
+    broken = " and ".join(filter(None, (rescued, str(journal.broken or ""))))
+    taken, refused = _take_over(writer, broken, survivors)
+    return _finish(paths, writer, broken=broken, salvaged=taken, refused=refused, kept=tuple(kept))
+
+
+def _first_of_journal(paths: BundlePaths, kept: list[str]) -> int | None:
+    """Number of the journal's first record, None without one; a damaged header is made anew."""
+    if not paths.journal.exists():
+        return None
+    kept.append(str(_keep(paths.journal)))
+    try:
+        opened = open_journal(paths)
+    except DamagedBundleError:
+        mend_header(paths)
+        opened = open_journal(paths)
+    if opened is None:
+        return None
+    os.close(opened.handle)
+    return opened.header.first if opened.header else None
 
 
 def _is_damaged(h5: Path) -> bool:
@@ -195,18 +208,17 @@ def _survivors(journal: Journal) -> Iterator[tuple[int, JournalRecord | None]]:
 
 
 def _take_over(
-    writer: BundleWriter, broken: Break | None, survivors: list[tuple[int, JournalRecord | None]]
+    writer: BundleWriter, broken: str, survivors: list[tuple[int, JournalRecord | None]]
 ) -> tuple[int, int]:
     taken = refused = 0
-    if broken is not None:
+    if broken:
         writer.append(
             Event(
                 name="salvaged",
                 severity="error",
                 step=0,
                 wall=0.0,
-                text=f"the journal was damaged: {broken}; what follows was salvaged from behind it",
-                facts={"offset": broken.offset, "record": broken.sequence},
+                text=f"the bundle was damaged: {broken}; what follows was salvaged from behind it",
                 rank=-1,
             )
         )

@@ -198,6 +198,8 @@ class TileDigests:
         How the field is cut into tiles.
     step : int64 array
         The steps of the samples.
+    sample : int64 array
+        Their positions among all samples of the run, superseded ones counted.
     values : uint64 array ``[n, *tiles.shape]``
         Read on first use.
     whole : uint64 array ``[n]``
@@ -207,7 +209,7 @@ class TileDigests:
     def __init__(self, recorded: Recorded, group: int, samples: Ints, step: Ints) -> None:
         self._recorded = recorded
         self._group = group
-        self._samples = samples
+        self.sample = samples
         self.tiles: FieldTiles = recorded.layout.groups[group].tiles
         self.step = step
 
@@ -220,7 +222,7 @@ class TileDigests:
 
     def rows(self, start: int, stop: int) -> Words:
         """The digests of the samples `start` to `stop`, ``[stop - start, *tiles.shape]``."""
-        wanted = self._samples[start:stop]
+        wanted = self.sample[start:stop]
         out = np.empty((len(wanted), self.tiles.size), np.uint64)
         at = 0
         for first, words in self._pieces(wanted):

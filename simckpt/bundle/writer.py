@@ -17,8 +17,9 @@ from ..model.journal import JournalRecord, RunOpened, StoredDocument
 from ..model.record import Document, Hash, canonical_json, hash_bytes
 from ..model.segment import Event
 from ..model.series import Sample, TileRow
+from . import last_words
 from .beginning import Beginning, begin, carry_on, next_journal, not_writable, put_back, reason
-from .codec import encode, next_link, short
+from .codec import Kind, encode, next_link, short
 from .documents import decode_document
 from .fold import fold
 from .grammar import Grammar
@@ -82,6 +83,7 @@ class BundleWriter:
         self._fold_at = self._next_fold()
         self._missing: tuple[int, ...] = ()
         self._closed = False
+        self._take_over(beginning.unsaid)
 
     @classmethod
     def create(
@@ -196,7 +198,9 @@ class BundleWriter:
         self._say_what_is_missing(checkpoint)
         normal, _, _ = encode(replace(checkpoint, records=self._link.hex()))
         identified = normal.identified()
-        self._add(identified)
+        # What was read back once need not be a second time: only the id is new.
+        self._grammar.check(Kind.CHECKPOINT, identified)
+        self._append(identified, Kind.CHECKPOINT, canonical_json(identified))
         try:
             self._appender.sync()
             self._stay_in_place(identified.step, identified.wall)
@@ -265,6 +269,13 @@ class BundleWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _take_over(self, unsaid: tuple[JournalRecord, ...]) -> None:
+        """Record what ranks of an earlier job attempt left beside the journal."""
+        for record in unsaid:
+            self._add(record)
+        if unsaid and self._attempt(self._appender.sync):
+            last_words.clear(self.paths)
+
     def _store(self, stored: StoredDocument) -> None:
         if stored.hash in self._documents:
             return
@@ -284,6 +295,9 @@ class BundleWriter:
             self._missing = (*self._missing[:1], normal.step)
             return
         self._grammar.check(kind, normal)
+        self._append(normal, kind, payload)
+
+    def _append(self, normal: JournalRecord, kind: Kind, payload: bytes) -> None:
         self._step = getattr(normal, "step", self._step)
         link = next_link(self._link, kind, payload)
         self._appender.add(kind, self._next, short(link), payload)

@@ -195,6 +195,85 @@ def test_salvage_takes_over_what_lies_on_both_sides_of_the_damage(tmp_path, stor
     assert Path(kept).read_bytes() == data
 
 
+@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize("at", [20, 30, 57, 61])
+def test_salvage_makes_a_damaged_header_anew(tmp_path, opened, plays, records_of, at, folded):
+    play = plays(BundleWriter.create(tmp_path / "run", opened))
+    play.segment_act(0)
+    play.schema_act(0)
+    play.sample_act(1)
+    if folded:
+        play.writer.fold()
+    play.sample_act(2)
+    play.checkpoint_act(3)
+    play.writer.flush()
+    play.writer._appender.close()
+    whole = records_of(tmp_path / "run")
+    journal = tmp_path / "run.simckpt.journal"
+    data = bytearray(journal.read_bytes())
+    data[at] ^= 0x10
+    journal.write_bytes(data)
+    with pytest.raises(DamagedBundleError, match="--salvage"):
+        recover(tmp_path / "run")
+    found = recover(tmp_path / "run", salvage=True)
+    assert records_of(tmp_path / "run")[: len(whole)] == whole
+    assert verify(tmp_path / "run") == ()
+    (kept,) = found.kept
+    assert Path(kept).read_bytes() == data
+
+
+def test_salvage_takes_what_can_be_had_of_a_damaged_folded_file(
+    tmp_path, opened, perform, script, records_of
+):
+    path = tmp_path / "run.simckpt.h5"
+    play = perform(BundleWriter.create(path, opened), script)
+    play.writer.close()
+    whole = records_of(path)
+    data = path.read_bytes()
+    had = []
+    for at in range(100, len(data), len(data) // 12):
+        for old in tmp_path.iterdir():
+            old.unlink()
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        with pytest.raises(DamagedBundleError, match="--salvage"):
+            recover(path)
+        try:
+            found = recover(path, salvage=True)
+        except DamagedBundleError:
+            assert path.read_bytes()[at] == data[at] ^ 0xFF
+            had.append(0)
+            continue
+        records = records_of(path)
+        same = sum(1 for a, b in zip(records, whole, strict=False) if a == b)
+        assert records[:same] == whole[:same]
+        assert len(records) <= same + 1  # and the event that says so
+        assert verify(path) == ()
+        assert Path(found.kept[0]).read_bytes()[at] == data[at] ^ 0xFF
+        had.append(same)
+    assert sum(n == len(whole) for n in had) > len(had) / 4
+
+
+def test_salvage_joins_a_damaged_folded_file_and_the_journal_behind_it(
+    tmp_path, opened, plays, records_of
+):
+    play = plays(BundleWriter.create(tmp_path / "run", opened))
+    play.segment_act(0)
+    play.schema_act(0)
+    play.sample_act(1)
+    play.writer.fold()
+    play.sample_act(2)
+    play.checkpoint_act(3)
+    play.writer._appender.close()
+    whole = records_of(tmp_path / "run")
+    path = tmp_path / "run.simckpt.h5"
+    data = bytearray(path.read_bytes())
+    data[40] ^= 1  # in the seal alone
+    path.write_bytes(data)
+    recover(path, salvage=True)
+    assert records_of(path)[: len(whole)] == whole
+    assert verify(path) == ()
+
+
 def records_step(records, number):
     from simckpt.bundle.codec import decode
 
