@@ -15,8 +15,12 @@ BENCHMARKS = (
     "strided",
     "fused_expression",
     "euler_step",
+    "whole_run",
     "threads",
     "first_sample",
+    "durability",
+    "sizes",
+    "false_alarms",
 )
 """One module each, with a function ``ratios() -> list[Ratio]``."""
 

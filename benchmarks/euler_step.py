@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import tempfile
-from pathlib import Path
-from types import ModuleType
-
-import numba
-
 from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
 
+from .example import load_example
 from .timing import Ratio, medians
 
 SIDE = 512
@@ -19,7 +12,7 @@ SIDE = 512
 
 def ratios() -> list[Ratio]:
     """Four conserved integrals and a Courant number with a square root, every step."""
-    example = _example()
+    example = load_example("kelvin_helmholtz")
     domain = example.Domain(SIDE)
     flow = example.Flow(domain, example.kelvin_helmholtz(domain))
     dt = 0.1 * flow.stable_dt(0.4)
@@ -56,19 +49,3 @@ def ratios() -> list[Ratio]:
             1.003,
         ),
     ]
-
-
-def _example() -> ModuleType:
-    path = Path(__file__).resolve().parent.parent / "examples" / "kelvin_helmholtz.py"
-    spec = importlib.util.spec_from_file_location("kelvin_helmholtz", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Under this name, and from a cache of its own: what ran as a script was cached as another's.
-    sys.modules[spec.name] = module
-    users = numba.config.CACHE_DIR
-    with tempfile.TemporaryDirectory() as cache:
-        numba.config.CACHE_DIR = cache
-        spec.loader.exec_module(module)
-    numba.config.CACHE_DIR = users
-    return module

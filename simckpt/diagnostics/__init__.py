@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .cells import Cells
+    from .components import Components
     from .declarations import (
         CFL,
+        AngularMomentum,
+        Budget,
         Conserved,
+        Custom,
         Declarations,
         Diffusion,
         Divergence,
         Frequency,
+        Growth,
         Norm,
         TotalVariation,
     )
@@ -23,13 +28,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CFL",
+    "AngularMomentum",
+    "Budget",
     "Cells",
+    "Components",
     "Conserved",
+    "Custom",
     "Declarations",
     "Diffusion",
     "Divergence",
     "Frequency",
     "Grid",
+    "Growth",
     "Norm",
     "Particles",
     "Probe",
@@ -39,8 +49,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AngularMomentum": "declarations",
+    "Budget": "declarations",
+    "Custom": "declarations",
+    "Growth": "declarations",
     "CFL": "declarations",
     "Cells": "cells",
+    "Components": "components",
     "Conserved": "declarations",
     "Declarations": "declarations",
     "Diffusion": "declarations",

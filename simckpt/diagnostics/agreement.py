@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
+
+from msgspec import structs
 
 from ..errors import SetupError
 from ..model.segment import Decomposition, Patch
@@ -13,12 +15,14 @@ from ..model.series import Column, SeriesSchema
 from .channels import PARTICLES, Channel
 from .coverage import check_coverage
 from .declarations import Declarations
+from .expressions import Tree
 from .marks import LARGEST, expected
 from .mechanics import particle_quantities
 from .message import Layout
 from .offer import Offer, PartOffer
 from .quantity import Context, Quantity, SumRequest
 from .tiles import tile_edges
+from .wide import WIDE, halves
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,16 @@ class Agreement:
     def channel_sum(self, request: SumRequest) -> int | None:
         """The channel whose own exact sum answers `request`, if one does."""
         return channel_sum(request, self.channels, self.volume)
+
+    def terms(self, request: SumRequest) -> tuple[Tree, ...]:
+        """The trees whose exact sums add up to the answer: two for integers of 64 bits."""
+        if request.tree[0] == "field" and any(
+            channel.field == request.tree[1] and channel.kind in WIDE
+            for channel in self.channels
+            if (channel.space == PARTICLES) == request.particles
+        ):
+            return halves(request.tree)
+        return (request.tree,)
 
 
 def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
@@ -78,6 +92,7 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         widths=widths,
         ghosts=_ghosts(parts),
         particles=tuple(particles),
+        shapes=shapes,
     )
     quantities = (*declarations.plan(context), *particle_quantities(context))
     layout = Layout.of(channels, quantities, lambda request: channel_sum(request, channels, volume))
@@ -90,7 +105,7 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         widths=widths,
         volume=volume,
         layout=layout,
-        schema=_schema(channels, quantities),
+        schema=_schema(channels, quantities, _devices(offers)),
         decomposition=Decomposition(
             global_shape=shapes.get(0, ()),
             patches=tuple(
@@ -116,7 +131,8 @@ def channel_sum(
         for i, channel in enumerate(channels)
         if channel.field == request.tree[1] and (channel.space == PARTICLES) == request.particles
     ]
-    return found[0] if len(found) == 1 else None
+    alone = len(found) == 1 and channels[found[0]].kind not in WIDE
+    return found[0] if alone else None
 
 
 def _from_rank(error: SetupError, rank: int, ranks: int) -> SetupError:
@@ -284,15 +300,41 @@ def _expected(channel: Channel, offers: Sequence[Offer]) -> int | None:
     return prod(channel.global_shape)
 
 
-def _schema(channels: Sequence[Channel], quantities: Sequence[Quantity]) -> SeriesSchema:
+def _devices(offers: Sequence[Offer]) -> dict[str, str]:
+    """How fields that do not lie in host memory are measured, as any rank has it."""
+    told: dict[str, set[str]] = {}
+    for offer in offers:
+        for name, statement in offer.devices.items():
+            told.setdefault(name, set()).add(statement)
+    return {name: "; ".join(sorted(statements)) for name, statements in told.items()}
+
+
+def _schema(
+    channels: Sequence[Channel], quantities: Sequence[Quantity], devices: Mapping[str, str]
+) -> SeriesSchema:
     columns = [column for quantity in quantities for column in quantity.columns]
     columns.append(Column(name="dt", kind="scalar", exact=True, note="width of the step"))
-    columns += [column for channel in channels for column in channel.columns()]
+    for channel in channels:
+        told = devices.get(channel.field, "") if channel.space != PARTICLES else ""
+        columns += [
+            structs.replace(column, note="; ".join(filter(None, (column.note, told))))
+            for column in channel.columns()
+        ]
     seen: set[str] = set()
     for column in columns:
         if column.name in seen:
             raise SetupError("Declarations", column.name, "is the name of two columns")
         seen.add(column.name)
+    made = {column.name for quantity in quantities if quantity.reads for column in quantity.columns}
+    for quantity in quantities:
+        for name in quantity.reads:
+            if name not in seen or name in made:
+                raise SetupError(
+                    f"stability[{quantity.name!r}]",
+                    name,
+                    "is not a column that can be looked back on",
+                    choices=sorted(seen - made),
+                )
     return SeriesSchema(
         columns=tuple(columns), tiles=tuple(channel.field_tiles() for channel in channels)
     )

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import Any
-
-from numpy.typing import NDArray
 
 from ..errors import SetupError
 from .cells import Cells
@@ -15,7 +12,7 @@ from .grid import Grid
 from .local import Part, volume_of
 from .offer import grids_of, one_field
 from .state import State
-from .views import type_name
+from .views import Readable, type_name
 
 Note = Callable[[str, Exception], None]
 
@@ -24,8 +21,8 @@ def box_parts(state: State, channels: Sequence[Channel], note: Note) -> Iterator
     """This rank's boxes. A field that is not what was agreed on is noted and left out."""
     for number, grid in enumerate(grids_of(state)):
         here = {c.field: c for c in channels if c.space == grid.level}
-        arrays: dict[str, NDArray[Any]] = {}
-        ghosted: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, Readable] = {}
+        ghosted: dict[str, Readable] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         for name in state.fields:
             try:
@@ -74,7 +71,7 @@ def particle_parts(state: State, channels: Sequence[Channel], note: Note) -> Ite
 
 
 def _checked(
-    grid: Grid | Cells, name: str, array: NDArray[Any], agreed: dict[str, Channel]
+    grid: Grid | Cells, name: str, array: Readable, agreed: dict[str, Channel]
 ) -> tuple[int, ...]:
     if name not in agreed:
         raise SetupError(
@@ -97,8 +94,8 @@ def _checked(
 def _box(
     grid: Grid | Cells,
     shape: tuple[int, ...],
-    arrays: dict[str, NDArray[Any]],
-    ghosted: dict[str, NDArray[Any]],
+    arrays: dict[str, Readable],
+    ghosted: dict[str, Readable],
 ) -> Part:
     if isinstance(grid, Cells):
         uniform = isinstance(grid.volume, float)

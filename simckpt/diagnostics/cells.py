@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SetupError
+
+Anything = TypeVar("Anything")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,6 @@ class Cells:
             )
         return (0,), given
 
-    def interior(self, array: NDArray[Any]) -> NDArray[Any]:
+    def interior(self, array: Anything) -> Anything:
         """The array itself: there are no ghost layers."""
         return array

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import SetupError
+from .angular_momentum import AngularMomentum
+from .budget import Budget
 from .conserved import Conserved
+from .counted import Count
 from .courant import CFL
+from .custom import Custom
 from .expressions import Expression, parse
+from .extrema import Extrema
+from .growth import Growth
 from .limits import Diffusion, Frequency
 from .norm import Norm
 from .quantity import Context, Diagnostic, Quantity, checked_name
+from .reported import Reported
+from .scalar import Scalar
+from .solves import Residual
 from .stencils import Divergence, TotalVariation
 
 RESERVED = frozenset({"step", "t", "wall", "dt", "segment", "faults"})
+
+GROUPS = (
+    "conserved",
+    "budget",
+    "stability",
+    "norms",
+    "extrema",
+    "counts",
+    "residuals",
+    "scalars",
+    "custom",
+)
+"""The groups of diagnostics, in the order of their columns."""
 
 
 @dataclass(frozen=True, init=False)
@@ -27,13 +49,22 @@ class Declarations:
 
     Parameters
     ----------
-    conserved : mapping of str to str or Conserved
+    conserved : mapping of str to str, Conserved or AngularMomentum
         Integrals over the volume: ``{"mass": "rho"}``.
+    budget : mapping of str to str or Budget
+        Integrals that sources and boundaries change, as ``run.account`` tells:
+        ``{"mass": "rho"}``.
     stability : mapping of str to CFL or another diagnostic
-        `CFL`, `Diffusion`, `Frequency`, `Divergence`, `TotalVariation`: such as
+        `CFL`, `Diffusion`, `Frequency`, `Divergence`, `TotalVariation`, `Growth`: such as
         ``{"courant": CFL("abs(u) + c", "abs(v) + c")}``.
     norms : mapping of str to Norm
         Such as ``{"error": Norm("p - p_exact", "L2")}``.
+    extrema : sequence of str
+        Fields of which the places of minimum and maximum are recorded.
+    counts, residuals, scalars : sequence of str
+        Names that the driver reports under: by ``run.count``, ``run.residual``, ``run.scalar``.
+    custom : mapping of str to Custom
+        Numbers that callables of the user's own make: ``{"q": Custom(function, "sum")}``.
     derived : mapping of str to str
         Names for expressions that others use: ``{"c": "sqrt(1.4*p/rho)"}``.
 
@@ -49,28 +80,51 @@ class Declarations:
     """
 
     conserved: Mapping[str, Diagnostic] = field(default_factory=dict)
+    budget: Mapping[str, Diagnostic] = field(default_factory=dict)
     stability: Mapping[str, Diagnostic] = field(default_factory=dict)
     norms: Mapping[str, Diagnostic] = field(default_factory=dict)
+    extrema: Mapping[str, Diagnostic] = field(default_factory=dict)
+    counts: Mapping[str, Diagnostic] = field(default_factory=dict)
+    residuals: Mapping[str, Diagnostic] = field(default_factory=dict)
+    scalars: Mapping[str, Diagnostic] = field(default_factory=dict)
+    custom: Mapping[str, Diagnostic] = field(default_factory=dict)
     derived: Mapping[str, Expression] = field(default_factory=dict)
 
     def __init__(
         self,
-        conserved: Mapping[str, str | Conserved] | None = None,
+        conserved: Mapping[str, str | Conserved | AngularMomentum] | None = None,
         stability: Mapping[str, Any] | None = None,
         norms: Mapping[str, Any] | None = None,
         derived: Mapping[str, str] | None = None,
+        *,
+        budget: Mapping[str, str | Budget] | None = None,
+        extrema: Iterable[str] = (),
+        counts: Iterable[str] = (),
+        residuals: Iterable[str] = (),
+        scalars: Iterable[str] = (),
+        custom: Mapping[str, Custom] | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "conserved", _read("conserved", conserved, _conserved))
+        put(self, "budget", _read("budget", budget, _budget))
         put(self, "stability", _read("stability", stability, _diagnostic))
         put(self, "norms", _read("norms", norms, _diagnostic))
+        put(self, "extrema", _named("extrema", extrema, Extrema()))
+        put(self, "counts", _named("counts", counts, Count()))
+        put(self, "residuals", _named("residuals", residuals, Residual()))
+        put(self, "scalars", _named("scalars", scalars, Scalar()))
+        put(self, "custom", _read("custom", custom, _custom))
         put(self, "derived", _read("derived", derived, parse))
         seen: set[str] = set()
-        for group in (self.conserved, self.stability, self.norms):
-            for name in group:
+        for group, diagnostics in self._groups():
+            for name in diagnostics if group != "extrema" else ():
                 if name in seen:
                     raise SetupError("Declarations", name, "is declared twice")
                 seen.add(name)
+
+    def _groups(self) -> Iterator[tuple[str, Mapping[str, Diagnostic]]]:
+        for group in GROUPS:
+            yield group, getattr(self, group)
 
     def plan(self, context: Context) -> tuple[Quantity, ...]:
         """Every declared diagnostic, planned; SetupError for the first that cannot be had."""
@@ -82,19 +136,34 @@ class Declarations:
             context.tree(expression)
         return tuple(
             diagnostic.plan(name, context)
-            for group in (self.conserved, self.stability, self.norms)
-            for name, diagnostic in group.items()
+            for _, diagnostics in self._groups()
+            for name, diagnostic in diagnostics.items()
         )
+
+    def undeclared(self, reported: Reported) -> Iterator[tuple[str, str, str]]:
+        """The reports that nothing was declared for: the method of `Run`, the name, the mend."""
+        for method, given, group in (
+            ("account", reported.amounts, "budget"),
+            ("count", reported.counts, "counts"),
+            ("residual", reported.solves, "residuals"),
+            ("scalar", reported.scalars, "scalars"),
+        ):
+            declared: Mapping[str, Diagnostic] = getattr(self, group)
+            for name in given:
+                if name not in declared:
+                    mend = f"Declare it with {group}=" + (
+                        f"{{{name!r}: ...}}." if group == "budget" else f"[{name!r}]."
+                    )
+                    yield method, name, mend
 
     def facts(self) -> dict[str, dict[str, str]]:
         """The declarations as plain values, for the specification of the run."""
-        groups: dict[str, dict[str, str]] = {
-            "conserved": {name: d.text() for name, d in self.conserved.items()},
-            "stability": {name: d.text() for name, d in self.stability.items()},
-            "norms": {name: d.text() for name, d in self.norms.items()},
-            "derived": {name: e.text for name, e in self.derived.items()},
+        facts = {
+            group: {name: d.text() for name, d in diagnostics.items()}
+            for group, diagnostics in self._groups()
         }
-        return {name: group for name, group in groups.items() if group}
+        facts["derived"] = {name: e.text for name, e in self.derived.items()}
+        return {name: group for name, group in facts.items() if group}
 
 
 def _read(argument: str, given: Mapping[str, Any] | None, read: Any) -> dict[str, Any]:
@@ -113,10 +182,35 @@ def _read(argument: str, given: Mapping[str, Any] | None, read: Any) -> dict[str
     return read_ones
 
 
+def _named(argument: str, given: object, diagnostic: Diagnostic) -> dict[str, Diagnostic]:
+    """The same diagnostic for each of a list of names."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise SetupError(argument, given, "is not a list of names", mend="Write ['name'].")
+    names = list(given)
+    for name in names:
+        if names.count(name) > 1:
+            raise SetupError(argument, name, "is declared twice")
+    return _read(argument, dict.fromkeys(names, diagnostic), lambda value, _: value)
+
+
 def _conserved(value: object, argument: str) -> Diagnostic:
-    if isinstance(value, Conserved):
+    if isinstance(value, Conserved | AngularMomentum):
         return value
     return Conserved(parse(value, argument).text)
+
+
+def _budget(value: object, argument: str) -> Diagnostic:
+    if isinstance(value, Budget):
+        return value
+    return Budget(parse(value, argument).text)
+
+
+def _custom(value: object, argument: str) -> Diagnostic:
+    if isinstance(value, Custom):
+        return value
+    raise SetupError(
+        argument, value, "is not a Custom", mend="Write Custom(function, combine='sum')."
+    )
 
 
 def _diagnostic(value: object, argument: str) -> Diagnostic:
@@ -126,18 +220,22 @@ def _diagnostic(value: object, argument: str) -> Diagnostic:
         argument,
         value,
         "is not a diagnostic",
-        choices=("CFL", "Diffusion", "Frequency", "Divergence", "TotalVariation", "Norm"),
+        choices=("CFL", "Diffusion", "Frequency", "Divergence", "TotalVariation", "Growth", "Norm"),
         mend="Write for instance CFL('abs(u) + c', 'abs(v) + c').",
     )
 
 
 __all__ = [
     "CFL",
+    "AngularMomentum",
+    "Budget",
     "Conserved",
+    "Custom",
     "Declarations",
     "Diffusion",
     "Divergence",
     "Frequency",
+    "Growth",
     "Norm",
     "TotalVariation",
 ]

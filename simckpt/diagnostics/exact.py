@@ -32,6 +32,11 @@ def integer(words: NDArray[np.uint64]) -> int:
     return total - (1 << span) if total >> (span - 1) else total
 
 
+def words_from(number: int, words: int) -> NDArray[np.uint64]:
+    """The words of a signed integer, each in 0 ... 2**32-1: what `integer` reads."""
+    return np.array([number >> 32 * i & 0xFFFFFFFF for i in range(words)], np.uint64)
+
+
 def exact_value(words: NDArray[np.uint64]) -> Fraction:
     """The exact sum of finite float64 values."""
     return Fraction(integer(words), 1 << -UNIT_EXPONENT)

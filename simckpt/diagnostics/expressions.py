@@ -192,7 +192,7 @@ class _Checker:
 
 def names_in(tree: Tree) -> Iterator[str]:
     """The names that a tree reads, with repetitions."""
-    if tree[0] in ("field", "shifted"):
+    if tree[0] in ("field", "shifted", "high", "low"):
         yield tree[1]
     elif tree[0] != "number":
         for part in tree[1:]:

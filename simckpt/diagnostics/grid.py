@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SetupError
+from .devices import DeviceArray
 
 MOST_AXES = 4
 
 AxisSpacing: TypeAlias = float | NDArray[np.float64]
+Sliced = TypeVar("Sliced", bound="NDArray[Any] | DeviceArray")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +147,11 @@ class Grid:
                 )
         return self.start, local
 
-    def interior(self, array: NDArray[Any]) -> NDArray[Any]:
+    def interior(self, array: Sliced) -> Sliced:
         """A view of `array` without its ghost layers."""
         cut = (slice(low, n - high) for (low, high), n in zip(self.ghost, array.shape, strict=True))
-        return array[tuple(cut)]
+        inner: Sliced = array[tuple(cut)]  # type: ignore[assignment]
+        return inner
 
     def local_widths(self, axis: int, cells: int) -> AxisSpacing:
         """Cell widths along `axis` of a local box of `cells` cells: a number or an array."""

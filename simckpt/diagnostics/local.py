@@ -13,6 +13,8 @@ from .channels import Channel
 from .expressions import Tree
 from .grid import Grid
 from .lowering import Leaf, Program, lower
+from .views import Readable
+from .wide import half_words
 
 MASK: Leaf = ("mask",)
 
@@ -29,20 +31,22 @@ class Part:
     start: tuple[int, ...]
     shape: tuple[int, ...]
     global_shape: tuple[int, ...]
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Mapping[str, Readable]
     widths: tuple[float | NDArray[np.float64], ...] = ()
     volume: float | NDArray[Any] = 1.0
     volume_tree: Tree = ("number", 1.0)
     where: NDArray[np.bool_] | None = None
     ids: NDArray[Any] | None = None
-    ghosted: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    ghosted: Mapping[str, Readable] = field(default_factory=dict)
     ghost: tuple[tuple[int, int], ...] = ()
 
-    def leaf(self, leaf: Leaf) -> NDArray[Any]:
+    def leaf(self, leaf: Leaf) -> Readable:
         """The array, of the part's shape, that a leaf of an expression stands for."""
         match leaf:
             case ("field", name):
                 return self.arrays[name]
+            case ("high" | "low" as half, name):
+                return half_words(self.arrays[name], half)
             case ("shifted", name, axis, offset):
                 return self._shifted(self.ghosted[name], axis, offset)
             case ("width", axis):
@@ -53,7 +57,7 @@ class Part:
                 return self.where
         raise KeyError(leaf)
 
-    def _shifted(self, array: NDArray[Any], axis: int, offset: int) -> NDArray[Any]:
+    def _shifted(self, array: Readable, axis: int, offset: int) -> Readable:
         begin = [low + offset * (i == axis) for i, (low, _) in enumerate(self.ghost)]
         return array[tuple(slice(b, b + n) for b, n in zip(begin, self.shape, strict=True))]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from ..model.series import Column
+from ..model.series import Column, ColumnKind
 from .exact import rounded
 from .expressions import parse
 from .particles import AXES
@@ -16,7 +16,8 @@ def particle_quantities(context: Context) -> tuple[Quantity, ...]:
 
     Every one is the exact sum over all particles of the term named in its column's note, each
     term evaluated in float64, rounded once. So it does not depend on which rank holds which
-    particle, nor in what order.
+    particle, nor in what order. One energy alone and the centre of mass are not conserved, so that
+    their columns are plain scalars.
     """
     given = frozenset(context.particles)
     axes = [axis for axis in AXES if axis in given or f"v{axis}" in given]
@@ -27,10 +28,10 @@ def particle_quantities(context: Context) -> tuple[Quantity, ...]:
     if moving:
         square = " + ".join(f"v{axis}*v{axis}" for axis in axes)
         energies.append(f"0.5*mass*({square})")
-        quantities.append(_sum("kinetic_energy", energies[0]))
+        quantities.append(_sum("kinetic_energy", energies[0], "scalar"))
     if "potential" in given:
         energies.append("potential")
-        quantities.append(_sum("potential_energy", "potential"))
+        quantities.append(_sum("potential_energy", "potential", "scalar"))
     if len(energies) == 2:
         quantities.append(_total_energy(energies))
     if moving:
@@ -48,10 +49,10 @@ def _request(text: str) -> SumRequest:
     return SumRequest(parse(text).tree, "one", particles=True)
 
 
-def _sum(name: str, text: str) -> Quantity:
+def _sum(name: str, text: str, kind: ColumnKind = "conserved") -> Quantity:
     return Quantity(
         name=name,
-        columns=(Column(name=name, kind="conserved", of=text, note=f"exact sum of {text}"),),
+        columns=(Column(name=name, kind=kind, of=text, note=f"exact sum of {text}"),),
         sums=(_request(text),),
         finish=lambda answers: (answers.sums[0].rounded,),
     )
@@ -85,7 +86,7 @@ def _centre(axis: str) -> Quantity:
         columns=(
             Column(
                 name=name,
-                kind="conserved",
+                kind="scalar",  # it moves on at constant speed
                 of=f"mass*{axis}",
                 note=f"exact sum of mass*{axis} over exact sum of mass, rounded once",
             ),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .channels import MEAN_WORDS, Channel
 from .quantity import Quantity, SumRequest
+from .shares import NO_SHARE
 
 SUM_WORDS = 70
 """Words of an exact sum: the limbs of its accumulator."""
@@ -50,6 +51,15 @@ class MaximumSlots:
 
 
 @dataclass(frozen=True)
+class ShareSlots:
+    """Where the answer to a `ShareRequest` lies: an exact sum and three counts for each sum."""
+
+    sums: tuple[SumSlots, ...]
+    counts: slice
+    maxima: slice
+
+
+@dataclass(frozen=True)
 class Layout:
     """Where everything lies in the two arrays.
 
@@ -64,6 +74,8 @@ class Layout:
     """For each quantity, the number of ranks on which it failed."""
     answers: tuple[tuple[SumSlots, ...], ...]
     extremes: tuple[tuple[MaximumSlots, ...], ...]
+    shares: tuple[ShareSlots, ...]
+    """For each quantity, where what the ranks add from elsewhere lies; most add nothing."""
 
     RANKS = 0
     CELLS = 1
@@ -98,7 +110,7 @@ class Layout:
             )
             for i, channel in enumerate(channels)
         )
-        failed, answers, extremes = [], [], []
+        failed, answers, extremes, shares = [], [], [], []
         for quantity in quantities:
             failed.append(sums.take(1))
             places = []
@@ -112,7 +124,23 @@ class Layout:
             extremes.append(
                 tuple(MaximumSlots(maxima.take(1), sums.take(1)) for _ in quantity.maxima)
             )
-        return cls(sums.at, maxima.at, slots, tuple(failed), tuple(answers), tuple(extremes))
+            share = quantity.share or NO_SHARE
+            shares.append(
+                ShareSlots(
+                    tuple(SumSlots(sums.take(SUM_WORDS), sums.take(3)) for _ in range(share.sums)),
+                    sums.take(share.counts),
+                    maxima.take(share.maxima),
+                )
+            )
+        return cls(
+            sums.at,
+            maxima.at,
+            slots,
+            tuple(failed),
+            tuple(answers),
+            tuple(extremes),
+            tuple(shares),
+        )
 
     def blank(self) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
         """The message of a rank that has nothing to say."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from numpy.typing import NDArray
 
 from ..errors import SetupError
 from .cells import Cells
+from .components import Components
+from .devices import DeviceArray, statement
 from .grid import Grid
 from .marks import mark
 from .particles import Particles
 from .state import State
-from .views import check_type, host_array, magnitude, real_parts, type_name
+from .views import Readable, check_type, magnitude, readable, real_parts, type_name
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,8 @@ class Offer:
     """Type of each field, such as ``"f8"``."""
     magnitudes: Mapping[str, float] = field(default_factory=dict)
     particles: ParticlesOffer | None = None
+    devices: Mapping[str, str] = field(default_factory=dict)
+    """For fields that do not lie in host memory, how they are measured."""
 
 
 def make_offer(state: State, rank: int) -> Offer:
@@ -78,6 +79,7 @@ def _offer(state: State, rank: int) -> Offer:
         )
     types: dict[str, str] = {}
     magnitudes: dict[str, float] = {}
+    devices: dict[str, str] = {}
     parts = []
     for number, grid in enumerate(grids):
         shape: tuple[int, ...] | None = None
@@ -99,10 +101,25 @@ def _offer(state: State, rank: int) -> Offer:
                 )
             size = magnitude(grid.interior(array))
             magnitudes[name] = max(magnitudes.get(name, 0.0), size)
+            if isinstance(array, DeviceArray):
+                if isinstance(grid, Cells):
+                    raise SetupError(
+                        f"fields[{name!r}]",
+                        array.place,
+                        "cannot be measured by the ids of its cells",
+                        mend="Give a copy on the host.",
+                    )
+                devices[name] = statement(array)
         if shape is not None:
             parts.append(_part(grid, shape))
     return Offer(
-        rank, None, tuple(parts), types, magnitudes, _particles(state.particles, magnitudes)
+        rank,
+        None,
+        tuple(parts),
+        types,
+        magnitudes,
+        _particles(state.particles, magnitudes),
+        devices,
     )
 
 
@@ -117,19 +134,26 @@ def grids_of(state: State) -> tuple[Grid | Cells, ...]:
     return grids
 
 
-def part_fields(state: State, number: int) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Name and array of each field in part `number`; complex ones come as two."""
+def part_fields(state: State, number: int) -> Iterator[tuple[str, Readable]]:
+    """Name and array of each field in part `number`.
+
+    Complex ones come as two, and components one by one.
+    """
     if not isinstance(state.fields, Mapping):
         raise SetupError("fields", type(state.fields).__name__, "is not a mapping of names")
+    seen: set[str] = set()
     for name in state.fields:
-        yield from one_field(state, name, number)
+        for part_name, array in one_field(state, name, number):
+            if part_name in seen:
+                raise SetupError(f"fields[{name!r}]", part_name, "is the name of another field")
+            seen.add(part_name)
+            yield part_name, array
 
 
-def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, NDArray[Any]]]:
+def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, Readable]]:
     """As `part_fields`, for the one entry `name` of the state's fields."""
     argument = f"fields[{name!r}]"
-    if not isinstance(name, str) or not name.isidentifier():
-        raise SetupError(argument, name, "is not a name", mend="Use letters, digits, underscores.")
+    _check_name(argument, name)
     value = state.fields[name]
     if not isinstance(state.grid, Grid | Cells):
         if not isinstance(value, Sequence) or len(value) != len(grids_of(state)):
@@ -139,7 +163,17 @@ def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, NDArr
                 f"is not a list of {len(grids_of(state))} arrays, one for each grid",
             )
         value = value[number]
-    yield from real_parts(name, host_array(value, argument))
+    if not isinstance(value, Components):
+        yield from real_parts(name, readable(value, argument))
+        return
+    for part_name, array in value.parts(name, readable(value.array, argument)):
+        _check_name(argument, part_name)
+        yield from real_parts(part_name, array)
+
+
+def _check_name(argument: str, name: object) -> None:
+    if not isinstance(name, str) or not name.isidentifier():
+        raise SetupError(argument, name, "is not a name", mend="Use letters, digits, underscores.")
 
 
 def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:

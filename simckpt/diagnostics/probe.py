@@ -22,12 +22,15 @@ from ..model.segment import Decomposition
 from ..model.series import SeriesSchema
 from ..parallel.comm import Maxima, Sums
 from .agreement import Agreement, agree
+from .answering import Memory
 from .boxes import box_parts, particle_parts
 from .channels import PARTICLES
 from .declarations import Declarations
+from .locating import Extremes
 from .offer import Offer, make_offer
 from .reading import Reading, TileStatistics, read_message
 from .requests import Requests
+from .shares import Here
 from .state import State
 
 if TYPE_CHECKING:
@@ -77,6 +80,7 @@ class Probe:
         self._agreement: Agreement | None = None
         self._requests: Requests | None = None
         self._sampler: Sampler | None = None
+        self._memory: Memory = {}
 
     def offer(self, state: State) -> Offer:
         """What this rank holds; a mistake in it is carried along as its `error`."""
@@ -133,19 +137,32 @@ class Probe:
         assert self._requests is not None
         sums, maxima = agreement.layout.blank()
         self._requests.head(state, sums, maxima)
+        extremes = Extremes(self._requests.located)
         try:
             if self._sampler is None:
                 self._sampler = _sampler(agreement)
             for particles, parts, failed in self._spaces(state):
-                self._requests.measure(self._sampler, particles, parts, failed, sums, maxima)
+                self._requests.measure(
+                    self._sampler, particles, parts, failed, sums, maxima, extremes
+                )
         except Exception as error:  # noqa: BLE001 - a sample must never end the simulation
             sums, maxima = self.unreadable(state.step)
             self._note(state.step, "sample", error)
+        # What the driver reported counts even in a sample whose fields could not be read.
+        self._requests.share(
+            Here(state, self.rank, extremes),
+            lambda name, error: self._note(state.step, name, error),
+            sums,
+            maxima,
+        )
         return sums, maxima
 
     def finish(self, sums: Sums, maxima: Maxima) -> Reading:
-        """What the added-up messages of all ranks say: each value rounded once."""
-        return read_message(self._settled, sums, maxima)
+        """What the added-up messages of all ranks say: each value rounded once.
+
+        Called once for each sample, in their order: some quantities look back.
+        """
+        return read_message(self._settled, sums, maxima, self._memory)
 
     def _note(self, step: int, diagnostic: str, error: Exception) -> None:
         if len(self.faults) < MOST_FAULTS:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from math import nan
-from typing import Literal, Protocol
+from math import isinf, isnan, nan
+from typing import Any, Literal, Protocol
 
 from ..errors import SetupError
 from ..model.series import Column
 from .exact import total
 from .expressions import Expression, Tree, resolve
+from .shares import NOTHING, Share, ShareRequest
 
 Weight = Literal["volume", "one"]
 
@@ -60,25 +61,79 @@ class ExactSum:
         return not (self.nan or self.posinf or self.neginf)
 
 
+def exact_term(value: float) -> ExactSum:
+    """One number as an exact sum."""
+    if isnan(value):
+        return ExactSum(Fraction(0), nan=1)
+    if isinf(value):
+        return ExactSum(Fraction(0), posinf=int(value > 0), neginf=int(value < 0))
+    return ExactSum(Fraction(value))
+
+
 @dataclass(frozen=True)
 class Answers:
-    """What came back, in the order of the requests; and what the sample is about."""
+    """What came back, in the order of the requests; and what the sample is about.
+
+    Parameters
+    ----------
+    sums, maxima : sequence
+        The answers to the requests.
+    dt, t : float
+        The step's width and simulated time; NaN where the driver gives none.
+    cells : int
+        Cells that were measured.
+    shared : Share
+        All ranks' shares joined.
+    columns : mapping of str to float
+        The sample's other columns, for a quantity that reads some.
+    past : object
+        What the quantity's `carry` made of the sample before; None at first.
+    """
 
     sums: Sequence[ExactSum]
     maxima: Sequence[float]
     dt: float = nan
     cells: int = 0
+    t: float = nan
+    shared: Share = NOTHING
+    columns: Mapping[str, float] = field(default_factory=dict)
+    past: Any = None
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A planned diagnostic."""
+    """A planned diagnostic.
+
+    Parameters
+    ----------
+    name : str
+        What it is called where it fails.
+    columns : tuple of Column
+        What `finish` gives the values of.
+    finish : callable
+        From the answers of a sound sample to the values.
+    sums, maxima : tuple
+        What is asked of the cells or particles.
+    share : ShareRequest, optional
+        What each rank adds from elsewhere.
+    reads : tuple of str
+        Other columns that it is made of; none of quantities that read some themselves.
+    carry : callable, optional
+        From the answers, and whether the sample is sound, to what the next sample finds as
+        `Answers.past`. Asked at each sample, for input that comes with one that is not sound.
+    problem : callable, optional
+        From the answers to what is wrong with them, one sentence, or nothing.
+    """
 
     name: str
     columns: tuple[Column, ...]
     finish: Callable[[Answers], tuple[float, ...]]
     sums: tuple[SumRequest, ...] = ()
     maxima: tuple[Tree, ...] = ()
+    share: ShareRequest | None = None
+    reads: tuple[str, ...] = ()
+    carry: Callable[[Answers, bool], Any] | None = None
+    problem: Callable[[Answers], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +150,9 @@ class Context:
     """Ghost layers along each axis that every box has on both sides."""
     particles: tuple[str, ...] = ()
     """The particles' quantities, if there are particles."""
+
+    shapes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """Global shape of each level; the number of cells where they carry ids."""
 
     def tree(self, expression: Expression) -> Tree:
         """The tree of `expression` with its names resolved; SetupError for an unknown one."""

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.series import SeriesSchema
+from .answering import Answered, Memory, Message
 from .channels import MEAN_WORDS, Channel
-from .exact import exact_value, integer, rounded
+from .exact import integer, rounded
 from .message import Layout
-from .quantity import Answers, ExactSum, Quantity
 
 if TYPE_CHECKING:
     from .agreement import Agreement
@@ -90,9 +90,15 @@ class Reading:
 
 
 def read_message(
-    agreement: Agreement, sums: NDArray[np.uint64], maxima: NDArray[np.float64]
+    agreement: Agreement,
+    sums: NDArray[np.uint64],
+    maxima: NDArray[np.float64],
+    memory: Memory,
 ) -> Reading:
-    """The reading that the added-up messages of all ranks stand for."""
+    """The reading that the added-up messages of all ranks stand for.
+
+    `memory` is what quantities carried from the sample before; it is brought up to date.
+    """
     layout = agreement.layout
     last, first = _span(maxima[Layout.STEP])
     t = _span(maxima[Layout.TIME])[0]
@@ -108,28 +114,26 @@ def read_message(
     incomplete = _incomplete(agreement, sums, failed) if not absent else []
     problems += incomplete
     whole = not absent and first == last and not incomplete
-    values: list[float] = []
-    for number, quantity in enumerate(agreement.quantities):
-        if whole and quantity.name not in failed:
-            values += _answer(agreement, number, quantity, sums, maxima, dt)
-        else:
-            values += [nan] * len(quantity.columns)
-    values.append(dt)
+    answered = Answered(agreement, Message(sums, maxima, t, dt), memory, whole=whole, failed=failed)
+    problems += answered.problems
+    own = [dt]
     digests, origins = [], {}
     for channel, slots in zip(agreement.channels, layout.channels, strict=True):
         lowest = -float(maxima[slots.first][0])
         if isfinite(lowest):
             origins[channel.label] = _index(int(lowest), channel)
         if not whole or channel.label in failed:
-            values += [nan] * 5
+            own += [nan] * 5
             digests.append(np.zeros(channel.tiles, np.uint64))
             continue
         digests.append(sums[slots.digest].copy())
-        values += [
+        own += [
             _finite(-maxima[slots.smallest].max()),
             _finite(maxima[slots.largest].max()),
             *map(float, sums[slots.counts]),
         ]
+    names = [column.name for column in agreement.schema.columns]
+    values = answered.values(dict(zip(names[len(names) - len(own) :], own, strict=True))) + own
     return Reading(
         step=int(first) if isfinite(first) else 0,
         last_step=int(last) if isfinite(last) else 0,
@@ -139,7 +143,11 @@ def read_message(
         values=np.array(values, np.float64),
         digests=np.concatenate(digests) if digests else np.zeros(0, np.uint64),
         tiles=_Tiles(agreement, sums, maxima, frozenset(failed) if whole else None),
-        faults=sum(failed.values()) + absent + len(incomplete) + (ranks > 0 and first != last),
+        faults=sum(failed.values())
+        + absent
+        + len(incomplete)
+        + (ranks > 0 and first != last)
+        + len(answered.problems),
         failed=failed,
         origins=origins,
         problems=tuple(problems),
@@ -183,29 +191,6 @@ def _span(pair: NDArray[np.float64]) -> tuple[float, float]:
     """Greatest and least of what the ranks gave; NaN if none gave anything."""
     greatest, negated = map(float, pair)
     return (greatest, -negated) if greatest != -np.inf else (nan, nan)
-
-
-def _answer(
-    agreement: Agreement,
-    number: int,
-    quantity: Quantity,
-    sums: NDArray[np.uint64],
-    maxima: NDArray[np.float64],
-    dt: float,
-) -> tuple[float, ...]:
-    layout = agreement.layout
-    answers = []
-    for request, places in zip(quantity.sums, layout.answers[number], strict=True):
-        value = exact_value(sums[places.limbs])
-        if request.weight == "volume" and agreement.volume is not None:
-            value *= agreement.volume
-        answers.append(ExactSum(value, *map(int, sums[places.counts])))
-    extremes = []
-    for extreme in layout.extremes[number]:
-        missing = int(sums[extreme.missing][0])
-        top = float(maxima[extreme.top][0])
-        extremes.append(nan if missing or top == -np.inf else top)
-    return quantity.finish(Answers(answers, extremes, dt, int(sums[Layout.CELLS])))
 
 
 class _Tiles(Mapping[str, TileStatistics]):

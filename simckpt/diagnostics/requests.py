@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 from ..parallel.comm import Maxima, Sums
 from .agreement import Agreement
 from .channels import MEAN_WORDS, PARTICLES
-from .exact import words_of
+from .exact import UNIT_EXPONENT, words_from, words_of
 from .expressions import Tree, names_in
 from .local import Part, PartPlan, plan_part
+from .locating import Extremes
 from .message import SUM_WORDS, Layout, MaximumSlots, SumSlots
+from .shares import Here
 from .state import State
 
 if TYPE_CHECKING:
     from .kernels.tables import Totals
     from .sampler import PartTotals, Sampler
+
+Failure = Callable[[str, Exception], None]
 
 
 class Requests:
@@ -36,7 +40,9 @@ class Requests:
             for request, places in zip(quantity.sums, self._layout.answers[number], strict=True):
                 if agreement.channel_sum(request) is None:
                     weighted = request.weight == "volume" and agreement.volume is None
-                    self._sums.append((number, request.tree, weighted, request.particles, places))
+                    # What is added up to one number may come in several trees.
+                    for tree in agreement.terms(request):
+                        self._sums.append((number, tree, weighted, request.particles, places))
             for tree, extreme in zip(quantity.maxima, self._layout.extremes[number], strict=True):
                 self._maxima.append((number, tree, extreme))
 
@@ -69,8 +75,12 @@ class Requests:
         failed: set[str],
         sums: Sums,
         maxima: Maxima,
+        extremes: Extremes,
     ) -> None:
-        """Measure the parts of one kind and add what they say to the message."""
+        """Measure the parts of one kind and add what they say to the message.
+
+        The places of extrema that are asked for are left in `extremes`.
+        """
         self._count_failures(particles, failed, sums)
         for part in parts:
             plan = self._plan(part, particles, failed)
@@ -78,8 +88,37 @@ class Requests:
             edges = next(c.edges for c in self._agreement.channels if c.space == part.space)
             found = sampler.measure(part, plan, channels, edges)
             self._add(found, sums, maxima)
+            for row, channel in enumerate(channels):
+                tiles = slice(channel.tiles)
+                smallest, largest = found.totals.smallest, found.totals.largest
+                extremes.look(part, channel, smallest[row, tiles], largest[row, tiles])
             if not particles:
                 sums[Layout.CELLS] += np.uint64(found.totals.cells[0])
+
+    @property
+    def located(self) -> frozenset[str]:
+        """The fields whose extrema's places are asked for."""
+        shares = (quantity.share for quantity in self._agreement.quantities)
+        return frozenset(name for share in shares if share for name in share.locate)
+
+    def share(self, here: Here, failed: Failure, sums: Sums, maxima: Maxima) -> None:
+        """Add what this rank gives from elsewhere than its cells; tell `failed` what raised."""
+        for number, quantity in enumerate(self._agreement.quantities):
+            if quantity.share is None:
+                continue
+            try:
+                share = quantity.share.checked(here)
+            except Exception as error:  # noqa: BLE001 - a user's callable may raise anything
+                sums[self._layout.failed[number]] = 1
+                failed(quantity.name, error)
+                continue
+            slots = self._layout.shares[number]
+            for places, term in zip(slots.sums, share.sums, strict=True):
+                units = term.value * (1 << -UNIT_EXPONENT)
+                sums[places.limbs] = words_from(units.numerator, SUM_WORDS)
+                sums[places.counts] = term.nan, term.posinf, term.neginf
+            sums[slots.counts] = share.counts
+            maxima[slots.maxima] = share.maxima
 
     def _count_failures(self, particles: bool, failed: set[str], sums: Sums) -> None:
         if not failed:

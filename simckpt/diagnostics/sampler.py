@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import SetupError
 from .channels import PARTICLES, Channel
+from .device_sweep import DeviceSweep, host_blocks, on_device, reduced_there
 from .kernels import program as codes
 from .kernels.folds import LONGEST
 from .kernels.gather import CODES
@@ -84,7 +85,9 @@ class Sampler:
         edges: Sequence[Sequence[int]],
     ) -> PartTotals:
         """Measure `part`; `channels` are those of the plan, in its order."""
-        arrays = [part.leaf(leaf) for leaf in plan.program.leaves]
+        if on_device(part):
+            return self._measure_there(part, plan, channels, edges)
+        arrays = [np.asarray(part.leaf(leaf)) for leaf in plan.program.leaves]
         order = memory_order(arrays[0]) if arrays else tuple(range(len(part.shape)))
         views = view_table(arrays, order, CODES)
         mask = plan.program.leaves.index(MASK) if MASK in plan.program.leaves else -1
@@ -100,6 +103,23 @@ class Sampler:
             return PartTotals(plan, totals)
         layout = self._layout(part, order, edges)
         return PartTotals(plan, self._sweep(layout, inputs, plan, channels))
+
+    def _measure_there(
+        self,
+        part: Part,
+        plan: PartPlan,
+        channels: Sequence[Channel],
+        edges: Sequence[Sequence[int]],
+    ) -> PartTotals:
+        """Measure a part that lies on a device: there, or copied block by block."""
+        totals = _totals(channels, plan)
+        if reduced_there(part):
+            DeviceSweep(part, plan, channels, totals).run(edges)
+        else:
+            for block in host_blocks(part):
+                merge(totals, self.measure(block, plan, channels, edges).totals)
+                carry_all(totals)
+        return PartTotals(plan, totals)
 
     def _layout(self, part: Part, order: tuple[int, ...], edges: Sequence[Sequence[int]]) -> Layout:
         key = (part.start, part.shape, part.global_shape, order)

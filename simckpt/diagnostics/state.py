@@ -10,6 +10,9 @@ from typing import Any
 from .cells import Cells
 from .grid import Grid
 from .particles import Particles
+from .reported import Reported
+
+NOTHING_REPORTED = Reported()
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,8 @@ class State:
         The driver's step number, 0 for the initial condition.
     t, dt : float
         Simulated time and the step's width, in the driver's unit of time.
+    reported : Reported
+        What the driver has reported on this rank since the last sample.
     """
 
     grid: Grid | Cells | Sequence[Grid | Cells] | None = None
@@ -36,3 +41,4 @@ class State:
     step: int = 0
     t: float = nan
     dt: float = nan
+    reported: Reported = NOTHING_REPORTED

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import reduce
+from math import isnan
 
 from ..errors import SetupError
 from ..model.series import Column
 from .exact import rounded
 from .expressions import Tree
-from .quantity import Answers, Context, Quantity, SumRequest, checked_name
+from .quantity import (
+    Answers,
+    Context,
+    ExactSum,
+    Quantity,
+    SumRequest,
+    checked_name,
+    exact_term,
+)
 
 
 @dataclass(frozen=True, init=False)
@@ -17,9 +27,11 @@ class Divergence:
     """The divergence error of a vector field, by central differences on a uniform grid.
 
     In each cell ``div = sum_i((u_i[+1] - u_i[-1]) / (2 dx_i))``. Its columns are ``NAME.max``,
-    the largest ``|div|``; ``NAME.local``, the mean of ``|div|`` over the volume; and
-    ``NAME.mean``, the mean of ``div``. Times dt the latter two are the local and global
-    continuity errors that OpenFOAM reports.
+    the largest ``|div|``; ``NAME.local``, the mean of ``|div|`` over the volume;
+    ``NAME.mean``, the mean of ``div``; and ``NAME.cumulative``, the exact sum of ``dt * mean``
+    over the samples of the job attempt so far, rounded once. Times dt the second and third are
+    OpenFOAM's local and global continuity errors, and the last is its cumulative one where every
+    step is sampled. A sample without dt, such as the initial condition, adds nothing to it.
 
     Parameters
     ----------
@@ -54,16 +66,24 @@ class Divergence:
         return Quantity(
             name,
             tuple(
-                Column(name=f"{name}.{what}", kind="stability", of=of, note=f"{note}, {text}")
+                Column(
+                    name=f"{name}.{what}",
+                    kind="stability",
+                    of=of,
+                    exact=what != "cumulative",
+                    note=f"{note}, {text}",
+                )
                 for what, note in (
                     ("max", "largest size"),
                     ("local", "mean size"),
                     ("mean", "mean"),
+                    ("cumulative", "dt times mean, summed over the job attempt's samples"),
                 )
             ),
             _divergence_columns,
             sums=(SumRequest(size), SumRequest(divergence), SumRequest(("number", 1.0))),
             maxima=(size,),
+            carry=_cumulated,
         )
 
 
@@ -129,9 +149,22 @@ def _plus(a: Tree, b: Tree) -> Tree:
 
 
 def _divergence_columns(answers: Answers) -> tuple[float, ...]:
+    return (answers.maxima[0], *_means(answers), _cumulated(answers, sound=True).rounded)
+
+
+def _means(answers: Answers) -> tuple[float, float]:
     size, signed, volume = answers.sums
-    means = [
+    local, mean = (
         rounded(s.value / volume.value) if s.finite and volume.value else s.rounded * 1.0
         for s in (size, signed)
-    ]
-    return (answers.maxima[0], *means)
+    )
+    return local, mean
+
+
+def _cumulated(answers: Answers, sound: bool) -> ExactSum:
+    """The sum over the samples so far; one that is not sound, or has no dt, adds nothing."""
+    past: ExactSum = answers.past or ExactSum(Fraction(0))
+    if not sound or isnan(answers.dt):
+        return past
+    term = answers.dt * _means(answers)[1]
+    return past + exact_term(term)

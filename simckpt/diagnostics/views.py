@@ -1,30 +1,33 @@
-"""From what a driver hands over to views that the kernels can read: nothing is copied."""
+"""From what a driver hands over to views that can be read where they lie: nothing is copied."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SetupError
+from .devices import DeviceArray, blocks, device_array
 
 READABLE = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
-HOST = 1
-"""DLPack's number for memory of the host."""
+HOST = frozenset({1, 3, 11, 13})
+"""DLPack's numbers for memory that the host can read: its own, pinned for a device, or managed."""
+
+Readable: TypeAlias = NDArray[Any] | DeviceArray
 
 
-def host_array(value: Any, argument: str) -> NDArray[Any]:
-    """`value` as a NumPy array that shares its memory.
+def readable(value: Any, argument: str) -> Readable:
+    """`value` as an array that shares its memory.
 
-    NumPy arrays are taken as they are, others through the DLPack protocol where they lie in host
-    memory.
+    NumPy arrays are taken as they are, others through the DLPack protocol where the host can read
+    their memory. What lies elsewhere, or is not shared, stays as a `DeviceArray`.
 
     Raises
     ------
     SetupError
-        If the memory cannot be shared.
+        If it is no array of numbers.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise SetupError(
@@ -33,19 +36,8 @@ def host_array(value: Any, argument: str) -> NDArray[Any]:
     if isinstance(value, np.ndarray):
         return value
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
-        if int(value.__dlpack_device__()[0]) != HOST:
-            raise SetupError(
-                argument,
-                type(value).__name__,
-                "lies in the memory of a device",
-                mend="Give a copy on the host.",
-            )
-        try:
-            return np.from_dlpack(value)
-        except (BufferError, RuntimeError, TypeError, ValueError) as error:
-            raise SetupError(
-                argument, type(value).__name__, f"cannot be shared with NumPy: {error}"
-            ) from None
+        shared = _shared(value)
+        return device_array(value, argument) if shared is None else shared
     if hasattr(value, "__array_interface__"):
         return np.asarray(value)
     raise SetupError(
@@ -56,7 +48,18 @@ def host_array(value: Any, argument: str) -> NDArray[Any]:
     )
 
 
-def real_parts(name: str, array: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+def _shared(value: Any) -> NDArray[Any] | None:
+    # A tensor that records gradients refuses to be shared; its values are the same without them.
+    value = value.detach() if getattr(value, "requires_grad", False) else value
+    try:
+        if int(value.__dlpack_device__()[0]) not in HOST:
+            return None
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError):
+        return None
+
+
+def real_parts(name: str, array: Readable) -> Iterator[tuple[str, Readable]]:
     """`array` under its name; a complex one as ``name_re`` and ``name_im``."""
     if array.dtype.kind == "c":
         yield f"{name}_re", array.real
@@ -65,7 +68,7 @@ def real_parts(name: str, array: NDArray[Any]) -> Iterator[tuple[str, NDArray[An
         yield name, array
 
 
-def check_type(array: NDArray[Any], argument: str) -> None:
+def check_type(array: Readable, argument: str) -> None:
     """SetupError if no kernel reads numbers of this type."""
     if type_name(array.dtype) not in READABLE:
         raise SetupError(
@@ -89,10 +92,12 @@ def type_name(dtype: np.dtype[Any]) -> str:
     return f"{dtype.kind}{dtype.itemsize}"
 
 
-def magnitude(array: NDArray[Any]) -> float:
+def magnitude(array: Readable) -> float:
     """The largest absolute value that is finite; 0.0 if there is none."""
     if array.size == 0:
         return 0.0
+    if isinstance(array, DeviceArray):
+        return max(magnitude(block.copied()) for block in blocks(array))
     if array.dtype.kind == "b":
         return 1.0
     size = _reach(array)

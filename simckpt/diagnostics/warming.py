@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from .cache import cache_folder
+
 PATIENCE = 120.0
 """Seconds after which a process compiles for itself: whoever holds the lock may be stuck."""
 
@@ -16,12 +18,11 @@ POLL = 0.02
 
 
 def lock_path() -> Path:
-    """The lock file: in the kernel cache if one is named, else in the node's temporary folder."""
-    folder = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("SIMCKPT_CACHE_DIR")
-    if folder:
-        with contextlib.suppress(OSError):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            return Path(folder) / "simckpt-kernels.lock"
+    """The lock file: beside the kernels, or in the node's temporary folder where that fails."""
+    with contextlib.suppress(OSError):
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / "lock"
     return Path(tempfile.gettempdir()) / f"simckpt-kernels-{os.getuid()}.lock"
 
 

@@ -163,3 +163,59 @@ def test_a_million_ranks_of_2_to_40_cells_of_the_largest_float_do_not_overflow(s
 def test_a_limb_has_room_for_the_deposits_between_two_carries():
     # Each deposit adds less than 2**33 to a limb; 2**16 chunks of 2048 values come between.
     assert 2**33 * (2**16 * 2048) < 2**63
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(
+        st.tuples(finite, st.integers(1, 2**40), st.integers(1, 2**20)), min_size=1, max_size=8
+    )
+)
+def test_any_cells_of_up_to_2_to_40_a_rank_on_up_to_2_to_20_ranks_add_up_exactly(groups):
+    # Cells of one value are one integer, and ranks that hold the same are one word times as many.
+    words = np.zeros(LIMBS, np.uint64)
+    expected, ranks = Fraction(0), 0
+    for value, cells, alike in groups:
+        alike = min(alike, 2**20 - ranks)
+        ranks += alike
+        each = int(Fraction(value) * 2**1074) * cells
+        limbs = np.array([(each >> (32 * i)) & 0xFFFFFFFF for i in range(LIMBS)], np.int64)
+        share = words_of(limbs, LIMBS)
+        assert int(share.max(initial=0)) * 2**20 < 2**64
+        words += share * np.uint64(alike)
+        expected += Fraction(value) * cells * alike
+    assert exact_value(words) == expected
+    assert rounded(exact_value(words)) == rounded(expected)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from([5e-324, 2.0**-1022, 1.0, 2.0**1023, 1.7976931348623157e308]),
+    st.integers(1, 2**40),
+    st.integers(1, 2**40),
+)
+def test_what_overflows_on_the_way_and_cancels_leaves_nothing_behind(value, cells, others):
+    limbs = np.zeros(LIMBS, np.int64)
+    for sign, count in ((1, cells), (-1, cells), (1, others), (-1, others - 1)):
+        units = sign * int(Fraction(value) * 2**1074) * count
+        # Deposits of at most 62 bits, as the kernels make them.
+        size, place = abs(units), 0
+        while size >> place:
+            piece = (size >> place) & (2**60 - 1)
+            deposit(limbs, np.int64(sign * piece), np.int64(place))
+            place += 60
+    normalise(limbs)
+    assert exact_value(words_of(limbs, LIMBS)) == Fraction(value)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5000), st.sampled_from([-1, 1]))
+def test_values_just_past_what_two_folds_hold_are_not_taken_for_what_they_hold(seed, size, sign):
+    # A sum of the first fold that has changed its sign or its exponent shows a value too large.
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(-1, 1, 2048 + size)
+    values[rng.integers(2048, values.size)] = sign * np.ldexp(
+        rng.uniform(0.5, 4), rng.integers(-2, 60)
+    )
+    value, _ = kernel_sum(values)
+    assert value == reference(values)

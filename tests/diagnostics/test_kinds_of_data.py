@@ -106,7 +106,7 @@ def test_an_array_that_shares_its_memory_by_dlpack_is_read(ranks):
     assert reading["total"] == float(ranks.exact_sum(values))
 
 
-def test_an_array_on_a_device_is_refused_with_the_mend(ranks):
+def test_an_unknown_kind_of_array_on_a_device_is_refused_with_the_mend(ranks):
     class OnDevice:
         def __dlpack__(self, **keywords):
             raise AssertionError

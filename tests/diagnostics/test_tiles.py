@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.diagnostics.tiles import MOST_TILES, SHORTEST_RUN, tile_edges
+from simckpt.diagnostics.tiles import (
+    LONGEST_RUN,
+    MOST_TILES,
+    SHORTEST_RUN,
+    SMALL_FIELD,
+    tile_edges,
+)
 from simckpt.diagnostics.walk import plan_walk
 
 
@@ -27,10 +33,11 @@ def test_tiles_cover_every_axis_and_are_not_too_many(shape):
     [
         ((1 << 20,), [64]),
         ((100,), [8]),
-        ((512, 512), [16, 4]),
-        ((2048, 2048), [8, 8]),
-        ((512, 512, 512), [4, 4, 4]),
-        ((64, 64, 64), [8, 8, 1]),
+        ((128, 128), [16, 4]),
+        ((512, 512), [8, 8]),
+        ((2048, 2048), [16, 4]),
+        ((512, 512, 512), [8, 8, 1]),
+        ((64, 64, 64), [8, 4, 2]),
         ((3, 3), [1, 1]),
     ],
 )
@@ -38,7 +45,8 @@ def test_tiles_run_long_along_the_last_axis(shape, counts):
     edges = tile_edges(shape)
     assert [len(e) - 1 for e in edges] == counts
     if len(shape) > 1 and counts[-1] > 1:
-        assert shape[-1] // counts[-1] >= SHORTEST_RUN
+        small = np.prod(shape) <= SMALL_FIELD
+        assert shape[-1] // counts[-1] >= (SHORTEST_RUN if small else LONGEST_RUN)
 
 
 @given(st.data())

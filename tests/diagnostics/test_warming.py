@@ -71,3 +71,29 @@ def test_a_place_that_cannot_be_locked_keeps_nobody_out(tmp_path):
 
 def test_kernels_can_be_made_ready_beforehand():
     assert warming.warm_kernels() >= 0
+
+
+def test_each_version_of_the_kernels_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    from simckpt.diagnostics import cache
+
+    monkeypatch.setenv("SIMCKPT_CACHE_DIR", str(tmp_path))
+    before = cache.cache_folder()
+    assert before.parent == tmp_path
+    kernels = tmp_path / "kernels"
+    kernels.mkdir()
+    (kernels / "folds.py").write_text("changed")
+    monkeypatch.setattr(cache, "KERNELS", kernels)
+    cache.source_hash.cache_clear()
+    try:
+        assert cache.cache_folder() != before
+    finally:
+        cache.source_hash.cache_clear()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
+    (tmp_path / "file").write_text("")
+    environment = {**os.environ, "SIMCKPT_CACHE_DIR": str(tmp_path / "file" / "below")}
+    program = "from simckpt.diagnostics.kernels.limbs import normalise; import numpy as np; "
+    program += "normalise(np.zeros(70, np.int64))"
+    environment["NUMBA_CACHE_DIR"] = ""
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=100)

@@ -6,12 +6,13 @@ results have the same bits on every machine.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numba
 from numba.core import config as _config
+
+from ..cache import cache_folder
 
 config: Any = _config  # its attributes are made at run time
 
@@ -25,15 +26,10 @@ _OPTIONS: dict[str, Any] = {
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile `function`, keeping the machine code on disk.
-
-    The cache lies where NUMBA_CACHE_DIR says, else SIMCKPT_CACHE_DIR, else beside the source.
-    """
+    """Compile `function`, keeping the machine code in the folder of `cache_folder`."""
     users = config.CACHE_DIR
-    ours = os.environ.get("SIMCKPT_CACHE_DIR", "")
     # Numba reads its setting when a function is decorated; the user's own functions keep theirs.
-    if ours and not users:
-        config.CACHE_DIR = ours
+    config.CACHE_DIR = str(cache_folder())
     try:
         return numba.njit(**_OPTIONS)(function)
     finally:

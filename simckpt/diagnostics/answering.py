@@ -1,0 +1,139 @@
+"""From a reduced message to the values of the quantities' columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from math import nan
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .exact import exact_value
+from .message import Layout, SumSlots
+from .quantity import Answers, ExactSum
+from .shares import Share
+
+if TYPE_CHECKING:
+    from .agreement import Agreement
+
+Memory = dict[int, Any]
+"""What quantities carry from one sample to the next, by their number."""
+
+NO_COLUMNS: Mapping[str, float] = {}
+
+
+class Message(NamedTuple):
+    """All ranks' messages joined, and when the sample was taken."""
+
+    sums: NDArray[np.uint64]
+    maxima: NDArray[np.float64]
+    t: float
+    dt: float
+
+
+class Answered:
+    """The quantities' values in one sample, and what is wrong with them.
+
+    Parameters
+    ----------
+    agreement : Agreement
+        What is measured.
+    message : Message
+        What all ranks said.
+    memory : Memory
+        What was carried from the sample before; brought up to date.
+    whole : bool
+        Whether all ranks took part in one and the same sample.
+    failed : collection of str
+        Quantities that failed on some rank.
+    """
+
+    def __init__(
+        self,
+        agreement: Agreement,
+        message: Message,
+        memory: Memory,
+        *,
+        whole: bool,
+        failed: Collection[str],
+    ) -> None:
+        self._agreement = agreement
+        self._message = message
+        self._memory = memory
+        self._whole = whole
+        self._failed = failed
+        self._values: dict[int, tuple[float, ...]] = {}
+        self.problems: list[str] = []
+        self._answer(NO_COLUMNS, reading=False)
+
+    def values(self, channels: Mapping[str, float]) -> list[float]:
+        """The values of all quantities' columns in order, given those of the channels."""
+        columns = dict(channels)
+        for number, values in self._values.items():
+            quantity = self._agreement.quantities[number]
+            columns.update(zip((c.name for c in quantity.columns), values, strict=True))
+        self._answer(columns, reading=True)
+        return [v for number in sorted(self._values) for v in self._values[number]]
+
+    def _answer(self, columns: Mapping[str, float], *, reading: bool) -> None:
+        for number, quantity in enumerate(self._agreement.quantities):
+            if bool(quantity.reads) != reading:
+                continue
+            sound = self._whole and quantity.name not in self._failed
+            values = (nan,) * len(quantity.columns)
+            if sound or quantity.carry is not None:
+                answers = _answers(
+                    self._agreement, number, self._message, columns, self._memory.get(number)
+                )
+                if sound:
+                    values = quantity.finish(answers)
+                    if quantity.problem is not None and (text := quantity.problem(answers)):
+                        self.problems.append(text)
+                if quantity.carry is not None:
+                    self._memory[number] = quantity.carry(answers, sound)
+            self._values[number] = values
+
+
+def _answers(
+    agreement: Agreement,
+    number: int,
+    message: Message,
+    columns: Mapping[str, float],
+    past: object,
+) -> Answers:
+    layout, quantity = agreement.layout, agreement.quantities[number]
+    sums, maxima = message.sums, message.maxima
+    answers = []
+    for request, places in zip(quantity.sums, layout.answers[number], strict=True):
+        answer = _exact_sum(sums, places)
+        if request.weight == "volume" and agreement.volume is not None:
+            answer = ExactSum(
+                answer.value * agreement.volume, answer.nan, answer.posinf, answer.neginf
+            )
+        answers.append(answer)
+    extremes = []
+    for extreme in layout.extremes[number]:
+        missing = int(sums[extreme.missing][0])
+        top = float(maxima[extreme.top][0])
+        extremes.append(nan if missing or top == -np.inf else top)
+    slots = layout.shares[number]
+    shared = Share(
+        tuple(_exact_sum(sums, places) for places in slots.sums),
+        tuple(map(int, sums[slots.counts])),
+        tuple(map(float, maxima[slots.maxima])),
+    )
+    return Answers(
+        answers,
+        extremes,
+        message.dt,
+        int(sums[Layout.CELLS]),
+        message.t,
+        shared,
+        columns,
+        past,
+    )
+
+
+def _exact_sum(sums: NDArray[np.uint64], places: SumSlots) -> ExactSum:
+    return ExactSum(exact_value(sums[places.limbs]), *map(int, sums[places.counts]))

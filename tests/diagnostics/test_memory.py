@@ -1,0 +1,88 @@
+"""What a sample needs beside the fields does not grow with them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
+
+MIB = 2**20
+DECLARED = Declarations(
+    conserved={"s": "sqrt(f*f + g*g)/(2 + h*h)", "m": "f"},
+    stability={"c": CFL("abs(f) + h", "abs(g)")},
+)
+
+
+def state_of(n):
+    f = np.random.default_rng(1).normal(size=(n, n))
+    grid = Grid((n, n), (0.1, np.linspace(1, 2, n)), where=f < 2)
+    return State(grid, {"f": f, "g": f.T, "h": f[::-1].astype(">f4")}, dt=0.1)
+
+
+def traced_peak(n):
+    state = state_of(n)
+    probe = Probe(DECLARED)
+    probe.agree([probe.offer(state)])
+    probe.measure(state)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        probe.finish(*probe.measure(state))
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_sample_allocates_the_same_little_for_any_size_of_field():
+    small, large = traced_peak(256), traced_peak(1536)
+    assert large < 4 * MIB
+    assert large < small + MIB
+
+
+def test_an_offer_makes_no_temporary_of_the_fields_size():
+    state = state_of(1536)
+    state.fields["f"][3, 4] = np.inf
+    probe = Probe(DECLARED)
+    tracemalloc.start()
+    try:
+        probe.offer(state)
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()
+
+
+PROGRAM = """
+import resource, sys
+import numpy as np
+from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
+def sample(n):
+    f = np.ones((n, n))
+    state = State(Grid((n, n)), {"f": f, "g": f.T, "h": f[::-1]}, dt=0.1)
+    declared = Declarations(conserved={"s": "f*g + h"}, stability={"c": CFL("f", "g")})
+    probe = Probe(declared)
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = peak()
+    for _ in range(2):
+        if not probe.agreed:
+            probe.agree([probe.offer(state)])
+        probe.finish(*probe.measure(state))
+    assert not probe.faults
+    return peak() - before
+sample(64)
+print(sample(int(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("n", [512, 2048])
+def test_the_process_grows_by_less_than_four_mebibytes(n):
+    # What tracemalloc cannot see, such as compiled code's own memory, is in the resident set.
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(n)], check=True, capture_output=True, text=True
+    )
+    assert int(ran.stdout) < 4 * MIB

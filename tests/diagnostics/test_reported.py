@@ -1,0 +1,201 @@
+"""What the driver reports on its ranks, put together: counts, solves, scalars, callables."""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+from operator import add
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simckpt.diagnostics import Custom, Declarations, Grid, State
+from simckpt.diagnostics.reported import Reported, Solves
+from simckpt.errors import SetupError
+
+FIELD = np.arange(12.0)
+
+
+def states(*reports, **state):
+    """One rank a report, each with a part of the field."""
+    cells = len(FIELD) // len(reports)
+    return [
+        State(
+            Grid(FIELD.shape, start=(r * cells,)),
+            {"u": FIELD[r * cells : (r + 1) * cells]},
+            reported=report,
+            **state,
+        )
+        for r, report in enumerate(reports)
+    ]
+
+
+def reading(ranks, declarations, *reports):
+    given_ = states(*reports)
+    return ranks.agree(declarations, given_).sample(given_)
+
+
+def test_counts_add_up_over_the_ranks(ranks):
+    found = reading(
+        ranks,
+        Declarations(counts=["limiter", "floor"]),
+        Reported(counts={"limiter": 3}),
+        Reported(),
+        Reported(counts={"limiter": 2**52, "other": 1}),
+    )
+    assert found["limiter"] == 2**52 + 3
+    assert found["floor"] == 0
+    assert not found.faults
+
+
+def test_a_solve_that_every_rank_reports_is_one_solve(ranks):
+    made = Reported(solves={"poisson": Solves(2, 30, 1e-2, 1e-9)})
+    for reports in ((made,), (made, made, made), (Reported(), made)):
+        found = reading(ranks, Declarations(residuals=["poisson"]), *reports)
+        assert found["poisson.solves"] == 2
+        assert found["poisson.iterations"] == 30
+        assert found["poisson.initial"] == 1e-2
+        assert found["poisson.final"] == 1e-9
+
+
+def test_no_solve_is_none_and_a_nan_residual_is_not_hidden(ranks):
+    declarations = Declarations(residuals=["poisson"])
+    found = reading(ranks, declarations, Reported(), Reported())
+    assert (found["poisson.solves"], found["poisson.iterations"]) == (0, 0)
+    assert math.isnan(found["poisson.initial"])
+    diverged = Reported(solves={"poisson": Solves(1, 5, 1.0, math.nan)})
+    fine = Reported(solves={"poisson": Solves(1, 5, 1.0, 2.0)})
+    found = reading(ranks, declarations, diverged, fine)
+    assert found["poisson.initial"] == 1.0
+    assert math.isnan(found["poisson.final"])
+
+
+@given(
+    st.lists(
+        st.builds(
+            Solves,
+            st.integers(0, 3),
+            st.integers(0, 99),
+            st.floats(0, 1) | st.just(math.nan),
+            st.floats(0, 1),
+        ),
+        min_size=1,
+    )
+)
+def test_solves_join_in_any_order(made):
+    forward, backward = reduce(add, made), reduce(add, made[::-1])
+    assert repr(forward) == repr(backward) or not any(s.solves for s in made)
+    assert forward.solves == sum(s.solves for s in made)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.5, math.inf, -math.inf, 5e-324])
+def test_a_scalar_is_what_the_ranks_that_report_it_agree_on(ranks, value):
+    told = Reported(scalars={"multiplier": value})
+    declarations = Declarations(scalars=["multiplier"])
+    for reports in ((told,), (told, told), (Reported(), told, Reported())):
+        found = reading(ranks, declarations, *reports)
+        assert found["multiplier"] == value
+        assert not found.faults
+
+
+def test_a_scalar_on_which_ranks_differ_is_nan_and_said(ranks):
+    declarations = Declarations(scalars=["multiplier"])
+    one, two = (Reported(scalars={"multiplier": v}) for v in (1.0, 2.0))
+    found = reading(ranks, declarations, one, two, one)
+    assert math.isnan(found["multiplier"])
+    assert found.problems == ("scalar multiplier differs between ranks: 1.0 to 2.0",)
+    assert found.faults == 1
+    found = reading(ranks, declarations, one, Reported(scalars={"multiplier": math.nan}))
+    assert math.isnan(found["multiplier"])
+    assert "NaN on 1 of the 2 ranks" in found.problems[0]
+
+
+def test_a_scalar_that_nobody_reports_is_nan_without_a_fault(ranks):
+    found = reading(ranks, Declarations(scalars=["multiplier"]), Reported(), Reported())
+    assert math.isnan(found["multiplier"])
+    assert not found.faults
+    nan = Reported(scalars={"multiplier": math.nan})
+    assert not reading(ranks, Declarations(scalars=["multiplier"]), nan, nan).faults
+
+
+def test_a_callable_of_the_users_own_is_put_together_over_the_ranks(ranks):
+    declarations = Declarations(
+        custom={
+            "total": Custom(lambda fields: fields["u"].sum()),
+            "top": Custom(lambda fields: fields["u"].max(), "max", exact=True),
+            "least": Custom(lambda fields: fields["u"].min(), "min", exact=True),
+            "odd": Custom(lambda fields: fields["u"][0] if fields["u"][0] else None, "min"),
+            "silent": Custom(lambda fields: None, "max"),
+        }
+    )
+    found = reading(ranks, declarations, Reported(), Reported(), Reported())
+    assert (found["total"], found["top"], found["least"]) == (66.0, 11.0, 0.0)
+    assert found["odd"] == 4.0
+    assert math.isnan(found["silent"])
+    assert not found.faults
+    exact = {column.name: column.exact for column in found.schema.columns}
+    assert not exact["total"]
+    assert exact["top"]
+
+
+def test_the_ranks_partial_sums_are_added_exactly(ranks):
+    parts = {0: 1e16, 4: 1.0, 8: -1e16}
+    declarations = Declarations(custom={"q": Custom(lambda fields: parts[int(fields["u"][0])])})
+    assert reading(ranks, declarations, Reported(), Reported(), Reported())["q"] == 1.0
+    parts[4] = math.nan
+    assert math.isnan(reading(ranks, declarations, Reported(), Reported(), Reported())["q"])
+
+
+def test_what_a_callable_raises_marks_the_sample_and_nothing_else(ranks):
+    def picky(fields):
+        if fields["u"][0]:
+            raise RuntimeError("no converged root")
+        return 1.0
+
+    declarations = Declarations(conserved={"mass": "u"}, custom={"q": Custom(picky, "max")})
+    given_ = states(Reported(), Reported())
+    agreed = ranks.agree(declarations, given_)
+    found = agreed.sample(given_)
+    assert math.isnan(found["q"])
+    assert found["mass"] == 66.0
+    assert found.failed == {"q": 1}
+    assert [str(f) for f in agreed.probes[1].faults] == [
+        "q at step 0: RuntimeError: no converged root"
+    ]
+
+
+def test_declarations_that_cannot_be_used_are_refused():
+    with pytest.raises(SetupError, match="not a list of names"):
+        Declarations(counts="limiter")
+    with pytest.raises(SetupError, match="declared twice"):
+        Declarations(counts=["a", "a"])
+    with pytest.raises(SetupError, match="declared twice"):
+        Declarations(counts=["a"], scalars=["a"])
+    with pytest.raises(SetupError, match="reserved"):
+        Declarations(scalars=["dt"])
+    with pytest.raises(SetupError, match="not a Custom"):
+        Declarations(custom={"q": lambda fields: 1.0})
+    with pytest.raises(SetupError, match="not callable"):
+        Custom(3)
+    with pytest.raises(SetupError, match="Choices: sum, max, min"):
+        Custom(len, "mean")
+
+
+def test_declarations_are_equal_where_they_ask_for_the_same():
+    def make():
+        return Declarations(custom={"q": Custom(lambda fields: 1.0)}, counts=["n"])
+
+    assert make() == make()
+    assert make() != Declarations(custom={"q": Custom(lambda fields: 1.0, "max")}, counts=["n"])
+    assert make().facts()["counts"] == {"n": "count that the driver reports"}
+
+
+def test_a_report_that_nothing_was_declared_for_is_found():
+    declarations = Declarations(counts=["limiter"])
+    reported = Reported(counts={"limiter": 1, "limitr": 1}, scalars={"x": 1.0})
+    assert list(declarations.undeclared(reported)) == [
+        ("count", "limitr", "Declare it with counts=['limitr']."),
+        ("scalar", "x", "Declare it with scalars=['x']."),
+    ]
