@@ -1,6 +1,6 @@
 """Kelvin-Helmholtz instability of an ideal gas in two dimensions, on any number of ranks.
 
-    python kelvin_helmholtz.py --n 256 --t-end 2
+    python kelvin_helmholtz.py --n 256 --t-end 2 --output kh.nc
     mpiexec -n 4 python -m mpi4py kelvin_helmholtz.py --n 256 --t-end 2
 
 The Euler equations by finite volumes on a periodic unit square: MUSCL reconstruction of the
@@ -139,6 +139,18 @@ class Domain:
                 self.comm.Sendrecv(np.ascontiguousarray(layers), to, 0, received, source, 0)
                 ghosts[...] = received
 
+    def whole(self, array):
+        """Return the array of all cells on the root rank, from this rank's cells; else None."""
+        if self.comm is None:
+            return array
+        parts = self.comm.gather((self.start, array))
+        if not self.root:
+            return None
+        everything = np.empty(self.global_shape)
+        for (i, j), part in parts:
+            everything[i : i + part.shape[0], j : j + part.shape[1]] = part
+        return everything
+
     def maximum(self, value):
         return value if self.comm is None else self.comm.allreduce(value, MPI.MAX)
 
@@ -192,6 +204,39 @@ def kelvin_helmholtz(domain, seed=None):
     return W
 
 
+class Output:
+    """A netCDF file of density and momentum along y, appended to on the root rank."""
+
+    def __init__(self, path, domain):
+        self.path = path
+        if path and domain.root:
+            from netCDF4 import Dataset  # only where output is asked for
+
+            axis = (np.arange(domain.global_shape[0]) + 0.5) / domain.global_shape[0]
+            with Dataset(path, "w") as file:
+                file.createDimension("time", None)
+                file.createVariable("time", "f8", ("time",)).long_name = "simulated time"
+                for name in ("x", "y"):
+                    file.createDimension(name, len(axis))
+                    file.createVariable(name, "f8", (name,))[:] = axis
+                for name, meaning in (("rho", "density"), ("my", "momentum density along y")):
+                    file.createVariable(name, "f8", ("time", "x", "y")).long_name = meaning
+
+    def write(self, flow):
+        if not self.path:
+            return
+        inside = (slice(GHOST, -GHOST),) * 2
+        fields = {name: flow.domain.whole(getattr(flow, name)[inside]) for name in ("rho", "my")}
+        if flow.domain.root:
+            from netCDF4 import Dataset
+
+            with Dataset(self.path, "a") as file:
+                at = len(file.dimensions["time"])
+                file["time"][at] = flow.t
+                for name, field in fields.items():
+                    file[name][at] = field
+
+
 def advance(flow, dt):
     """Advance `flow` by one step: three stages, each a convex sum of forward Euler steps."""
     inside = flow.U[:, GHOST:-GHOST, GHOST:-GHOST]
@@ -203,15 +248,24 @@ def advance(flow, dt):
     flow.step += 1
 
 
-@simckpt.run(
-    bundle="{bundle}",
-    intent=simckpt.Intent(goal="Kelvin-Helmholtz rolls", assumptions=["inviscid", "ideal gas"]),
-    numerics=lambda cfl, limiter: {"solver": "HLLC", "order": 2, "cfl": cfl, "limiter": limiter},
-)
-def main(bundle, n, t_end, cfl, limiter, seed, every, steps):
+def numerics(cfl, limiter):
+    return {"solver": "HLLC", "order": 2, "cfl": cfl, "limiter": limiter}
+
+
+def outputs(output):
+    return [output] if output else []
+
+
+intent = simckpt.Intent(goal="Kelvin-Helmholtz rolls", assumptions=["inviscid", "ideal gas"])
+
+
+@simckpt.run(bundle="{bundle}", intent=intent, numerics=numerics, outputs=outputs)
+def main(bundle, n, t_end, cfl, limiter, seed, every, steps, output=None):
     """Run to `t_end`, or for `steps` steps if that is sooner."""
     domain = Domain(n)
     flow = Flow(domain, kelvin_helmholtz(domain, seed), limiter)
+    file = Output(output, domain)
+    file.write(flow)
     step = simckpt.step(
         grid=simckpt.Grid(domain.global_shape, domain.spacing, domain.start, ghost=GHOST),
         fields={"rho": flow.rho, "mx": flow.mx, "my": flow.my, "E": flow.E},
@@ -224,6 +278,8 @@ def main(bundle, n, t_end, cfl, limiter, seed, every, steps):
     while flow.t < t_end and flow.step != steps:
         dt = min(flow.stable_dt(cfl), t_end - flow.t)
         step(flow, dt)
+        if flow.step % every == 0 or flow.t >= t_end:
+            file.write(flow)
         if domain.root and flow.step % 20 == 0:
             print(f"step {flow.step:5d}  t = {flow.t:.4f} of {t_end:g}  dt = {dt:.3e}", flush=True)
     if domain.root:
@@ -240,6 +296,7 @@ def arguments():
     parser.add_argument("--seed", type=int, help="adds eight modes of random phase")
     parser.add_argument("--every", type=int, default=10, help="steps from one sample to the next")
     parser.add_argument("--steps", type=int, help="stop after so many steps")
+    parser.add_argument("--output", help="netCDF file for the fields at each sample (netCDF4)")
     return parser.parse_args()
 
 

@@ -22,6 +22,7 @@ class Parts(Record, frozen=True, kw_only=True, omit_defaults=True):
     artifacts: Hash | None = None
     numerics: Hash | None = None
     random: Hash | None = None
+    transforms: Hash | None = None
     configuration: tuple[Hash, ...] = ()
 
 
