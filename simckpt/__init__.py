@@ -21,11 +21,26 @@ _HOMES = {
     "Grid": "diagnostics.grid",
     "Particles": "diagnostics.particles",
     "CFL": "diagnostics.declarations",
+    "Cells": "diagnostics.cells",
+    "Components": "diagnostics.components",
+    "AngularMomentum": "diagnostics.declarations",
+    "Budget": "diagnostics.declarations",
+    "Conserved": "diagnostics.declarations",
+    "Custom": "diagnostics.declarations",
+    "Diffusion": "diagnostics.declarations",
+    "Divergence": "diagnostics.declarations",
+    "Frequency": "diagnostics.declarations",
+    "Growth": "diagnostics.declarations",
+    "Norm": "diagnostics.declarations",
+    "TotalVariation": "diagnostics.declarations",
     "describe": "capture.describe",
     "Intent": "model.intent",
     "Numerics": "model.numerics",
     "Bundle": "bundle.reader",
     "open": "bundle.reader:open_bundle",
+    "Trigger": "recording.triggers",
+    "Bound": "recording.bounds",
+    "Anomaly": "recording.anomaly",
     "SimckptError": "errors",
     "SetupError": "errors",
     "BundleError": "errors",
@@ -34,17 +49,33 @@ _HOMES = {
 
 __all__ = [
     "CFL",
+    "AngularMomentum",
+    "Anomaly",
+    "Bound",
+    "Budget",
     "Bundle",
     "BundleError",
+    "Cells",
+    "Components",
+    "Conserved",
+    "Custom",
+    "Diffusion",
+    "Divergence",
+    "Frequency",
     "Grid",
+    "Growth",
     "Intent",
+    "Norm",
     "Numerics",
     "Particles",
     "SetupError",
     "SimckptError",
     "SimckptWarning",
+    "TotalVariation",
+    "Trigger",
     "__version__",
     "active_run",
+    "analysis",
     "checkpoint",
     "describe",
     "open",
@@ -55,21 +86,41 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from . import analysis
     from .bundle.reader import Bundle
     from .bundle.reader import open_bundle as open  # noqa: A004
     from .capture.describe import describe
-    from .diagnostics.declarations import CFL
+    from .diagnostics.cells import Cells
+    from .diagnostics.components import Components
+    from .diagnostics.declarations import (
+        CFL,
+        AngularMomentum,
+        Budget,
+        Conserved,
+        Custom,
+        Diffusion,
+        Divergence,
+        Frequency,
+        Growth,
+        Norm,
+        TotalVariation,
+    )
     from .diagnostics.grid import Grid
     from .diagnostics.particles import Particles
     from .errors import BundleError, SetupError, SimckptError, SimckptWarning
     from .model.intent import Intent
     from .model.numerics import Numerics
+    from .recording.anomaly import Anomaly
+    from .recording.bounds import Bound
     from .recording.overhead import Overhead as overhead  # noqa: N813
     from .recording.run import active_run, checkpoint, run, stopping
     from .recording.step import step
+    from .recording.triggers import Trigger
 
 
 def __getattr__(name: str) -> object:
+    if name == "analysis":
+        return import_module(".analysis", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module 'simckpt' has no attribute {name!r}")
     home, _, other = _HOMES[name].partition(":")

@@ -1,7 +1,8 @@
-"""`simckpt compare A B`: 0 the same, 1 different, 2 could not compare."""
+"""`simckpt compare RUN...`: 0 the same, 1 different, 2 could not compare."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,21 @@ import click
 from ..errors import SetupError
 
 if TYPE_CHECKING:
+    from ..compare.comparison import Comparison
+    from ..compare.many import ManyRuns
     from ..compare.tolerance import Tolerance
 
 
+def _print_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from ..report.schema import schema_text
+
+        click.echo(schema_text(), nl=False)
+        ctx.exit()
+
+
 @click.command()
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option("--rtol", multiple=True, metavar="[NAME=]X", help="Relative tolerance.")
 @click.option("--atol", multiple=True, metavar="[NAME=]X", help="Absolute tolerance.")
 @click.option("--ulp", multiple=True, metavar="[NAME=]N", help="Representable numbers apart.")
@@ -36,19 +46,42 @@ if TYPE_CHECKING:
 )
 @click.option("--map", "renames", multiple=True, metavar="A=B", help="A field's other name in B.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print it as Markdown.")
+@click.option(
+    "--junit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write it as JUnit XML there, too.",
+)
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page for a browser there, too.",
+)
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON Schema of --json.",
+)
 @click.pass_context
 def compare(
     ctx: click.Context,
     /,
-    a: str,
-    b: str,
+    runs: tuple[str, ...],
     file: Path | None,
     by: Any,
     renames: tuple[str, ...],
     as_json: bool,
+    as_markdown: bool,
+    junit: Path | None,
+    html: Path | None,
     **limits: Any,
 ) -> None:
     """Compare run A with run B: where they part, what kind of difference it is, and why.
+
+    Of more than two runs, tell who is the same as whom, and what sets the groups apart.
 
     Equal means equal bits, unless a tolerance is given; then
     |a-b| <= max(rtol*max(|a|,|b|), atol) decides for each quantity. NAME may hold * and ?.
@@ -57,17 +90,50 @@ def compare(
     """
     from ..bundle.reader import open_bundle
     from ..compare.comparison import Options
-    from ..compare.comparison import compare as compare_runs
-    from ..report.comparison import comparison_report
-    from ..report.page import show, show_json
+    from ..report.page import show, show_json, show_text, write_text
 
-    options = Options(by=by, tolerance=_tolerance(file, limits), renames=_renames(renames))
-    with open_bundle(a) as run_a, open_bundle(b) as run_b:
-        result = compare_runs(run_a, run_b, options)
+    if as_json and as_markdown:
+        raise click.UsageError("--json and --markdown are two forms; choose one", ctx)
+    if html is not None and len(runs) > 2:
+        raise click.UsageError("--html shows two runs", ctx)
+    if len(runs) < 2:
+        raise click.UsageError("one run is nothing to compare; name two or more", ctx)
+    options = Options(by=by, tolerance=_tolerance(file, limits), renames=read_renames(renames))
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_bundle(run)) for run in runs]
+        result: Comparison | ManyRuns
+        if len(opened) == 2:
+            from ..compare.comparison import compare as compare_runs
+            from ..report.comparison import comparison_report
+
+            result = compare_runs(opened[0], opened[1], options)
+            report = comparison_report(result)
+            if html is not None:
+                from ..compare.curves import curves
+                from ..compare.texts import text_differences
+                from ..report.web.page import comparison_page
+
+                drawn = curves(opened[0], opened[1], options)
+                texts = text_differences(opened[0], opened[1])
+                write_text(html, comparison_page(result, drawn, texts))
+        else:
+            from ..compare.many import compare_many
+            from ..report.many import many_report
+
+            result = compare_many(opened, options)
+            report = many_report(result)
+    if junit is not None:
+        from ..report.junit import junit as junit_text
+
+        write_text(junit, junit_text(result))
     if as_json:
         show_json(result)
+    elif as_markdown:
+        from ..report.markdown import markdown
+
+        show_text(markdown(result))
     else:
-        show(comparison_report(result))
+        show(report)
     ctx.exit(result.exit_status)
 
 
@@ -102,7 +168,8 @@ def _number(name: str, text: str, number: str) -> Any:
         ) from None
 
 
-def _renames(pairs: tuple[str, ...]) -> dict[str, str]:
+def read_renames(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Names in B of what A calls otherwise, from options of the form A=B."""
     found: dict[str, str] = {}
     for pair in pairs:
         name, equals, other = pair.partition("=")

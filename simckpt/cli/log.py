@@ -1,4 +1,4 @@
-"""`simckpt log BUNDLE`: job attempts, checkpoints and events in the order they happened."""
+"""`simckpt log BUNDLE...`: what happened in a run in order, or how several runs descend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import click
 
 
 @click.command()
-@click.argument("bundle", metavar="BUNDLE")
+@click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
+@click.option("--graph", is_flag=True, help="Draw the graph of runs; so it is for several bundles.")
+@click.option("--dot", is_flag=True, help="Print the graph for Graphviz.")
 @click.option(
     "-n",
     "--most",
@@ -16,8 +18,37 @@ import click
     help="Show the last so many entries; 0 for all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
-def log(bundle: str, most: int, as_json: bool) -> None:
-    """List job attempts, checkpoints and events in the order they happened."""
+def log(bundles: tuple[str, ...], graph: bool, dot: bool, most: int, as_json: bool) -> None:
+    """List job attempts, checkpoints and events in the order they happened.
+
+    Of several bundles, draw how they descend from each other: forks and merges of runs, linked
+    by the ids of checkpoints.
+    """
+    if graph or dot or len(bundles) > 1:
+        _draw(bundles, dot, as_json)
+    else:
+        _list(bundles[0], most, as_json)
+
+
+def _draw(bundles: tuple[str, ...], dot: bool, as_json: bool) -> None:
+    from contextlib import ExitStack
+
+    from ..bundle.reader import open_bundle
+    from ..compare.ancestry import ancestry
+    from ..report.lineage import lineage_dot, lineage_report
+    from ..report.page import show, show_json, show_text
+
+    with ExitStack() as stack:
+        graph = ancestry([stack.enter_context(open_bundle(path)) for path in bundles])
+    if as_json:
+        show_json(graph)
+    elif dot:
+        show_text(lineage_dot(graph))
+    else:
+        show(lineage_report(graph))
+
+
+def _list(bundle: str, most: int, as_json: bool) -> None:
     from ..bundle.reader import open_bundle
     from ..capture.accounting import accounts
     from ..compare.restart import restarts

@@ -22,9 +22,12 @@ VERBS = {
     "compare": "Where two runs part, what kind of difference it is, and why.",
     "ls": "The bundles under a folder, filtered by what they recorded.",
     "log": "Job attempts, checkpoints and events in order.",
+    "watch": "Follow a run that is going on.",
+    "plot": "Figures of one run, or of two that are compared, as PNG or SVG.",
     "verify": "Whether a bundle is what its run wrote.",
     "recover": "Make a whole bundle of what a killed run left.",
     "slurm": "Job templates for SLURM: list or copy them.",
+    "warm": "Compile the kernels ahead of a job.",
     "demo": "Record one solver three times, and compare.",
 }
 """Name of each verb, of its module and of its command, with its line in the help."""

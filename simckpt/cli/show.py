@@ -7,17 +7,22 @@ import click
 
 @click.command()
 @click.argument("bundle", metavar="BUNDLE")
-@click.option("--brief", is_flag=True, help="One line, and one more for what is wrong.")
+@click.option("--brief", is_flag=True, help="What the next step needs to know, in 2 KB.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def show(bundle: str, brief: bool, as_json: bool) -> None:
     """Show what ran, where, how healthy it was, and what the instrument cost."""
     from ..bundle.reader import open_bundle
+    from ..compare.restart import restarts
+    from ..report import brief as in_brief
     from ..report import page
-    from ..report.overview import brief_report, overview, overview_report
+    from ..report.overview import overview, overview_report
 
     with open_bundle(bundle) as run:
-        told = overview(run)
+        told = overview(run, restarts(run))
+        short = in_brief.brief(run, told) if brief else None
     if as_json:
-        page.show_json(told)
+        page.show_json(short or told)
+    elif short is not None:
+        page.show_text(in_brief.brief_text(short))
     else:
-        page.show(brief_report(told) if brief else overview_report(told))
+        page.show(overview_report(told))

@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from ..capture.recheck import CheckedOutput
 
 
 @click.command()
 @click.argument("bundle", metavar="BUNDLE")
+@click.option(
+    "--index",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Hash the outputs below FOLDER and hold them against the run's index of them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
-def verify(ctx: click.Context, bundle: str, as_json: bool) -> None:
+def verify(ctx: click.Context, bundle: str, folder: Path | None, as_json: bool) -> None:
     """Test checksums, the chain of records and the ids of checkpoints.
 
-    Exits with 0 if the bundle is whole, 1 if it is damaged, 2 if there is none.
+    With --index FOLDER also whether the outputs are what they were: FOLDER is the run's working
+    directory or a copy of it, and no file outside of it is looked at.
+
+    Exits with 0 if the bundle is whole and its outputs are the same, 1 if the bundle is damaged
+    or an output is missing or changed, 2 if there is no bundle, or no index of outputs in it.
     """
     from ..bundle.verify import verify as verify_bundle
     from ..report.page import show, show_json
     from ..report.verification import verification, verification_report
 
-    result = verification(bundle, verify_bundle(bundle))
+    findings = verify_bundle(bundle)
+    result = verification(bundle, findings)
+    if folder is not None and result.whole:
+        result = verification(bundle, findings, _outputs(bundle, folder))
     if as_json:
         show_json(result)
     else:
         show(verification_report(result))
-    ctx.exit(0 if result.whole else 1)
+    ctx.exit(0 if result.holds else 1)
+
+
+def _outputs(bundle: str, folder: Path) -> tuple[CheckedOutput, ...]:
+    from ..bundle.contents import content_hashes
+    from ..bundle.reader import open_bundle
+    from ..capture.recheck import check_outputs
+    from ..errors import BundleError
+    from ..report.brief import artifact_index
+
+    with open_bundle(bundle) as run:
+        index = artifact_index(run)
+    if index is None:
+        problem = "holds no index of outputs that could be tested"
+        raise BundleError(bundle, problem, "Name them in the driver: outputs=['out/*.nc'].")
+    return check_outputs(index, folder, content_hashes)

@@ -65,6 +65,7 @@ class Coverage(Record, frozen=True, kw_only=True):
     """What was compared: moments, by which alignment, and how many quantities and fields.
 
     `interpolated` of the moments had no sample in B. `first` and `last` are steps of A.
+    `field_names` and `quantity_names` tell which, so that what passed can be named too.
     """
 
     by: By
@@ -79,6 +80,8 @@ class Coverage(Record, frozen=True, kw_only=True):
     only_b: Unmatched
     labels_a: tuple[str, ...] = ()
     labels_b: tuple[str, ...] = ()
+    field_names: tuple[str, ...] = ()
+    quantity_names: tuple[str, ...] = ()
 
 
 class Comparison(Record, frozen=True, kw_only=True):
@@ -282,6 +285,8 @@ def _coverage(found: Findings) -> Coverage:
         only_b=alignment.only_b,
         labels_a=alignment.labels_a,
         labels_b=alignment.labels_b,
+        field_names=tuple(found.fields.compared),
+        quantity_names=tuple(found.quantities.compared),
     )
 
 

@@ -20,6 +20,7 @@ WEIGHTS: dict[str, Weight] = {
     "numerics": "decides",
     "parameters": "decides",
     "inputs": "decides",
+    "transforms": "decides",
     "code": "decides",
     "random": "decides",
     "upstream": "decides",

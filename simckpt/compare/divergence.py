@@ -196,8 +196,8 @@ def _differing_tiles(
     one: DigestView, two: DigestView, a: RunView, b: RunView, alignment: Alignment
 ) -> tuple[Ints, int]:
     """Differing tiles at each moment (0 where a digest is missing), and how many are missing."""
-    rows_a = _digest_rows(one, a.series().step[alignment.rows_a])
-    rows_b = _digest_rows(two, b.series().step[alignment.rows_b])
+    rows_a = digest_rows(one, a.series().step[alignment.rows_a])
+    rows_b = digest_rows(two, b.series().step[alignment.rows_b])
     usable = np.flatnonzero(alignment.exact & (rows_a >= 0) & (rows_b >= 0))
     counts = np.zeros(len(alignment), dtype=np.int64)
     block = max(1, BLOCK_BYTES // (8 * max(one.tiles.size, 1)))
@@ -217,7 +217,7 @@ def _picked(view: DigestView, rows: Ints) -> Words:
     )
 
 
-def _digest_rows(view: DigestView, steps: Ints) -> Ints:
+def digest_rows(view: DigestView, steps: Ints) -> Ints:
     """The row of each step among the digests, -1 where there is none."""
     if len(view.step) == 0:
         return np.full(len(steps), -1, dtype=np.int64)
@@ -269,8 +269,8 @@ def _describe(
 
 
 def _mask(one: DigestView, two: DigestView, step_a: int, step_b: int) -> Mask:
-    ia = int(_digest_rows(one, np.array([step_a]))[0])
-    ib = int(_digest_rows(two, np.array([step_b]))[0])
+    ia = int(digest_rows(one, np.array([step_a]))[0])
+    ib = int(digest_rows(two, np.array([step_b]))[0])
     mask: Mask = one.rows(ia, ia + 1)[0] != two.rows(ib, ib + 1)[0]
     return mask
 

@@ -22,6 +22,7 @@ from ..model.manifest import Manifest, Packages, RandomState, Repository
 from ..model.numerics import NumericalSettings
 from ..model.record import Facts, Hash, Json, Record
 from ..model.segment import Decomposition
+from ..model.transform import Dataset, TransformManifest
 from .quantities import columns
 from .view import RunView, SegmentView
 
@@ -97,6 +98,8 @@ def run_facts(run: RunView) -> RunFacts:
         for part in ("parameters", "numerics", "inputs", "code"):
             if part not in table.parts and part in spec.facts:
                 table.add(step, part, spec.facts[part])
+    for _, made in _documents(run, TransformManifest, lambda c: c.parts.transforms):
+        table.add(None, "transforms", _transforms(made))
     meant = {name: c.of for name, c in columns(run).items() if c.of}
     table.add(None, "declarations", meant)
     _add_segments(run, table)
@@ -106,6 +109,26 @@ def run_facts(run: RunView) -> RunFacts:
         if len({str(_generators(random).get(name)) for random in states}) == 1
     )
     return RunFacts(parts=table.parts, changes=tuple(table.changes), idle=idle, own=frozenset(own))
+
+
+def _transforms(made: TransformManifest) -> Facts:
+    """The steps of an analysis: by which rule each selects, and what it left."""
+    known = {dataset.id: dataset for dataset in made.datasets}
+    steps: Facts = {
+        f"{number} {step.name or step.kind}": {
+            "selection": step.selection,
+            "parameters": step.parameters,
+            "result": ", ".join(_left(known[id_]) for id_ in step.results if id_ in known),
+        }
+        for number, step in enumerate(made.transforms, start=1)
+    }
+    return steps | ({"cohort": made.cohort} if made.cohort else {})
+
+
+def _left(dataset: Dataset) -> str:
+    size: Facts = dict(dataset.dims) or {"rows": dataset.rows, "columns": dataset.columns}
+    counts = " ".join(f"{name} {n}" for name, n in size.items() if n is not None)
+    return f"{dataset.id[:12]} {counts}" if dataset.identified == "content" else counts
 
 
 class _Table:

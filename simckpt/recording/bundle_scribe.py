@@ -5,22 +5,31 @@ from __future__ import annotations
 import math
 import os
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..bundle.writer import CheckpointHeld
+from ..errors import SimckptWarning
 from ..model.changes import SpecDiff, Specification, diff
 from ..model.checkpoint import Checkpoint, Cost, Parts, Reason, StateDescriptor
 from ..model.segment import Event, Segment, SegmentEnd, SegmentSchema
 from ..model.series import Sample, SeriesSchema, TileRow
+from .declared import comparable, declared_in
+from .origins import Origins
+from .outage import Outage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..bundle.writer import BundleWriter
     from ..diagnostics.probe import Reading
-    from ..model.record import Facts, Hash
+    from ..model.record import Facts, Hash, Json
     from ..model.segment import Decomposition, Ending
     from .captures import Captures
+    from .sentry import Sentry, Wishes
+    from .triggers import Kind
 
 
 class BundleScribe:
@@ -32,6 +41,8 @@ class BundleScribe:
         The bundle, created or resumed.
     captures : Captures
         The facts behind the parts.
+    sentry : Sentry
+        Watches what happens, and captures more where a trigger fires.
     segment : Segment
         This job attempt; its documents are stored already.
     previous : Checkpoint or None
@@ -48,6 +59,7 @@ class BundleScribe:
         self,
         writer: BundleWriter,
         captures: Captures,
+        sentry: Sentry,
         segment: Segment,
         *,
         previous: Checkpoint | None = None,
@@ -55,24 +67,38 @@ class BundleScribe:
         upstream: tuple[tuple[Hash, Specification | None], ...] = (),
     ) -> None:
         self._writer = writer
+        self._outage = Outage()
         self._captures = captures
+        self._sentry = sentry
         self._segment = segment
         self._previous = previous
         self._specification = specification
+        if specification is not None:
+            # Until the first sample says otherwise, an earlier segment's declarations stand.
+            captures.declared(declared_in(specification))
         self._upstream = upstream
         self._schema: SeriesSchema | None = None
         self._reading: Reading | None = None
         self._tiled: Reading | None = None
         self._samples = 0
-        self._seen_non_finite: set[str] = set()
+        self._origins = Origins()
         writer.append(segment)
 
-    def describe(self, schema: SeriesSchema, decomposition: Decomposition, step: int) -> None:
+    def describe(
+        self,
+        schema: SeriesSchema,
+        decomposition: Decomposition,
+        step: int,
+        declarations: Mapping[str, Json],
+    ) -> None:
         self._schema = schema
+        self._captures.declared(declarations)
+        stored = self._writer.store(schema)
+        self._sentry.describe(schema, stored)
         self._writer.append(
             SegmentSchema(
                 segment=self._segment.index,
-                schema=self._writer.store(schema),
+                schema=stored,
                 decomposition=self._writer.store(decomposition),
                 start_step=step,
             )
@@ -91,7 +117,9 @@ class BundleScribe:
                 faults=reading.faults,
             )
         )
-        self._watch_non_finite(reading, wall)
+        for found in self._origins.events(reading, wall):
+            self.event(found)
+        self._sentry.sample(reading, wall)
 
     def event(self, event: Event) -> None:
         self._writer.append(event)
@@ -125,7 +153,7 @@ class BundleScribe:
             step=step,
             t=t if math.isfinite(t) else None,
             wall=time.time(),
-            parts=self._parts(why, wait=reason == "final"),
+            parts=self._parts(step, why, wait=reason == "final"),
             state=self._state(),
             samples=self._samples,
             cost=cost,
@@ -136,8 +164,21 @@ class BundleScribe:
         except CheckpointHeld as held:
             # It is written with the next one, whose parent it is.
             self._previous = held.checkpoint
-            raise
+            self._sentry.committed(made.index)
+            if self._outage.refused(step, self._writer.trouble):
+                raise
+            return None
+        self._sentry.committed(made.index)
+        if over := self._outage.over(step, self._writer.lost):
+            warnings.warn(over.text, SimckptWarning, stacklevel=4)
+            self.event(over)
         return self._previous
+
+    def met(self, kind: Kind, reason: str, step: int, error: BaseException | None = None) -> None:
+        self._sentry.met(kind, reason, step, error)
+
+    def wishes(self) -> Wishes:
+        return self._sentry.wishes()
 
     def end(self, ending: Ending, step: int, why: str) -> None:
         self._captures.close()
@@ -151,14 +192,18 @@ class BundleScribe:
                 segment=self._segment.index, ending=ending, ended=time.time(), step=step, why=why
             )
         )
+        if unresolved := self._outage.unresolved(self._writer.lost):
+            warnings.warn(unresolved, SimckptWarning, stacklevel=3)
         self._writer.close()
 
-    def _parts(self, why: str, *, wait: bool) -> Parts:
+    def _parts(self, step: int, why: str, *, wait: bool) -> Parts:
         store, captures = self._writer.store, self._captures
         specification = captures.specification()
         artifacts = captures.artifacts(wait=wait)
+        transforms = captures.transforms()
         spec_diff = self._spec_diff(specification, why)
         self._specification = specification
+        self._sentry.checkpoint(captures.beginning.environment, specification, step)
         return Parts(
             manifest=store(captures.beginning.manifest),
             specification=store(specification),
@@ -168,16 +213,17 @@ class BundleScribe:
             artifacts=store(artifacts) if artifacts else None,
             numerics=store(captures.numerics),
             random=store(captures.random()),
+            transforms=store(transforms) if transforms else None,
             configuration=tuple(store(text) for text in captures.configuration()),
         )
 
     def _spec_diff(self, specification: Specification, why: str) -> SpecDiff:
-        since = self._specification.facts if self._specification else {}
-        known = [s.facts for _, s in self._upstream if s is not None]
-        changes = diff(since, specification.facts) if self._specification else ()
+        since = self._specification
+        known = [s for _, s in self._upstream if s is not None]
+        changes = diff(*comparable(since, specification)) if since else ()
         return SpecDiff(
             changes=changes,
-            since_upstream=diff(known[0], specification.facts) if known else (),
+            since_upstream=diff(*comparable(known[0], specification)) if known else (),
             why=why if changes else "",
         )
 
@@ -209,29 +255,6 @@ class BundleScribe:
                     mean=_bytes(rows.mean, "<f8"),
                 )
             )
-
-    def _watch_non_finite(self, reading: Reading, wall: float) -> None:
-        for field, index in reading.origins.items():
-            if field in self._seen_non_finite:
-                continue
-            self._seen_non_finite.add(field)
-            counts = {what: int(reading[f"{field}.{what}"]) for what in _NON_FINITE}
-            found = ", ".join(f"{n} {_NON_FINITE[what]}" for what, n in counts.items() if n)
-            self.event(
-                Event(
-                    name="non_finite",
-                    severity="error",
-                    step=reading.step,
-                    wall=wall,
-                    text=f"{field} is not finite for the first time: {found}, from cell "
-                    f"{', '.join(map(str, index))} on",
-                    facts={"field": field, "index": list(index), **counts},
-                    rank=-1,
-                )
-            )
-
-
-_NON_FINITE = {"nan": "NaN", "posinf": "+Inf", "neginf": "-Inf"}
 
 
 def _bytes(values: np.ndarray, dtype: str) -> bytes:

@@ -6,6 +6,7 @@ is read again at each checkpoint; the rest is captured when the segment begins.
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,12 @@ from ..capture.artifacts import index_artifacts
 from ..capture.configuration import capture_configuration
 from ..capture.environment import capture_environment
 from ..capture.manifest import capture_manifest
+from ..capture.packages import capture_packages
 from ..capture.rng import capture_random
 from ..capture.scheduler import scheduler_facts
 from ..capture.specification import specification
 from ..capture.values import plain
+from ..model.manifest import Packages
 from ..model.numerics import NumericalSettings
 
 if TYPE_CHECKING:
@@ -29,12 +32,16 @@ if TYPE_CHECKING:
     from ..model.changes import Specification
     from ..model.environment import Circumstances, Environment
     from ..model.manifest import Manifest, RandomState, Text
-    from ..model.record import Document, Facts, Hash
+    from ..model.record import Document, Facts, Hash, Json
+    from ..model.transform import TransformManifest
     from .settings import RunSettings
 
 
 SETTLED = 2.0
 """Seconds for which an output has not changed before it is hashed while the run goes on."""
+
+FRESH = 5.0
+"""Seconds for which the facts of the machine are taken to be still true."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,9 @@ class Captures:
     def __init__(self, settings: RunSettings, beginning: Beginning) -> None:
         self._settings = settings
         self.beginning = beginning
+        self._begun = time.monotonic()
         self.intent = settings.intent
+        self._declarations: Mapping[str, Json] = {}
         self.start_step = settings.start_step
         requested = settings.numerics.settings() if settings.numerics else {}
         self.numerics = NumericalSettings(requested=_facts(requested))
@@ -105,12 +114,21 @@ class Captures:
         return specification(
             self.beginning.manifest,
             self.numerics,
+            declarations=self._declarations,
             seeds=_facts({k: v for k, v in self._settings.seeds.items() if isinstance(v, int)}),
         )
+
+    def declared(self, declarations: Mapping[str, Json]) -> None:
+        """Take note of what is measured: it is known when the first sample is set up."""
+        self._declarations = declarations
 
     def random(self) -> RandomState:
         """Seeds, and the state of the generators now."""
         return capture_random(self._settings.seeds)
+
+    def transforms(self) -> TransformManifest | None:
+        """What an analysis did to its data so far; None for a simulation."""
+        return self._settings.profile.transforms()
 
     def configuration(self) -> tuple[Text, ...]:
         """The configuration files as they are now."""
@@ -137,6 +155,17 @@ class Captures:
                 previous=self._indexed,
             )
         return self._index.result() if wait else self._indexed
+
+    def surroundings(self) -> dict[str, Document]:
+        """All facts of this node and process as they are now, and the whole list of packages."""
+        known = self.beginning
+        environment, circumstances = known.environment, known.circumstances
+        packages = next((d for d in known.documents if isinstance(d, Packages)), None)
+        if packages is None or time.monotonic() - self._begun > FRESH:
+            mpi = environment.sections.get("mpi")
+            environment, circumstances = capture_environment({"mpi": mpi} if mpi else {})
+            packages = capture_packages()
+        return {"environment": environment, "circumstances": circumstances, "packages": packages}
 
     def close(self) -> None:
         """Stop indexing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from dataclasses import dataclass
@@ -16,9 +17,13 @@ from ..model.segment import Event, Segment
 from ..parallel.comm import ExchangeFailed
 from .bundle_scribe import BundleScribe
 from .captures import Captures, capture_beginning
+from .evidence import Evidence
 from .lineage import Lineage, trace
 from .placing import beside, open_writer
+from .precedents import precedent
 from .scribe import Scribe, SilentScribe
+from .sentry import Sentry
+from .watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +96,7 @@ def open_scribe(
         return hellos[0].path, SilentScribe()
     beginning = capture_beginning(settings, driver, parameters, lineage.ids, comm.facts())
     captures = Captures(settings, beginning)
-    return hellos[0].path, _scribe(writer, captures, hellos, environments, lineage)
+    return hellos[0].path, _scribe(settings, writer, captures, hellos, environments, lineage)
 
 
 def _opened(
@@ -103,10 +108,11 @@ def _opened(
     path = settings.bundle or driver
     try:
         lineage = trace(settings.upstream)
+        campaign = lineage.campaign or os.environ.get("SIMCKPT_CAMPAIGN", "")
         path = settings.place(driver, parameters)
         if alone:
             path = beside(path, f"rank{launched_rank() or 0}")
-        return open_writer(path, settings.exists, lineage.campaign, options), lineage, None
+        return open_writer(path, settings.exists, campaign, options), lineage, None
     except SimckptError as error:
         return None, Lineage(), error
     except Exception as error:  # noqa: BLE001 - whatever it is, every rank is to hear of it
@@ -115,6 +121,7 @@ def _opened(
 
 
 def _scribe(
+    settings: RunSettings,
     writer: BundleWriter,
     captures: Captures,
     hellos: list[Hello],
@@ -137,6 +144,7 @@ def _scribe(
     scribe = BundleScribe(
         writer,
         captures,
+        _sentry(settings, writer, captures),
         segment,
         previous=past.checkpoint,
         specification=past.specification,
@@ -145,6 +153,19 @@ def _scribe(
     for event in _findings(segment, hellos, past.broken):
         scribe.event(event)
     return scribe
+
+
+def _sentry(settings: RunSettings, writer: BundleWriter, captures: Captures) -> Sentry:
+    past = writer.past.checkpoint
+    number = past.index + 1 if past else 0
+    triggers = settings.triggers
+    before = precedent(
+        str(writer.paths.h5) if past else "",
+        settings.upstream,
+        frozenset(name for trigger in triggers for name in trigger.compared),
+    )
+    watch = Watch(triggers, settings.captures, before, number)
+    return Sentry(watch, Evidence(writer.store, captures, settings.logs), writer.append, number)
 
 
 def _nodes(

@@ -17,7 +17,7 @@ class Farewell:
     """What a rank says when it leaves.
 
     `samples` counts those it took part in; `error` is empty unless it leaves by an exception,
-    and `signal` unless it leaves because a signal asked the run to stop.
+    and `signal` or `trigger` unless it leaves because one of these asked the run to stop.
     """
 
     rank: int
@@ -26,6 +26,7 @@ class Farewell:
     error: str
     signal: str
     events: tuple[Event, ...]
+    trigger: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,20 @@ class Parting:
         for farewell in self.farewells:
             if farewell.error:
                 return "exception", f"rank {farewell.rank}: {farewell.error}"
+        # Before a signal: the next job of a chain would run into the same again.
+        if self.stopped:
+            return "aborted", f"stopped by the trigger {self.stopped}"
         for farewell in self.farewells:
             if farewell.signal:
                 return "signal", f"rank {farewell.rank} received {farewell.signal}"
         if self.missing:
             return "aborted", "not every rank reached the end of the run"
         return "finished", ""
+
+    @property
+    def stopped(self) -> str:
+        """The trigger that stopped the run, and why; empty if none did."""
+        return next((f.trigger for f in self.farewells if f.trigger), "")
 
     @property
     def together(self) -> bool:

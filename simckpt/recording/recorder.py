@@ -19,14 +19,19 @@ import sys
 import time
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..bundle.last_words import leave
 from ..errors import InstrumentError, SetupError, SimckptWarning
 from ..model.segment import Event
 from ..parallel.comm import ExchangeFailed
 from .ledger import Ledger
 from .opening import open_scribe
 from .parting import Farewell, Parting, part
+from .raised import bounded, raised
+from .reports import Reports
+from .sentry import NO_WISHES
 from .settings import EXCHANGE_TIMEOUT, PARTING_TIMEOUT
 from .stopping import Stopping
 from .stream import Stream
@@ -36,13 +41,16 @@ if TYPE_CHECKING:
 
     from ..diagnostics.declarations import Declarations
     from ..diagnostics.probe import Offer, Probe, State
+    from ..diagnostics.reported import Reported
     from ..model.checkpoint import Checkpoint, Reason
     from ..model.record import Facts
     from ..model.segment import Ending, Severity
     from ..parallel.comm import Comm, Vote
     from .cadence import Beat, Cadence
     from .scribe import Scribe
+    from .sentry import Wishes
     from .settings import RunSettings
+    from .triggers import Kind
 
 LifeCycle = Literal["idle", "open", "sampling", "muted", "closed"]
 
@@ -79,6 +87,7 @@ class Recorder:
         self._control = comm.duplicate()
         self._stream = Stream(comm.duplicate())
         self._ledger = Ledger()
+        self._reports = Reports()
         self._life: LifeCycle = "idle"
         self._probe: Probe | None = None
         self._declarations: Declarations | None = None
@@ -170,7 +179,11 @@ class Recorder:
         self._unsampled = sample
 
     def collect(self) -> None:
-        """Take in the samples that have arrived; never waits."""
+        """Take in the samples that have arrived, and act on them; never waits."""
+        self._take_in()
+        self._grant(self._scribe.wishes())
+
+    def _take_in(self) -> None:
         with self._ledger.spending("reductions"), self._contained("collecting samples"):
             for wall, sums, maxima in self._stream.ready():
                 assert self._probe is not None
@@ -199,12 +212,15 @@ class Recorder:
         with self._ledger.spending("checkpoints"):
             if self.rank == 0 and not self._stream.settle(SETTLE_TIMEOUT):
                 self._fault("sample_late", "a sample had not arrived from all ranks")
-            self.collect()
+            self._take_in()
+            made = None
             with self._contained(f"checkpoint {label!r}"):
-                return self._scribe.checkpoint(
+                made = self._scribe.checkpoint(
                     label, reason, self.step, self._t, why, self._ledger.cost()
                 )
-        return None
+            # A checkpoint that a trigger wished for meanwhile is this one.
+            self._grant(replace(self._scribe.wishes(), checkpoint=""))
+            return made
 
     def stopping(self) -> bool:
         """Whether a signal has asked any rank to stop; every rank asks once a step."""
@@ -216,6 +232,12 @@ class Recorder:
             return
         with self._contained("effective settings"):
             self._scribe.effective(settings)
+
+    def report(self, what: str, take: Callable[[Reports], None]) -> None:
+        """Let `take` add a report of the driver's to those of the next sample."""
+        if self._life in ("open", "sampling"):
+            with self._contained(what):
+                take(self._reports)
 
     def event(
         self,
@@ -251,15 +273,24 @@ class Recorder:
             return
         # A fault of the instrument must not stand in front of the driver's own exception.
         self._strict = self._strict and error is None
+        words = None if error is None else raised(error, self.rank, self.step)
+        if words is not None:
+            with self._contained("recording the exception"):
+                self._scribe.event(words)
         farewell = Farewell(
             rank=self.rank,
             step=self.step,
             samples=self._stream.started + self._stream.refused,
             error=_one_line(error),
             signal=self._stopping.reason,
+            trigger=self._stopping.request,
             events=self._scribe.unsaid,
         )
         parting = part(self._control, farewell, PARTING_TIMEOUT if error else EXCHANGE_TIMEOUT)
+        if words is not None and parting.missing and self.rank and self.path:
+            # Rank 0 may never hear of it.
+            with self._contained("leaving last words", recorded=False):
+                leave(self.path, words)
         if parting.together and self._unsampled is not None and self._life == "sampling":
             self._unsampled()
         # Where every rank is here, what can arrive is on its way.
@@ -267,7 +298,14 @@ class Recorder:
         self.collect()
         self._tell(parting)
         ending, why = parting.ending
-        self.checkpoint(*_LAST_CHECKPOINTS[ending], why=why)
+        last = _LAST_CHECKPOINTS[ending]
+        if parting.stopped:
+            last = ("stopped by a trigger", "trigger")
+        elif ending != "finished":
+            kind: Kind = "signal" if ending == "signal" else "exception"
+            with self._contained("triggers"):
+                self._scribe.met(kind, why, self.step, error)
+        self.checkpoint(*last, why=why)
         with self._contained("closing the bundle"):
             self._scribe.end(ending, self.step, why)
         self._life = "closed"
@@ -311,6 +349,8 @@ class Recorder:
             raise refused
         try:
             probe.agree([offer for offer in offers if not isinstance(offer, SetupError)])
+            for trigger in self.settings.triggers:
+                trigger.check(probe.schema)
         except SetupError:
             raise
         except Exception as error:  # noqa: BLE001 - the same on every rank, as the offers are
@@ -319,12 +359,19 @@ class Recorder:
             return
         self._life = "sampling"
         with self._contained("describing the samples"):
-            self._scribe.describe(probe.schema, probe.decomposition, self.step)
+            known = declarations.facts()
+            self._scribe.describe(probe.schema, probe.decomposition, self.step, known)
 
     def _take(self, state: State | None, problem: SetupError | None) -> None:
         assert self._probe is not None
         known = len(self._probe.faults)
-        message = self._probe.measure(state) if state else self._probe.unreadable(self.step)
+        if state is None:
+            # What was reported waits for a sample that can be taken.
+            message = self._probe.unreadable(self.step)
+        else:
+            reported = self._reports.take()
+            message = self._probe.measure(replace(state, reported=reported))
+            self._check_declared(reported)
         with self._contained("sending a sample"):
             self._stream.push(*message, time.time())
         if problem is not None:
@@ -332,9 +379,19 @@ class Recorder:
         for fault in self._probe.faults[known:]:
             self._fault("diagnostic_failed", str(fault))
 
+    def _check_declared(self, reported: Reported) -> None:
+        assert self._probe is not None
+        for method, name, mend in self._probe.declarations.undeclared(reported):
+            text = f"run.{method}({name!r}, ...) was called and nothing declared for it. {mend}"
+            if text not in self._warned:
+                self._warned.add(text)
+                self._fault("report_undeclared", text)
+
     def _answer(self, name: str) -> None:
         if self._life == "closed":
             return
+        with self._contained("triggers"):
+            self._scribe.met("signal", f"rank {self.rank} received {name}", self.step)
         self.checkpoint(f"signal {name}", reason="signal")
         if not self._stopping.fatal(name):
             return
@@ -346,12 +403,26 @@ class Recorder:
             time.sleep(PARTING_GRACE)
         self._life = "closed"
 
+    def _grant(self, wishes: Wishes) -> None:
+        """Do what triggers ask for."""
+        if wishes is NO_WISHES:
+            return
+        for problem in wishes.problems:
+            self._fault("trigger_failed", problem)
+        if wishes.stop:
+            self._stopping.ask(wishes.stop)
+        if wishes.checkpoint:
+            self.checkpoint("trigger", reason="trigger", why=wishes.checkpoint)
+
     def _tell(self, parting: Parting) -> None:
-        for event in parting.events:
+        for event in bounded(parting.events):
             with self._contained("events of other ranks"):
                 self._scribe.event(event)
         for problem in parting.problems:
             self._fault("ranks_out_of_step", problem)
+        if self._stopping.unheard:
+            text = "a trigger asked the run to stop, and the driver never asks simckpt.stopping()"
+            self._fault("stop_unheard", text)
 
     def _fault(self, name: str, text: str, *, step: int | None = None, said: bool = False) -> None:
         if self._strict:

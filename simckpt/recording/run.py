@@ -109,6 +109,41 @@ class Run:
         known: Facts = {key: plain(value) for key, value in facts.items()}
         self._begun("run.event").event(name, text or name, **known)
 
+    def account(self, name: str, amount: float) -> None:
+        """Report what has come into the budget `name` on this rank, in units of its integral.
+
+        Negative amounts have gone out. Amounts are added up exactly, over ranks and time.
+        """
+        self._begun("run.account").report(
+            f"run.account({name!r}, ...)", lambda reports: reports.account(name, amount)
+        )
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Report that something happened `n` times on this rank: a limiter or floor hit."""
+        self._begun("run.count").report(
+            f"run.count({name!r}, ...)", lambda reports: reports.count(name, n)
+        )
+
+    def residual(
+        self,
+        name: str,
+        *,
+        iterations: int,
+        initial: float = float("nan"),
+        final: float = float("nan"),
+    ) -> None:
+        """Report a linear or non-linear solve: its iterations, and the residuals of it."""
+        self._begun("run.residual").report(
+            f"run.residual({name!r}, ...)",
+            lambda reports: reports.residual(name, iterations, initial, final),
+        )
+
+    def scalar(self, name: str, value: float) -> None:
+        """Report a number of the whole run; the last one before a sample is recorded."""
+        self._begun("run.scalar").report(
+            f"run.scalar({name!r}, ...)", lambda reports: reports.scalar(name, value)
+        )
+
     def sample(
         self,
         *,
@@ -181,6 +216,25 @@ class BareRun(Run):
     def event(self, name: str, text: str = "", **facts: Any) -> None:
         """Nothing to do."""
 
+    def account(self, name: str, amount: float) -> None:
+        """Nothing to do."""
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Nothing to do."""
+
+    def residual(
+        self,
+        name: str,
+        *,
+        iterations: int,
+        initial: float = float("nan"),
+        final: float = float("nan"),
+    ) -> None:
+        """Nothing to do."""
+
+    def scalar(self, name: str, value: float) -> None:
+        """Nothing to do."""
+
     def sample(self, **state_and_declarations: Any) -> None:
         """Nothing to do."""
 
@@ -213,6 +267,13 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
         Bundles or checkpoint ids that this run starts from (``SIMCKPT_UPSTREAM``).
     checkpoint_every : int
         Commit a checkpoint each so many steps, beside those the driver asks for.
+    triggers : list of str, Trigger or callable
+        Rules that capture more when they fire, beside the standard ones: bounds such as
+        ``"mass drift > 1e-12"``, predicates, `Trigger`. False turns all of them off.
+    captures : str or int
+        The cap on captures: ``"1 in 10"`` checkpoints.
+    logs : list of path or pattern
+        Log files whose tails are captured.
     start_step : int
         The step number that a restarted driver continues from.
     exists : {"auto", "continue", "new", "error"}

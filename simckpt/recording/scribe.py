@@ -9,12 +9,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
+from .sentry import NO_WISHES
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..diagnostics.probe import Reading
     from ..model.checkpoint import Checkpoint, Cost, Reason
-    from ..model.record import Facts
+    from ..model.record import Facts, Json
     from ..model.segment import Decomposition, Ending, Event
     from ..model.series import SeriesSchema
+    from .sentry import Wishes
+    from .triggers import Kind
 
 MOST_KEPT_EVENTS = 100
 
@@ -23,8 +29,14 @@ class Scribe(Protocol):
     """Takes down what happens in a run."""
 
     @abstractmethod
-    def describe(self, schema: SeriesSchema, decomposition: Decomposition, step: int) -> None:
-        """The first sample is set up: what samples mean, which rank holds what, and the step."""
+    def describe(
+        self,
+        schema: SeriesSchema,
+        decomposition: Decomposition,
+        step: int,
+        declarations: Mapping[str, Json],
+    ) -> None:
+        """The first sample is set up: what samples mean, which rank holds what, what was asked."""
 
     @abstractmethod
     def sample(self, reading: Reading, wall: float) -> None:
@@ -45,6 +57,14 @@ class Scribe(Protocol):
         """Commit a checkpoint; None on ranks that do not write."""
 
     @abstractmethod
+    def met(self, kind: Kind, reason: str, step: int, error: BaseException | None = None) -> None:
+        """An exception or a signal ends the run."""
+
+    @abstractmethod
+    def wishes(self) -> Wishes:
+        """What triggers ask of the recorder, since this was last asked."""
+
+    @abstractmethod
     def end(self, ending: Ending, step: int, why: str) -> None:
         """The segment ends: commit what is left and close the bundle."""
 
@@ -60,7 +80,13 @@ class SilentScribe:
     def __init__(self) -> None:
         self._events: list[Event] = []
 
-    def describe(self, schema: SeriesSchema, decomposition: Decomposition, step: int) -> None:
+    def describe(
+        self,
+        schema: SeriesSchema,
+        decomposition: Decomposition,
+        step: int,
+        declarations: Mapping[str, Json],
+    ) -> None:
         """Nothing to do."""
 
     def sample(self, reading: Reading, wall: float) -> None:
@@ -77,6 +103,12 @@ class SilentScribe:
         self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
     ) -> Checkpoint | None:
         return None
+
+    def met(self, kind: Kind, reason: str, step: int, error: BaseException | None = None) -> None:
+        """Nothing to do: rank 0 captures."""
+
+    def wishes(self) -> Wishes:
+        return NO_WISHES
 
     def end(self, ending: Ending, step: int, why: str) -> None:
         """Nothing to do."""

@@ -13,6 +13,8 @@ from ..errors import SetupError
 from ..model.intent import Intent
 from ..model.manifest import Stage
 from ..model.numerics import Numerics
+from .profile import Profile, SimulationProfile
+from .triggers import ONE_IN, STANDARD, Trigger, checked_rate, checked_triggers
 
 Exists = Literal["auto", "continue", "new", "error"]
 Durability = Literal["fsync", "flush"]
@@ -42,12 +44,16 @@ class RunSettings:
     stage: Stage = field(default_factory=Stage)
     upstream: tuple[str, ...] = ()
     checkpoint_every: int | None = None
+    triggers: tuple[Trigger, ...] = STANDARD
+    captures: int = ONE_IN
+    logs: tuple[str, ...] = ()
     start_step: int = 0
     exists: Exists = "auto"
     durability: Durability = "fsync"
     strict: bool = False
     abort: bool = True
     whole_world: bool = True
+    profile: Profile = field(default_factory=SimulationProfile)
 
     @classmethod
     def checked(
@@ -63,12 +69,16 @@ class RunSettings:
         stage: Stage | str | None = None,
         upstream: str | Iterable[str | os.PathLike[str]] = (),
         checkpoint_every: int | None = None,
+        triggers: Iterable[Any] | bool | None = None,
+        captures: str | int = ONE_IN,
+        logs: str | Iterable[str | os.PathLike[str]] = (),
         start_step: int = 0,
         exists: Exists = "auto",
         durability: Durability = "fsync",
         strict: bool = False,
         abort: bool = True,
         whole_world: bool = True,
+        profile: Callable[[], Profile] = SimulationProfile,
     ) -> RunSettings:
         """Settings from what a user may write; SetupError names what cannot be used."""
         if exists not in get_args(Exists):
@@ -94,12 +104,16 @@ class RunSettings:
             stage=_stage(stage),
             upstream=_paths("upstream", upstream) or _upstream_variable(),
             checkpoint_every=checkpoint_every,
+            triggers=checked_triggers(triggers),
+            captures=checked_rate(captures),
+            logs=_paths("logs", logs),
             start_step=start_step,
             exists=exists,
             durability=durability,
             strict=bool(strict),
             abort=bool(abort),
             whole_world=whole_world,
+            profile=profile(),
         )
 
     def place(self, driver: str, parameters: Mapping[str, Any]) -> str:
@@ -153,7 +167,7 @@ class Asked:
 
 
 _BY_PARAMETERS = frozenset(
-    {"intent", "numerics", "inputs", "outputs", "config", "seeds", "stage", "upstream"}
+    {"intent", "numerics", "inputs", "outputs", "config", "logs", "seeds", "stage", "upstream"}
 )
 
 

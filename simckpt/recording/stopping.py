@@ -1,4 +1,4 @@
-"""Whether a run is to stop: signals on any rank, and the ranks' agreement on the step."""
+"""Whether a run is to stop: signals, triggers, and the ranks' agreement on the step."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Stopping:
         self._received = ""
         self._waiting = False
         self._vote: Vote | None = None
+        self._wanted = ""
         self._agreed = False
 
     def watch(self) -> None:
@@ -49,17 +50,32 @@ class Stopping:
         """The signal this rank received, if the ranks agreed to stop."""
         return self._received if self._agreed else ""
 
+    @property
+    def request(self) -> str:
+        """Why this rank asked to stop, if the ranks agreed to."""
+        return self._wanted if self._agreed else ""
+
+    @property
+    def unheard(self) -> bool:
+        """Whether this rank asked to stop, in a run whose driver does not ask `agreed`."""
+        return bool(self._wanted) and self._vote is None
+
+    def ask(self, why: str) -> None:
+        """Vote for stopping from now on."""
+        self._wanted = self._wanted or why
+
     def fatal(self, name: str) -> bool:
         """Whether the signal `name` ends this process once it is passed on."""
         return self._signals.fatal(name)
 
     def agreed(self, timeout: float) -> bool:
-        """Whether any rank received a signal: the same answer on all ranks.
+        """Whether any rank received a signal or asks to stop: the same answer on all ranks.
 
         Every rank asks once a step. The votes travel while the step computes, so the answer is
         that of the step before.
         """
-        before, self._vote = self._vote, self._comm.vote(float(bool(self._received)))
+        mine = float(bool(self._received or self._wanted))
+        before, self._vote = self._vote, self._comm.vote(mine)
         if before is not None and before.outcome(timeout):
             self._agreed = True
         return self._agreed

@@ -14,9 +14,9 @@ from .text import (
     apart,
     clean,
     index_range,
-    percent,
     plural,
     ranks,
+    share,
     small,
     styled,
     value,
@@ -34,12 +34,12 @@ OWN_SIZE = 0.5
 """A drift from this part of the scale on is told as it is, not relative."""
 ALARMS = ("first non-finite value", "samples with faults", "events")
 
-_STYLES: dict[Verdict, str] = {
+VERDICT_STYLES: dict[Verdict, str] = {
     "same": "bold green",
     "different": "bold red",
     "could-not-compare": "bold yellow",
 }
-_WORDS: dict[Verdict, str] = {
+VERDICT_WORDS: dict[Verdict, str] = {
     "same": "SAME",
     "different": "DIFFERENT",
     "could-not-compare": "COULD NOT COMPARE",
@@ -67,23 +67,29 @@ def comparison_report(comparison: Comparison) -> Group:
 
 
 def _head(c: Comparison) -> Text:
-    word = _WORDS[c.verdict]
+    word = VERDICT_WORDS[c.verdict]
     headline = c.headline.removeprefix("Could not compare: ")
-    return Text.assemble((word, _STYLES[c.verdict]), "  ", styled(headline))
+    return Text.assemble((word, VERDICT_STYLES[c.verdict]), "  ", styled(headline))
 
 
 def _gist(c: Comparison) -> list[RenderableType]:
     """Kind and cause in one line under the verdict."""
+    text = gist(c)
+    return [indented(styled(text), len(VERDICT_WORDS[c.verdict]) + 2)] if text else []
+
+
+def gist(c: Comparison) -> str:
+    """Kind and most probable cause of a difference in half a sentence each."""
     if c.verdict != "different":
-        return []
+        return ""
     explanation = c.explanation
     text = c.classification.meaning
     if explanation.finding:
         text += "; no recorded difference explains it"
     elif explanation.causes:
         d = explanation.causes[0].difference
-        text += f"; most probably {_name(d)}: {value(d.a, 24)} → {value(d.b, 24)}"
-    return [indented(styled(_sentence(text)), len(_WORDS[c.verdict]) + 2)]
+        text += f"; most probably {difference_name(d)}: {value(d.a, 24)} → {value(d.b, 24)}"
+    return _sentence(text)
 
 
 def _runs(c: Comparison) -> RenderableType:
@@ -94,13 +100,14 @@ def _runs(c: Comparison) -> RenderableType:
             Text(letter, style="bold"),
             styled(run.path, longest=60),
             " then ".join(plural(n, "rank") for n in run.ranks[:3]),
-            _extent(run),
+            extent(run),
             styled(run.ending, "" if run.ending == "finished" else "yellow"),
         )
     return out
 
 
-def _extent(run: RunSummary) -> str:
+def extent(run: RunSummary) -> str:
+    """How many samples, of which steps."""
     if run.first_step is None:
         return "no samples"
     return f"{plural(run.samples, 'sample')}, steps {run.first_step} to {run.last_step}"
@@ -182,8 +189,8 @@ def _why(c: Comparison) -> RenderableType:
         d = cause.difference
         line = Text.assemble(
             (f"{i}  ", "bold"),
-            (f"{percent(cause.share):>6}  ", "dim"),
-            styled(_name(d), "bold"),
+            (f"{share(cause.share):>6}  ", "dim"),
+            styled(difference_name(d), "bold"),
             Text(f" (and {cause.alike} more like it)" if cause.alike else ""),
             "  ",
             styled(f"{value(d.a, 28)} → {value(d.b, 28)}"),
@@ -192,8 +199,8 @@ def _why(c: Comparison) -> RenderableType:
     if len(explanation.causes) > MOST_CAUSES:
         parts.append(more(len(explanation.causes), MOST_CAUSES, "causes"))
     if explanation.causes and explanation.unexplained >= 0.05 and not explanation.finding:
-        share = percent(explanation.unexplained)
-        parts.append(Text(f"   {share:>6}  something that was not recorded", style="dim"))
+        rest = share(explanation.unexplained)
+        parts.append(Text(f"   {rest:>6}  something that was not recorded", style="dim"))
     return section("Why", *parts)
 
 
@@ -273,15 +280,18 @@ def health_rows(health: Health) -> dict[str, str]:
     return rows or {"nothing to report": "no conserved quantity or stability metric recorded"}
 
 
-def _name(d: RecordedDifference) -> str:
+def difference_name(d: RecordedDifference) -> str:
+    """Part and name of a recorded difference, as a person would say it."""
     return f"{d.part} {_path(d)}"
 
 
 def _path(d: RecordedDifference) -> str:
-    """The setting's name alone, unless what was asked for and what took effect differ."""
-    if d.part == "numerics" and any(also.startswith("numerics.") for also in d.also):
-        return d.name
-    return d.path
+    """A setting by its name; one that took effect otherwise than it was asked for says so."""
+    if d.part != "numerics":
+        return d.path
+    if d.path.startswith("effective.") and not d.also:
+        return f"{d.name} (in effect)"
+    return d.name
 
 
 def _sure(confidence: float) -> str:

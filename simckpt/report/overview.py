@@ -10,15 +10,19 @@ from rich.text import Text
 
 from ..compare.facts import ending, run_facts
 from ..compare.health import Health, health
+from ..compare.restart import Restart
 from ..compare.view import RunView
 from ..model.checkpoint import Cost
 from ..model.intent import Intent
 from ..model.manifest import Manifest
 from ..model.numerics import NumericalSettings
 from ..model.record import Facts, Record
+from ..model.transform import TransformManifest
 from .comparison import health_rows
 from .page import facts, more, section, table
+from .restarts import restart_section
 from .text import clean, duration, moment, plural, short_hash, styled, value
+from .transforms import transforms_section
 
 MOST_SETTINGS = 12
 MOST_CHECKPOINTS = 6
@@ -84,10 +88,12 @@ class Overview(Record, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
     uncommitted: int
     cost: Cost | None
+    restarts: tuple[Restart, ...] = ()
+    transforms: TransformManifest | None = None
 
 
-def overview(run: RecordedRun) -> Overview:
-    """Sum up one bundle; reads its documents, opens nothing."""
+def overview(run: RecordedRun, restarts: tuple[Restart, ...] = ()) -> Overview:
+    """Sum up one bundle with what its restarts repeat; reads its documents, opens nothing."""
     series, segments = run.series(), list(run.segments)
     gathered = run_facts(run).parts
     manifest = _latest(run, "manifest", Manifest)
@@ -141,6 +147,8 @@ def overview(run: RecordedRun) -> Overview:
         warnings=tuple(f"step {e.step}: {e.text}" for e in run.events if e.severity != "note"),
         uncommitted=run.uncommitted,
         cost=checkpoints[-1].cost if checkpoints else None,
+        restarts=restarts,
+        transforms=_latest(run, "transforms", TransformManifest),
     )
 
 
@@ -150,6 +158,8 @@ def overview_report(o: Overview) -> Group:
     parts.append(
         section("Health", facts([(n, styled(t)) for n, t in health_rows(o.health).items()]))
     )
+    parts.append(restart_section(o.restarts))
+    parts.append(transforms_section(o.transforms))
     if o.warnings:
         lines: list[RenderableType] = [styled(text) for text in o.warnings[:MOST_EVENTS]]
         if len(o.warnings) > MOST_EVENTS:
@@ -157,18 +167,6 @@ def overview_report(o: Overview) -> Group:
         parts.append(section("Warnings", *lines))
     parts.append(_checkpoints(o))
     return Group(*parts)
-
-
-def brief_report(o: Overview) -> Group:
-    """The same in one line, and one more for each thing that is wrong."""
-    extent = f"steps {o.first_step} to {o.last_step}" if o.samples else "no samples"
-    ranks = " then ".join(plural(n, "rank") for n in o.ranks)
-    line = f"{o.path}: {o.ending}, {extent}, {plural(o.checkpoints, 'checkpoint')}, {ranks}"
-    lines: list[RenderableType] = [styled(line)]
-    if not o.health.sound:
-        first = next(iter(health_rows(o.health).items()))
-        lines.append(styled(f"  {first[0]}: {first[1]}", "yellow"))
-    return Group(*lines)
 
 
 def _head(o: Overview) -> Text:

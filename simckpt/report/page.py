@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import IO, Any
 
 import msgspec
@@ -43,6 +44,22 @@ def show_json(result: object, file: IO[str] | None = None) -> None:
     out = file if file is not None else sys.stdout
     text = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
     out.write(text + "\n")
+
+
+def show_text(text: str, file: IO[str] | None = None) -> None:
+    """Print text that is a format of its own."""
+    page(file).file.write(text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a report to a file, whole or not at all: CI may collect it at any moment."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def section(title: str, *parts: RenderableType) -> Group:

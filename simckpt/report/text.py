@@ -117,3 +117,8 @@ def percent(part: float) -> str:
     if 0 < hundredths < 1:
         return "< 1 %"
     return f"{hundredths:.0f} %"
+
+
+def share(part: float) -> str:
+    """A cause's share: it orders the causes and is no certainty, so it never reads 100 %."""
+    return percent(min(part, 0.99))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..model.record import Record
+from .outputs import OutputLine, output_line, outputs_section
 from .page import facts, indented, section
 from .text import clean, plural, styled
+
+if TYPE_CHECKING:
+    from ..capture.recheck import CheckedOutput
 
 MOST_FINDINGS = 20
 
@@ -56,14 +60,28 @@ class FoundLine(Record, frozen=True, kw_only=True):
 
 
 class Verification(Record, frozen=True, kw_only=True):
-    """The verdict on one bundle's files: whole unless something is damaged."""
+    """The verdict on one bundle's files: whole unless something is damaged.
+
+    `outputs` are those of the run, where they were held against its index; None if they were
+    not.
+    """
 
     path: str
     whole: bool
     findings: tuple[FoundLine, ...] = ()
+    outputs: tuple[OutputLine, ...] | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bundle is whole and no output is missing or another one."""
+        return self.whole and all(line.holds for line in self.outputs or ())
 
 
-def verification(path: str, findings: Sequence[FindingView]) -> Verification:
+def verification(
+    path: str,
+    findings: Sequence[FindingView],
+    outputs: Sequence[CheckedOutput] | None = None,
+) -> Verification:
     """The verdict that the findings give; notes are no damage."""
     return Verification(
         path=path,
@@ -71,6 +89,7 @@ def verification(path: str, findings: Sequence[FindingView]) -> Verification:
         findings=tuple(
             FoundLine(what=f.what, where=f.where, severity=f.severity) for f in findings
         ),
+        outputs=None if outputs is None else tuple(map(output_line, outputs)),
     )
 
 
@@ -88,6 +107,8 @@ def verification_report(result: Verification) -> Group:
         parts.append(indented(styled(found.where, "dim"), 8))
     if len(result.findings) > MOST_FINDINGS:
         parts.append(Text(f"... and {len(result.findings) - MOST_FINDINGS} more", style="dim"))
+    if result.outputs is not None:
+        parts.append(outputs_section(result.outputs))
     return Group(*parts)
 
 

@@ -46,6 +46,46 @@ def test_compare_as_json_is_one_document_with_the_same_status(call):
     assert told["first"]["step"] == 2
 
 
+def test_more_than_two_runs_are_compared_each_with_each(call):
+    result = call("compare", "base", "again", "rate")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("DIFFERENT  3 runs in 2 groups")
+    told = json.loads(call("compare", "base", "again", "other", "--json").stdout)
+    assert told["groups"] == [[0, 1], [2]]
+    assert call("compare", "base", "again", "restarted").exit_code == 0
+    assert call("compare", "base", "again", "other").exit_code == 2
+    assert call("compare", "base", "again", "nowhere").exit_code == 2
+
+
+def test_compare_writes_junit_beside_what_it_prints(call, tmp_path):
+    file = tmp_path / "result.xml"
+    result = call("compare", "base", "rate", "--junit", file)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("DIFFERENT")
+    assert "<failure" in file.read_text()
+    assert [p.name for p in tmp_path.iterdir()] == ["result.xml"]
+    nowhere = call("compare", "base", "base", "--junit", tmp_path / "no" / "x.xml")
+    assert nowhere.exit_code == 2
+    assert "x.xml" in nowhere.stderr
+
+
+def test_compare_writes_a_page_for_a_browser(call, tmp_path):
+    file = tmp_path / "page.html"
+    assert call("compare", "base", "rate", "--html", file).exit_code == 1
+    assert file.read_text().startswith("<!doctype html>")
+    assert call("compare", "base", "rate", "again", "--html", file).exit_code == 2
+
+
+def test_compare_prints_markdown_and_its_schema(call):
+    result = call("compare", "base", "rate", "--markdown")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("## DIFFERENT")
+    assert call("compare", "base", "rate", "--markdown", "--json").exit_code == 2
+    schema = call("compare", "--schema")
+    assert schema.exit_code == 0
+    assert "$defs" in json.loads(schema.stdout)
+
+
 @pytest.mark.parametrize("verb", ["show", "log", "verify", "recover"])
 def test_a_missing_bundle_is_named_and_is_no_success(call, verb):
     result = call(verb, "nowhere")
@@ -132,8 +172,25 @@ def test_show_tells_what_ran(call):
     assert result.exit_code == 0
     assert result.stdout.startswith("base.simckpt.h5  finished")
     assert "13 samples, steps 0 to 24" in result.stdout
-    assert len(call("show", "base", "--brief").stdout.splitlines()) == 1
     assert json.loads(call("show", "base", "--json").stdout)["samples"] == 13
+
+
+def test_show_brief_tells_the_next_step_in_under_2_kb(call):
+    text = call("show", "base", "--brief").stdout
+    assert text.startswith("base.simckpt.h5: finished\n")
+    assert "goal        try base" in text
+    assert "stands      step 24" in text
+    told = call("show", "base", "--brief", "--json").stdout
+    assert json.loads(told)["checkpoint"] in text
+    assert max(len(text), len(told)) < 2048
+
+
+def test_show_and_log_tell_what_a_restart_repeats(call):
+    for verb in ("show", "log"):
+        assert "Restart reproducibility" in call(verb, "restarted").stdout
+        assert "Restart" not in call(verb, "base").stdout
+        (told,) = json.loads(call(verb, "restarted", "--json").stdout)["restarts"]
+        assert told["verdict"] == "no-overlap"
 
 
 def test_log_lists_the_segments_in_order(call):
@@ -196,3 +253,58 @@ def test_an_unknown_verb_names_the_choices(call):
     result = call("diff", "a", "b")
     assert result.exit_code == 2
     assert "compare" in result.stderr
+
+
+def test_verify_holds_outputs_against_the_index_of_the_run(call, tmp_path, monkeypatch):
+    import simckpt
+
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with simckpt.run("run", outputs=["*.dat"]):
+        for name in "abc":
+            (folder / f"{name}.dat").write_text(name)
+    result = call("verify", "run", "--index", ".")
+    assert result.exit_code == 0
+    assert "3 of 3 outputs as indexed" in result.stdout
+    (folder / "a.dat").unlink()
+    (folder / "b.dat").write_text("other")
+    result = call("verify", "run", "--index", ".")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("WHOLE")
+    assert "1 of 3 outputs as indexed" in result.stdout
+    told = json.loads(call("verify", "run", "--index", ".", "--json").stdout)
+    assert told["whole"]
+    assert {o["path"]: o["status"] for o in told["outputs"] if not o["holds"]} == {
+        "a.dat": "missing",
+        "b.dat": "changed",
+    }
+    assert call("verify", "run").exit_code == 0
+
+
+def test_verify_without_an_index_or_a_folder_is_no_success(call):
+    result = call("verify", "base", "--index", ".")
+    assert result.exit_code == 2
+    assert "no index of outputs" in result.stderr
+    assert call("verify", "base", "--index", "nowhere").exit_code == 2
+
+
+def test_log_draws_how_several_bundles_descend(call, tmp_path):
+    import simckpt
+
+    with simckpt.run(tmp_path / "spinup"):
+        pass
+    for member in ("one", "two"):
+        with simckpt.run(tmp_path / member, upstream=[tmp_path / "spinup"]):
+            pass
+    paths = [tmp_path / name for name in ("two", "one", "spinup")]
+    lines = call("log", *paths).stdout.splitlines()
+    assert lines[0].startswith("●")
+    assert "spinup" in lines[0]
+    assert lines[1] == "├─╮"
+    told = json.loads(call("log", *paths, "--json").stdout)
+    assert len(told["runs"]) == 3
+    assert {link["parent"] for link in told["links"]} == {told["runs"][0]["id"]}
+    assert call("log", "--dot", *paths).stdout.startswith("digraph lineage {")
+    assert "not given" in call("log", "--graph", paths[0]).stdout
+    assert call("log", paths[0], "nowhere").exit_code == 2

@@ -4,7 +4,9 @@ import msgspec
 import pytest
 from recorded_twins import Setup, run
 
+from simckpt.compare.causes import Explanation
 from simckpt.compare.comparison import Options, compare
+from simckpt.compare.differences import RecordedDifference
 from simckpt.compare.tolerance import Limits, Tolerance
 from simckpt.model.segment import Event
 from simckpt.report.comparison import comparison_report
@@ -124,3 +126,36 @@ def test_values_that_are_not_finite_are_null_in_json():
     told = msgspec.json.decode(out.getvalue())
     (mass,) = [q for q in told["quantities"] if q["name"] == "mass"]
     assert mass["b"] is None
+
+
+def numerics(path, **more):
+    return RecordedDifference(
+        part="numerics", path=path, a="mc", b="minmod", weight="decides", **more
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "shown"),
+    [
+        (numerics("requested.limiter"), "limiter  "),
+        (numerics("requested.limiter", also=("numerics.effective.limiter",)), "limiter  "),
+        (numerics("effective.limiter", also=("parameters.limiter",)), "limiter  "),
+        (numerics("effective.limiter"), "limiter (in effect)"),
+    ],
+)
+def test_a_setting_goes_by_its_name(difference, shown):
+    result = msgspec.structs.replace(
+        compare(run(SMALL), run(SMALL, rate=0.6)),
+        explanation=Explanation(),
+        differences=(difference,),
+    )
+    assert f"numerics  {shown}" in printed(result)
+
+
+def test_no_cause_is_shown_as_certain():
+    result = compare(run(SMALL), run(SMALL, rate=0.6))
+    (cause, *_) = result.explanation.causes
+    certain = msgspec.structs.replace(cause, share=1.0)
+    text = printed(msgspec.structs.replace(result, explanation=Explanation(causes=(certain,))))
+    assert "1    99 %  numerics rate" in text
+    assert "100 %" not in text

@@ -5,7 +5,7 @@ from recorded_twins import STARTED, Setup, Twin, run
 
 from simckpt.model.segment import Event
 from simckpt.report.history import history, history_report
-from simckpt.report.overview import brief_report, overview, overview_report
+from simckpt.report.overview import overview, overview_report
 from simckpt.report.page import show, show_json
 from simckpt.report.verification import (
     FoundLine,
@@ -46,14 +46,6 @@ def test_a_blown_up_run_names_the_step_first():
     text = printed(overview_report(overview(recorded(poison=9))))
     health = text.split("Health")[1].splitlines()
     assert health[1].split() == ["first", "non-finite", "value", "step", "10:", "x,", "mass"]
-    brief = printed(brief_report(overview(recorded(poison=9))))
-    assert len(brief.splitlines()) == 2
-    assert "step 10" in brief
-
-
-def test_the_brief_form_is_one_line_for_a_sound_run():
-    brief = printed(brief_report(overview(recorded())))
-    assert brief == "small.simckpt.h5: finished, steps 0 to 24, 5 checkpoints, 4 ranks\n"
 
 
 def test_the_overview_has_a_json_form():

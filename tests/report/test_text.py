@@ -11,6 +11,7 @@ from simckpt.report.text import (
     percent,
     plural,
     ranks,
+    share,
     small,
     styled,
     value,
@@ -84,3 +85,9 @@ def test_numbers_and_ranges_read_as_in_the_field():
     assert percent(0.0012) == "< 1 %"
     assert moment(0.0) == "1970-01-01 00:00:00 UTC"
     assert "1970" in moment(1e300)
+
+
+def test_a_share_is_an_ordering_and_never_reads_as_certainty():
+    assert share(1.0) == share(0.999) == "99 %"
+    assert share(0.5) == "50 %"
+    assert share(0.001) == "< 1 %"

@@ -1,0 +1,188 @@
+"""A cached index of bundles, never trusted over the files.
+
+An entry holds only for a file of the same size, time of change and inode whose own seal is the
+same: of a folded bundle the user block with the BLAKE3 of the rest, of a journal its last bytes,
+whose frame is chained to all before it. So listing reads half a kibibyte of each file, and a
+bundle is opened again only if one of these differs. An index that is damaged, of another version
+of simckpt or unreadable is as good as none. It lies in SIMCKPT_CACHE_DIR, else in the user's
+cache folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import TypeAlias
+
+import blake3
+import msgspec
+
+from .. import __version__
+from ..bundle.paths import FOLDED, JOURNAL
+from ..errors import SimckptError
+from ..report.listing import Listed, Listing, Unreadable
+
+MAGIC = b"SIMCKPTX\x01"
+SEALED = 512
+SAVE_EVERY = 5.0
+"""Seconds after which what was read so far is saved, so that an interrupted listing goes on."""
+
+Identity: TypeAlias = tuple[int, int, int, bytes]
+"""Size, time of change in ns, inode, and the seal that the file itself holds."""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """What was read of one bundle, and of which files."""
+
+    h5: Identity | None
+    journal: Identity | None
+    row: Listed
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An index: the entries of one folder by path."""
+
+    version: str
+    folder: str
+    entries: dict[str, Entry]
+
+
+Reader: TypeAlias = Callable[[str, str], Listed]
+
+
+def find_bundles(folder: Path) -> Iterator[str]:
+    """The stems of all bundles under a folder, relative to it, sorted; links are not followed."""
+    stems: set[str] = set()
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        base = os.path.relpath(place, folder)
+        for name in files:
+            for ending in (FOLDED, JOURNAL):
+                if name.endswith(ending) and len(name) > len(ending):
+                    stem = name.removesuffix(ending)
+                    stems.add(stem if base == "." else f"{base}/{stem}")
+    return iter(sorted(stems))
+
+
+def untold(done: int, left: int) -> None:
+    """Where nobody watches the progress."""
+
+
+def list_folder(folder: Path, read: Reader, told: Callable[[int, int], None] = untold) -> Listing:
+    """All bundles under a folder, from the index where their files have not changed.
+
+    Parameters
+    ----------
+    folder : Path
+    read : callable
+        ``read(path, shown)`` opens one bundle and sums it up.
+    told : callable
+        Called with the number of bundles opened and of those still to open.
+    """
+    place = index_path(folder)
+    known = _load(place, folder)
+    entries: dict[str, Entry] = {}
+    stale: list[str] = []
+    identities: dict[str, tuple[Identity | None, Identity | None]] = {}
+    for stem in find_bundles(folder):
+        identities[stem] = identity(folder / stem)
+        entry = known.get(stem)
+        if entry is not None and (entry.h5, entry.journal) == identities[stem]:
+            entries[stem] = entry
+        else:
+            stale.append(stem)
+    unreadable = []
+    saved = monotonic()
+    for done, stem in enumerate(stale):
+        told(done, len(stale) - done)
+        h5, journal = identities[stem]
+        shown = stem + (FOLDED if h5 is not None else JOURNAL)
+        try:
+            row = read(str(folder / stem), shown)
+        except (SimckptError, OSError) as problem:
+            unreadable.append(Unreadable(path=shown, problem=_told(problem, folder / stem)))
+            continue
+        entries[stem] = Entry(h5, journal, row)
+        if monotonic() - saved > SAVE_EVERY:
+            _save(place, folder, entries)
+            saved = monotonic()
+    if stale or len(entries) != len(known):
+        _save(place, folder, entries)
+    rows = tuple(entries[stem].row for stem in sorted(entries))
+    return Listing(
+        folder=str(folder),
+        found=len(rows) + len(unreadable),
+        bundles=rows,
+        unreadable=tuple(unreadable),
+    )
+
+
+def index_path(folder: Path) -> Path:
+    """Where the index of a folder lies."""
+    base = os.environ.get("SIMCKPT_CACHE_DIR")
+    if not base:
+        users = os.environ.get("XDG_CACHE_HOME")
+        base = str((Path(users) if users else Path.home() / ".cache") / "simckpt")
+    name = blake3.blake3(os.fsencode(folder.resolve())).hexdigest()[:16]
+    return Path(base) / "bundles" / f"{name}.index"
+
+
+def identity(stem: Path) -> tuple[Identity | None, Identity | None]:
+    """What tells whether a bundle's two files are those that were read."""
+    return _identity(f"{stem}{FOLDED}", front=True), _identity(f"{stem}{JOURNAL}", front=False)
+
+
+def _identity(path: str, *, front: bool) -> Identity | None:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(handle)
+        at = 0 if front else max(0, status.st_size - SEALED)
+        seal = blake3.blake3(os.pread(handle, SEALED, at)).digest(16)
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return status.st_size, status.st_mtime_ns, status.st_ino, seal
+
+
+def _load(place: Path, folder: Path) -> dict[str, Entry]:
+    try:
+        data = place.read_bytes()
+        start = len(MAGIC) + 32
+        sealed = blake3.blake3(memoryview(data)[start:]).digest()
+        if data[:start] != MAGIC + sealed:
+            return {}
+        kept = msgspec.msgpack.decode(memoryview(data)[start:], type=Kept)
+    except (OSError, msgspec.MsgspecError):
+        return {}
+    if kept.version != __version__ or kept.folder != str(folder.resolve()):
+        return {}
+    return kept.entries
+
+
+def _save(place: Path, folder: Path, entries: dict[str, Entry]) -> None:
+    """Write the index in one step; without a place to write to, the next listing reads anew."""
+    kept = Kept(version=__version__, folder=str(folder.resolve()), entries=entries)
+    payload = msgspec.msgpack.encode(kept)
+    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(MAGIC + blake3.blake3(payload).digest() + payload)
+        part.replace(place)
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _told(problem: Exception, stem: Path) -> str:
+    """The problem without the path, which stands before it already."""
+    text = str(problem)
+    for name in (f"{stem}{FOLDED}", f"{stem}{JOURNAL}", str(stem)):
+        text = text.removeprefix(f"{name}: ")
+    return text

@@ -1,0 +1,93 @@
+"""`simckpt watch BUNDLE`: follow a run that is going on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import sleep, time
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..report.watching import Watched
+
+ENDED = {"finished": 0}
+"""Status by ending; any other ending is 1."""
+
+
+@click.command()
+@click.argument("bundle", metavar="BUNDLE")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.05),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Look so often.",
+)
+@click.option("--once", is_flag=True, help="Look once.")
+@click.option("--json", "as_json", is_flag=True, help="Look once and print it as JSON.")
+@click.pass_context
+def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_json: bool) -> None:
+    """Follow a run: progress, drifts, Courant number, events. Ctrl-C ends it.
+
+    Reads the journal that the run writes, and leaves the run alone. Ends when the run does, with
+    0 if it finished and 1 if not.
+    """
+    from ..report.page import page, show, show_json
+    from ..report.watching import watch_line, watch_report
+
+    if once or as_json:
+        now = look(bundle)
+        if as_json:
+            show_json(now)
+        else:
+            show(watch_report(now, time()))
+        return
+    console = page()
+    last: Watched | None = None
+    if console.is_terminal:
+        from rich.live import Live
+
+        with Live(console=console, auto_refresh=False, transient=False) as live:
+            for last in follow(bundle, interval):
+                live.update(watch_report(last, time()), refresh=True)
+    else:
+        told = None
+        for last in follow(bundle, interval):
+            # A log gets a line for what is new, not for each look.
+            if (last.step, last.ending) != told:
+                click.echo(watch_line(last, time()))
+                told = (last.step, last.ending)
+    if last is not None:
+        ctx.exit(ENDED.get(last.ending or "", 1))
+
+
+def look(bundle: str) -> Watched:
+    """How the run is now."""
+    from ..bundle.reader import open_bundle
+    from ..report.watching import watched
+
+    with open_bundle(bundle) as run:
+        return watched(run)
+
+
+def follow(
+    bundle: str, interval: float, pause: Callable[[float], None] = sleep
+) -> Iterator[Watched]:
+    """The run at each look, until it has ended; its files are read only when they changed."""
+    from ..bundle.paths import bundle_paths
+    from .bundle_index import identity
+
+    stem = Path(bundle_paths(bundle).stem)
+    known = None
+    seen: Watched | None = None
+    while True:
+        found = identity(stem)
+        if seen is None or found != known:
+            seen, known = look(bundle), found
+        yield seen
+        if seen.ending is not None:
+            return
+        pause(interval)

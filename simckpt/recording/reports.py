@@ -1,0 +1,61 @@
+"""What the driver reports between two samples, on this rank."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..diagnostics.quantity import ExactSum
+    from ..diagnostics.reported import Reported, Solves
+
+
+class Reports:
+    """Adds up reports until a sample takes them.
+
+    Each method raises TypeError or ValueError for what is no number; the report then is as if it
+    had not been made.
+    """
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def account(self, name: str, amount: float) -> None:
+        """Add what has come in; exact."""
+        from ..diagnostics.quantity import exact_term
+
+        term = exact_term(float(amount))
+        known = self._amounts.get(name)
+        self._amounts[name] = term if known is None else known + term
+
+    def count(self, name: str, n: int) -> None:
+        """Add how often something happened."""
+        if index(n) < 0:
+            raise ValueError(f"a count of {n} is negative")
+        self._counts[name] = self._counts.get(name, 0) + index(n)
+
+    def residual(self, name: str, iterations: int, initial: float, final: float) -> None:
+        """Add one solve."""
+        from ..diagnostics.reported import Solves
+
+        solve = Solves(1, index(iterations), float(initial), float(final))
+        known = self._solves.get(name)
+        self._solves[name] = solve if known is None else known + solve
+
+    def scalar(self, name: str, value: float) -> None:
+        """Keep the value that was reported last."""
+        self._scalars[name] = float(value)
+
+    def take(self) -> Reported:
+        """What was reported since this was last asked."""
+        from ..diagnostics.reported import Reported
+
+        reported = Reported(self._amounts, self._counts, self._solves, self._scalars)
+        self._clear()
+        return reported
+
+    def _clear(self) -> None:
+        self._amounts: dict[str, ExactSum] = {}
+        self._counts: dict[str, int] = {}
+        self._solves: dict[str, Solves] = {}
+        self._scalars: dict[str, float] = {}

@@ -1,0 +1,234 @@
+"""What the next step in a chain needs to know of a run, in less than 2 KB.
+
+It is read by people, by scripts and by whatever plans the next step, so that it has to be small
+whatever was recorded: texts are cut, and lists are shortened until it fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..compare.view import RunView
+from ..model.artifact import ArtifactIndex
+from ..model.changes import Change, SpecDiff
+from ..model.manifest import Manifest
+from ..model.record import Record
+from ..model.transform import TransformManifest
+from .comparison import health_rows
+from .overview import Overview
+from .restarts import restart_text
+from .text import clean, plural, short_hash, value
+
+LARGEST = 2_000
+"""Bytes of the text, and of the indented JSON."""
+
+LONGEST = 160
+MOST = 8
+
+D = TypeVar("D")
+
+
+class Output(Record, frozen=True, kw_only=True):
+    """Where an output is; `hash` is shortened, and empty where it was not hashed."""
+
+    path: str
+    status: str = "stable"
+    hash: str = ""
+
+
+class Brief(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A run for whoever goes on from it.
+
+    `checkpoint` is the id to give as ``upstream=``; `upstream` are the ids it started from.
+    `changed` are the last changes of the specification, each ``path: old -> new``. Counts that
+    begin with `more_` say how many entries were left out.
+    """
+
+    path: str
+    goal: str = ""
+    concluding: str = ""
+    stage: str = ""
+    ending: str = ""
+    step: int | None = None
+    t: float | None = None
+    checkpoint: str = ""
+    label: str = ""
+    uncommitted: int = 0
+    sound: bool = True
+    health: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    more_changed: int = 0
+    why: str = ""
+    upstream: tuple[str, ...] = ()
+    more_upstream: int = 0
+    transforms: str = ""
+    folder: str = ""
+    outputs: tuple[Output, ...] = ()
+    more_outputs: int = 0
+
+
+def brief(run: RunView, o: Overview) -> Brief:
+    """The run in brief; `o` is its overview."""
+    most = MOST
+    while True:
+        told = _brief(run, o, most)
+        sizes = len(brief_text(told).encode()), len(msgspec.json.format(msgspec.json.encode(told)))
+        if max(sizes) <= LARGEST or most == 0:
+            return told
+        most -= 1
+
+
+def brief_text(told: Brief) -> str:
+    """The page that `simckpt show --brief` prints: a name and a text to a line."""
+    lines = [f"{told.path}: {told.ending}"]
+    rows: list[tuple[str, str]] = [
+        ("goal", told.goal),
+        ("concluding", told.concluding),
+        ("stage", told.stage),
+        ("stands", _stands(told)),
+        ("checkpoint", told.checkpoint),
+        ("health", "sound" if told.sound else "NOT SOUND"),
+        *(("", text) for text in told.health),
+        *_named("changed", told.changed, told.more_changed),
+        ("why", told.why),
+        *_named("upstream", told.upstream, told.more_upstream),
+        ("transforms", told.transforms),
+        ("outputs in", told.folder),
+        *(("", " ".join(filter(None, (o.path, _state(o))))) for o in told.outputs),
+        ("", f"and {told.more_outputs} more" if told.more_outputs else ""),
+    ]
+    lines += [f"{name:<11} {text}" for name, text in rows if text]
+    return "\n".join(lines) + "\n"
+
+
+def artifact_index(run: RunView) -> ArtifactIndex | None:
+    """The last index of its outputs that a run recorded."""
+    return _last(run, "artifacts", ArtifactIndex)
+
+
+def _brief(run: RunView, o: Overview, most: int) -> Brief:
+    manifest = _last(run, "manifest", Manifest)
+    index = artifact_index(run)
+    changes, why = _changes(run)
+    entries = index.entries if index else ()
+    upstream = manifest.upstream if manifest else ()
+    # What is missing or was still changing is what the next step has to know first.
+    ordered = sorted(entries, key=lambda e: (e.status == "stable", e.path))
+    health = [f"{name}: {text}" for name, text in health_rows(o.health).items()]
+    health += [restart_text(r) for r in o.restarts if r.verdict == "differs"]
+    last = o.latest[-1] if o.latest else None
+    return Brief(
+        path=_cut(o.path),
+        goal=_cut(o.intent.goal if o.intent else ""),
+        concluding=_cut(o.intent.conclusion if o.intent else ""),
+        stage=_cut(_stage(manifest)),
+        ending=_cut(o.ending, 40),
+        step=last.step if last else o.last_step,
+        t=last.t if last else o.last_t,
+        checkpoint=last.id if last else "",
+        label=_cut(last.label if last else "", 60),
+        uncommitted=o.uncommitted if o.ending.startswith("killed") else 0,
+        sound=o.health.sound,
+        health=tuple(_cut(text) for text in health[: max(most, 1)]),
+        changed=tuple(_cut(_change(c), 120) for c in changes[:most]),
+        more_changed=max(0, len(changes) - most),
+        why=_cut(why),
+        upstream=tuple(_cut(id_, 64) for id_ in upstream[: max(most, 1)]),
+        more_upstream=max(0, len(upstream) - max(most, 1)),
+        transforms=_transforms(o.transforms),
+        folder=_cut(index.root if index else ""),
+        outputs=tuple(
+            Output(path=_cut(e.path, 80), status=e.status, hash=short_hash(e.hash or ""))
+            for e in ordered[:most]
+        ),
+        more_outputs=max(0, len(entries) - most),
+    )
+
+
+def _stands(told: Brief) -> str:
+    if told.step is None:
+        return "before its first step"
+    text = f"step {told.step}"
+    if told.t is not None:
+        text += f", t = {told.t:.6g}"
+    if told.label:
+        text += f", at {told.label!r}"
+    if told.uncommitted:
+        text += f"; {plural(told.uncommitted, 'record')} after it, not confirmed on disk"
+    return text
+
+
+def _state(output: Output) -> str:
+    return output.hash if output.status == "stable" else output.status.upper()
+
+
+def _named(name: str, texts: Iterable[str], left: int) -> list[tuple[str, str]]:
+    rows = [(name if i == 0 else "", text) for i, text in enumerate(texts)]
+    return [*rows, ("" if rows else name, f"and {left} more")] if left else rows
+
+
+def _stage(manifest: Manifest | None) -> str:
+    if manifest is None:
+        return ""
+    return " ".join(filter(None, (manifest.stage.role, manifest.stage.name)))
+
+
+def _transforms(steps: TransformManifest | None) -> str:
+    if steps is None:
+        return ""
+    shown = ", ".join(t.kind for t in steps.transforms[:MOST])
+    return _cut(f"{len(steps.transforms) + steps.left_out}: {shown}")
+
+
+def _changes(run: RunView) -> tuple[tuple[Change, ...], str]:
+    """The last changes of the specification in this run, or else those since its upstream."""
+    upstream: tuple[Change, ...] = ()
+    for diff in _all(run, "spec_diff", SpecDiff):
+        if diff.changes:
+            return diff.changes, diff.why
+        # Against another program everything differs, and nothing was changed.
+        if not any(change.path == "driver" for change in diff.since_upstream):
+            upstream = upstream or diff.since_upstream
+    return upstream, ""
+
+
+def _change(change: Change) -> str:
+    return f"{change.path}: {value(change.old, 40)} -> {value(change.new, 40)}"
+
+
+def _cut(text: str, longest: int = LONGEST) -> str:
+    """Clean text that takes at most so many bytes as it is, and within JSON."""
+    cleaned = clean(text)
+    if _size(cleaned) <= longest:
+        return cleaned
+    kept = cleaned[: longest - 3]
+    while _size(kept) > longest - 3:
+        kept = kept[: len(kept) * 9 // 10]
+    return kept + "..."
+
+
+def _size(text: str) -> int:
+    return len(msgspec.json.encode(text)) - 2
+
+
+def _last(run: RunView, part: str, kind: type[D]) -> D | None:
+    return next(iter(_all(run, part, kind)), None)
+
+
+def _all(run: RunView, part: str, kind: type[D]) -> Iterable[D]:
+    """The documents of one part, the last first, each once."""
+    seen: set[str] = set()
+    for checkpoint in reversed(list(run.checkpoints)):
+        reference: Any = getattr(checkpoint.parts, part)
+        if reference is None or reference in seen:
+            continue
+        seen.add(reference)
+        try:
+            found = run.document(reference)
+        except KeyError:
+            continue
+        if isinstance(found, kind):
+            yield found

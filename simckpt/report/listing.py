@@ -1,0 +1,290 @@
+"""Many bundles, a line to each: what `simckpt ls` shows, filters and sorts by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from math import inf
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ..errors import SetupError
+from .filtering import Filter, Lookup, Term, Value
+from .page import table
+from .text import clean, moment, plural, styled
+
+if TYPE_CHECKING:
+    from .overview import RecordedRun
+
+LONGEST_KEPT = 200
+MOST_COLUMNS = 4
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """One bundle in a line.
+
+    Parameters
+    ----------
+    path : str
+        As it was found, relative to the folder that is listed.
+    drift : dict
+        Largest relative drift of each conserved integral; infinite where it is not finite.
+    largest : dict
+        Largest value of each stability metric.
+    last : dict
+        Each quantity at the last sample.
+    """
+
+    path: str
+    ending: str
+    run_id: str
+    campaign: str
+    driver: str
+    goal: str
+    created: float
+    ranks: tuple[int, ...]
+    segments: int
+    samples: int
+    last_step: int | None
+    last_t: float | None
+    checkpoints: int
+    warnings: int
+    errors: int
+    faults: int
+    non_finite_step: int | None
+    simckpt_version: str
+    parameters: dict[str, Any] = {}
+    numerics: dict[str, Any] = {}
+    drift: dict[str, float] = {}
+    largest: dict[str, float] = {}
+    last: dict[str, float] = {}
+
+    @property
+    def sound(self) -> bool:
+        """Whether no value is non-finite, no diagnostic failed and no error was recorded."""
+        return self.non_finite_step is None and not self.faults and not self.errors
+
+    def lookup(self, term: Term) -> Value:
+        """What the run says to a term; None if nothing."""
+        if term.function:
+            found: dict[str, float] = getattr(self, term.function)
+            return found.get(term.name)
+        own = _OWN.get(term.name)
+        if own is not None:
+            said: Value = own(self)
+            return said
+        part, _, rest = term.name.partition(".")
+        tables = {"numerics": self.numerics, "parameters": self.parameters}
+        if part in tables and rest in tables[part]:
+            return _plain(tables[part][rest])
+        for settings in tables.values():
+            if term.name in settings:
+                return _plain(settings[term.name])
+        return None
+
+
+class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle that could not be read, and why."""
+
+    path: str
+    problem: str
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """The bundles of a folder that a filter lets through, of `found` in all."""
+
+    folder: str
+    found: int
+    bundles: tuple[Listed, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+def listed(run: RecordedRun, path: str) -> Listed:
+    """Sum up one bundle."""
+    from ..model.changes import flatten
+    from .overview import overview
+
+    o = overview(run)
+    series = run.series()
+    drift = dict.fromkeys(o.health.constant, 0.0)
+    for moved in o.health.drifts:
+        known = moved.final is not None and moved.largest is not None
+        drift[moved.name] = moved.largest if known and moved.largest is not None else inf
+    return Listed(
+        path=path,
+        ending=o.ending,
+        run_id=o.run_id,
+        campaign=o.campaign,
+        driver=o.driver,
+        goal=o.intent.goal if o.intent is not None else "",
+        created=o.created,
+        ranks=o.ranks,
+        segments=o.segments,
+        samples=o.samples,
+        last_step=o.last_step,
+        last_t=o.last_t,
+        checkpoints=o.checkpoints,
+        warnings=o.health.warnings,
+        errors=o.health.errors,
+        faults=o.health.faults,
+        non_finite_step=o.health.non_finite_step,
+        simckpt_version=o.simckpt_version,
+        parameters=_kept(flatten(o.parameters)),
+        numerics=_kept(flatten(o.numerics)),
+        drift=drift,
+        largest={peak.name: peak.value for peak in o.health.peaks},
+        last={name: float(series[name][-1]) for name in series} if o.samples else {},
+    )
+
+
+def chosen(runs: Sequence[Listed], wanted: Filter) -> list[Listed]:
+    """The runs that pass.
+
+    Raises
+    ------
+    SetupError
+        If the filter names what none of the runs recorded: most likely it is misspelt.
+    """
+    require_known(runs, wanted.terms(), "--where")
+    return [run for run in runs if wanted.holds(run.lookup)]
+
+
+def ordered(runs: Sequence[Listed], key: str) -> list[Listed]:
+    """The runs in order of a term, falling if a minus stands before it; those without it last."""
+    from .filtering import parse_term
+
+    term = parse_term(key.removeprefix("-"), "--sort")
+    require_known(runs, [term], "--sort")
+    falling = key.startswith("-")
+    there = [(value, run) for run in runs if (value := run.lookup(term)) is not None]
+    rest = [run for run in runs if run.lookup(term) is None]
+    # Numbers before texts, and within each in their own order.
+    there.sort(key=lambda item: _rank(item[0]), reverse=falling)
+    return [run for _, run in there] + rest
+
+
+def require_known(runs: Sequence[Listed], terms: Iterable[Term], argument: str) -> None:
+    """SetupError for a term that no run has a value for."""
+    for term in terms:
+        lookups: list[Lookup] = [run.lookup for run in runs]
+        own = not term.function and term.name in _OWN
+        if not own and lookups and all(lookup(term) is None for lookup in lookups):
+            names = sorted({n for run in runs for n in _names(run, term.function)})
+            near = get_close_matches(term.name, names, n=6, cutoff=0.5)
+            raise SetupError(
+                argument,
+                str(term),
+                f"is recorded in none of the {plural(len(runs), 'bundle')}",
+                choices=near or names[:12],
+            )
+
+
+def listing_report(listing: Listing, terms: Sequence[Term] = (), most: int = 0) -> Group:
+    """The page that `simckpt ls` prints; a column more for each term."""
+    parts: list[RenderableType] = []
+    runs = listing.bundles
+    shown = runs[:most] if most else runs
+    extra = [t for t in dict.fromkeys(terms) if t.name not in ("path", "ending")][:MOST_COLUMNS]
+    if shown:
+        heads = [clean(str(t), 24) for t in extra]
+        out = table("bundle", *(f"{h}>" for h in heads), "ending", "ranks>", "step>", "health")
+        for run in shown:
+            out.add_row(
+                styled(_middle(run.path)),
+                *(_shown(run.lookup(t)) for t in extra),
+                styled(run.ending[:9], "" if run.ending == "finished" else "yellow"),
+                ", ".join(str(n) for n in run.ranks[:3]),
+                "-" if run.last_step is None else str(run.last_step),
+                _health(run),
+            )
+        parts.append(out)
+    if len(shown) < len(runs):
+        parts.append(Text(f"... and {len(runs) - len(shown):,} more (-n 0 shows all)", style="dim"))
+    count = plural(listing.found, "bundle")
+    told = count if len(runs) == listing.found else f"{len(runs):,} of {count}"
+    parts.append(Text(f"{told} in {clean(listing.folder)}", style="dim"))
+    parts += [styled(f"not read: {u.path}: {u.problem}", "yellow") for u in listing.unreadable[:10]]
+    if len(listing.unreadable) > 10:
+        parts.append(Text(f"... and {len(listing.unreadable) - 10:,} more not read"))
+    return Group(*parts)
+
+
+def _health(run: Listed) -> Text:
+    if run.non_finite_step is not None:
+        return Text(f"non-finite at {run.non_finite_step}", style="red")
+    if run.errors:
+        return Text(plural(run.errors, "error"), style="red")
+    if run.faults:
+        return Text(f"{run.faults:,} with faults", style="yellow")
+    return Text(plural(run.warnings, "warning") if run.warnings else "sound")
+
+
+def _shown(value: Value) -> Text:
+    if value is None:
+        return Text("-", style="dim")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    return Text(f"{value:.6g}") if isinstance(value, float) else styled(str(value), longest=24)
+
+
+def _middle(path: str) -> str:
+    """A path without the ending that all have, its front cut if it is long."""
+    text = clean(path.removesuffix(".simckpt.h5"))
+    return text if len(text) <= 48 else "..." + text[-45:]
+
+
+_OWN: dict[str, Any] = {
+    "path": lambda r: r.path,
+    "name": lambda r: PurePath(r.path).name.partition(".simckpt")[0],
+    "ending": lambda r: r.ending,
+    "finished": lambda r: r.ending == "finished",
+    "run_id": lambda r: r.run_id,
+    "campaign": lambda r: r.campaign,
+    "driver": lambda r: r.driver,
+    "goal": lambda r: r.goal,
+    "created": lambda r: moment(r.created),
+    "ranks": lambda r: r.ranks[-1] if r.ranks else None,
+    "segments": lambda r: r.segments,
+    "samples": lambda r: r.samples,
+    "step": lambda r: r.last_step,
+    "t": lambda r: r.last_t,
+    "checkpoints": lambda r: r.checkpoints,
+    "warnings": lambda r: r.warnings,
+    "errors": lambda r: r.errors,
+    "faults": lambda r: r.faults,
+    "non_finite": lambda r: r.non_finite_step is not None,
+    "sound": lambda r: r.sound,
+    "simckpt_version": lambda r: r.simckpt_version,
+}
+"""Names that every run has; a setting of the same name is reached as ``parameters.t``."""
+
+
+def _names(run: Listed, function: str) -> Iterable[str]:
+    if function:
+        found: dict[str, float] = getattr(run, function)
+        return found
+    return [*_OWN, *run.numerics, *run.parameters]
+
+
+def _rank(value: Value) -> tuple[int, float, str]:
+    if isinstance(value, str):
+        return 1, 0.0, value
+    return 0, float(value or 0), ""
+
+
+def _plain(value: Any) -> Value:
+    return value if isinstance(value, str | float | bool) else float(value)
+
+
+def _kept(leaves: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The settings that a person would filter by: plain, and not long."""
+    return {
+        name: value
+        for name, value in leaves
+        if isinstance(value, bool | int | float)
+        or (isinstance(value, str) and len(value) <= LONGEST_KEPT)
+    }

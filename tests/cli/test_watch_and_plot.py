@@ -1,0 +1,109 @@
+"""`simckpt watch` and `simckpt plot` on bundles on disk."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from recorded_twins import Recording, Setup, write
+
+from simckpt.cli.main import verbs
+from simckpt.cli.watch import follow
+from simckpt.model.segment import SegmentEnd
+from simckpt.model.series import Sample
+
+LIVE = Setup(name="live", n=8, steps=8, every=2, checkpoint_every=8, killed=True)
+
+
+@pytest.fixture
+def call(bundles, monkeypatch):
+    monkeypatch.chdir(bundles)
+
+    def run(*arguments):
+        return CliRunner().invoke(verbs, [str(a) for a in arguments])
+
+    return run
+
+
+def test_watch_follows_a_live_run_until_it_ends(tmp_path):
+    path = tmp_path / "live.simckpt.h5"
+    writer = write(path, LIVE, keep_open=True)
+    writer.flush()
+    longer = Recording(LIVE.but(steps=12)).records
+    left = [r for r in longer if isinstance(r, Sample) and r.step > 8]
+    left.append(SegmentEnd(segment=0, ending="finished", ended=1.0, step=12))
+
+    def pause(_):
+        writer.append(left.pop(0))
+        writer.flush()
+
+    seen = list(follow(str(path), 1.0, pause))
+    writer.close()
+    assert [(w.step, w.ending) for w in seen] == [
+        (8, None),
+        (10, None),
+        (12, None),
+        (12, "finished"),
+    ]
+
+
+def test_watch_reads_only_what_has_changed(tmp_path, monkeypatch):
+    from simckpt.cli import watch
+
+    path = tmp_path / "live.simckpt.h5"
+    writer = write(path, LIVE, keep_open=True)
+    writer.flush()
+    looks = []
+    monkeypatch.setattr(watch, "look", lambda b, look=watch.look: looks.append(b) or look(b))
+    seen = follow(str(path), 1.0, lambda _: None)
+    for _ in range(5):
+        next(seen)
+    seen.close()
+    writer.close()
+    assert len(looks) == 1
+
+
+def test_watch_says_a_line_for_a_log_and_ends_with_the_run(call):
+    result = call("watch", "base")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("finished; step 24")
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_watch_once_shows_a_page_or_json(call):
+    assert "Quantities" in call("watch", "base", "--once").stdout
+    assert json.loads(call("watch", "base", "--json").stdout)["step"] == 24
+    assert call("watch", "nowhere").exit_code == 2
+
+
+@pytest.mark.parametrize("runs", [("base",), ("base", "rate"), ("base", "rate", "again")])
+def test_plot_draws_one_run_two_and_several(call, runs, tmp_path):
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "figure.svg"
+    result = call("plot", *runs, "-o", file)
+    assert result.exit_code == 0
+    assert result.stdout == f"{file}\n"
+    assert file.read_text().startswith("<?xml")
+
+
+def test_plot_prints_its_points_as_json_and_draws_nothing(call, bundles):
+    before = sorted(bundles.iterdir())
+    assert json.loads(call("plot", "base", "rate", "--json").stdout)["step"] == 2
+    (one,) = json.loads(call("plot", "base", "--json").stdout)
+    assert len(one["lines"]["mass"]["y"]) == 13
+    assert sorted(bundles.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("base", "--quantity", "nothing"),
+        ("base", "-o", "x.gif"),
+        ("base", "--map", "x=y"),
+        ("nowhere",),
+    ],
+)
+def test_plot_refuses_what_it_cannot_draw(call, arguments):
+    pytest.importorskip("matplotlib")
+    result = call("plot", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("simckpt: ")

@@ -1,0 +1,67 @@
+"""The flight recorder is bounded in number and in bytes, and its dump is a document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simckpt.bundle.documents import decode_document
+from simckpt.diagnostics import Declarations, Grid, Probe, State
+from simckpt.model.record import canonical_json
+from simckpt.recording.flight import FlightRecorder
+
+
+def readings(n: int, cells: int = 64) -> list[Any]:
+    probe = Probe(Declarations(conserved={"mass": "u"}))
+    found = []
+    for step in range(n):
+        state = State(Grid(cells), {"u": np.arange(float(cells)) + step}, step=step, t=0.5 * step)
+        if not probe.agreed:
+            probe.agree([probe.offer(state)])
+        found.append(probe.finish(*probe.measure(state)))
+    return found
+
+
+def test_the_last_samples_are_kept_oldest_first() -> None:
+    flight = FlightRecorder(samples=3)
+    assert flight.dump("0" * 64) is None
+    for reading in readings(5):
+        flight.note(reading, 7.0)
+    dump = flight.dump("0" * 64)
+    assert dump is not None
+    told = [(s.step, s.t, s.wall) for s in dump.samples]
+    assert told == [
+        (2, 1.0, 7.0),
+        (3, 1.5, 7.0),
+        (4, 2, 7),
+    ]
+    rows = dump.samples[-1].tiles["u"]
+    assert np.frombuffer(rows.minimum).min() == 4.0
+    assert np.frombuffer(rows.mean).mean() == 35.5
+    assert dump.omitted == 0
+
+
+def test_memory_and_dumps_are_bounded_in_bytes_and_the_newest_stays() -> None:
+    flight = FlightRecorder(samples=100, kept_bytes=4096, dumped_bytes=1000)
+    for reading in readings(20):
+        flight.note(reading, 0.0)
+    assert 1 <= len(flight) < 5
+    dump = flight.dump("0" * 64)
+    assert dump is not None
+    assert len(dump.samples) + dump.omitted == len(flight)
+    assert dump.samples[-1].step == 19
+    tiny = FlightRecorder(kept_bytes=1, dumped_bytes=1)
+    for reading in readings(3):
+        tiny.note(reading, 0.0)
+    last = tiny.dump("0" * 64)
+    assert last is not None
+    assert [s.step for s in last.samples] == [2]
+
+
+def test_a_dump_is_read_back_as_it_was() -> None:
+    flight = FlightRecorder()
+    for reading in readings(2):
+        flight.note(reading, 0.0)
+    dump = flight.dump("0" * 64)
+    assert decode_document(canonical_json(dump)) == dump
