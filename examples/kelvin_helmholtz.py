@@ -252,14 +252,10 @@ def numerics(cfl, limiter):
     return {"solver": "HLLC", "order": 2, "cfl": cfl, "limiter": limiter}
 
 
-def outputs(output):
-    return [output] if output else []
-
-
 intent = simckpt.Intent(goal="Kelvin-Helmholtz rolls", assumptions=["inviscid", "ideal gas"])
 
 
-@simckpt.run(bundle="{bundle}", intent=intent, numerics=numerics, outputs=outputs)
+@simckpt.run("{bundle}", intent=intent, numerics=numerics, outputs=lambda output: output or [])
 def main(bundle, n, t_end, cfl, limiter, seed, every, steps, output=None):
     """Run to `t_end`, or for `steps` steps if that is sooner."""
     domain = Domain(n)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .exact import exact_value
 from .message import Layout, SumSlots
-from .quantity import Answers, ExactSum
+from .quantity import Answers, ExactSum, Quantity
 from .shares import Share
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Answered:
         for number, quantity in enumerate(self._agreement.quantities):
             if bool(quantity.reads) != reading:
                 continue
-            sound = self._whole and quantity.name not in self._failed
+            sound = self._whole and not self._failed_for(quantity)
             values = (nan,) * len(quantity.columns)
             if sound or quantity.carry is not None:
                 answers = _answers(
@@ -93,6 +93,15 @@ class Answered:
                 if quantity.carry is not None:
                     self._memory[number] = quantity.carry(answers, sound)
             self._values[number] = values
+
+    def _failed_for(self, quantity: Quantity) -> bool:
+        """Whether it failed on some rank, or a column that it reads did."""
+        if not self._failed:
+            return False
+        owners = {c.name: q.name for q in self._agreement.quantities for c in q.columns}
+        # A column of a field is called after it: `rho.max`.
+        read = {owners.get(name, name.rpartition(".")[0]) for name in quantity.reads}
+        return not read.isdisjoint(self._failed) or quantity.name in self._failed
 
 
 def _answers(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..parallel.comm import Comm, Maxima, Reduction, Sums
 
 MOST_PENDING = 64
+MOST_PENDING_BYTES = 32 << 20
+"""A rank may run ahead of the others by so many samples, or by as many as these bytes hold."""
 
 
 class Stream:
@@ -43,7 +45,9 @@ class Stream:
 
     def push(self, sums: Sums, maxima: Maxima, wall: float) -> None:
         """Start the reduction of one message, taken at `wall` seconds since the epoch."""
-        if self.refused or len(self._pending) >= MOST_PENDING:
+        size = sums.nbytes + maxima.nbytes
+        most = max(MOST_PENDING, MOST_PENDING_BYTES // max(size, 1))
+        if self.refused or len(self._pending) >= most:
             self.refused += 1
             return
         self._pending.append((wall, self._comm.reduce(sums, maxima)))

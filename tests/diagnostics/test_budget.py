@@ -41,8 +41,8 @@ def books(ranks, fields, amounts, parts):
     """The budget's columns, sample after sample."""
     agreed = None
     rows = []
-    for field, given in zip(fields, amounts, strict=True):
-        states = accounted(ranks.decomposed({"rho": field}, parts, spacing=0.5), given)
+    for field, told in zip(fields, amounts, strict=True):
+        states = accounted(ranks.decomposed({"rho": field}, parts, spacing=0.5), told)
         agreed = agreed or ranks.agree(DECLARATIONS, states)
         reading = agreed.sample(states)
         assert not reading.problems

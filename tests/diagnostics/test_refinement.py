@@ -103,3 +103,12 @@ def test_a_level_that_nobody_knew_of_is_a_fault_with_its_name(ranks):
     reading = probes.sample(states(FIRST, 1))
     assert reading.faults > 0
     assert np.isnan(reading["mass"])
+
+
+def test_a_level_that_is_still_empty_can_be_announced(ranks):
+    first = COARSENED | {2: [((0, 0), (0, 0))]}
+    probes = ranks.agree(DECLARED, states(first, 2))
+    for boxes in (first, FIRST):
+        reading = probes.sample(states(boxes, 2))
+        assert reading.problems == ()
+        assert reading["mass"] == composite(ranks, boxes)

@@ -126,7 +126,7 @@ def test_a_callable_of_the_users_own_is_put_together_over_the_ranks(ranks):
             "total": Custom(lambda fields: fields["u"].sum()),
             "top": Custom(lambda fields: fields["u"].max(), "max", exact=True),
             "least": Custom(lambda fields: fields["u"].min(), "min", exact=True),
-            "odd": Custom(lambda fields: fields["u"][0] if fields["u"][0] else None, "min"),
+            "odd": Custom(lambda fields: fields["u"][0] or None, "min"),
             "silent": Custom(lambda fields: None, "max"),
         }
     )

@@ -18,15 +18,27 @@ TIME_LIMIT = 240
 
 
 @pytest.fixture(scope="session")
-def load_example() -> Callable[[str], ModuleType]:
-    """The module of an example, imported from its file."""
+def load_example(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ModuleType]:
+    """The module of an example, imported from its file.
+
+    Numba caches compiled functions under the module's name: what is imported here must not be
+    found by the same file when it runs as a program.
+    """
+    cache = tmp_path_factory.mktemp("imported-examples")
 
     def load(name: str) -> ModuleType:
+        import numba
+
         spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        others = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(cache)
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            numba.config.CACHE_DIR = others
         return module
 
     return load

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from simckpt.parallel.comm import Maxima, Sums
-from simckpt.recording.stream import MOST_PENDING, Stream
+from simckpt.recording.stream import MOST_PENDING_BYTES, Stream
 
 
 class HeldReduction:
@@ -52,14 +52,15 @@ def test_samples_arrive_in_the_order_in_which_they_were_started() -> None:
 def test_a_rank_that_samples_alone_stops_sending_and_never_waits() -> None:
     comm = HeldComm()
     stream = Stream(comm)  # type: ignore[arg-type]
-    for n in range(MOST_PENDING + 10):
-        stream.push(*message(n), wall=0.0)
-    assert stream.started == MOST_PENDING == len(comm.started)
-    assert stream.refused == 10
+    large = np.zeros(MOST_PENDING_BYTES // 8 // 100, dtype=np.uint64), np.zeros(1)
+    for _ in range(110):
+        stream.push(*large, wall=0.0)
+    assert stream.started == len(comm.started) == 99
+    assert stream.refused == 11
     assert not stream.settle(0.01)
     assert not stream.settle(1e9), "it waits in vain once only"
     for reduction in comm.started:
         reduction.released = True
-    assert len(list(stream.ready())) == MOST_PENDING
+    assert len(list(stream.ready())) == 99
     stream.push(*message(0), wall=0.0)
-    assert stream.refused == 11, "messages after a gap would be taken for others"
+    assert stream.refused == 12, "messages after a gap would be taken for others"

@@ -40,7 +40,7 @@ def mean_of_chunk(mean, values, n, smallest, largest, q, raw, sums):
     if within(smallest, largest, q + WIDTH):
         m1 = magic(q + WIDTH)
         m0 = magic(q)
-        two_folds(values, n, m1, m0, False, raw)
+        two_folds(values, n, m1, m0, raw)
         count = np.uint64(n)
         deposit(mean, np.int64(raw[0] - count * bits(m1)), WIDTH)
         deposit(mean, np.int64(raw[1] - count * bits(m0)), np.int64(0))
@@ -137,19 +137,19 @@ def measure_chunk(tile, n, keys, key, places, words, inputs, plan, totals, work)
         weight = plan.sums[i, 1]
         if weight < 0:
             totals.guess[i, 0] = add_all(
-                limbs, counts, values, n, totals.guess[i, 0], False, room, work.raw, work.sums
+                limbs, counts, values, n, totals.guess[i, 0], room, work.raw, work.sums
             )
         else:
             products = own[plan.buffers + 1]
             errors = own[plan.buffers + 2]
             exact_products(values, places[weight], n, products, errors)
             totals.guess[i, 0] = add_all(
-                limbs, counts, products, n, totals.guess[i, 0], False, room, work.raw, work.sums
+                limbs, counts, products, n, totals.guess[i, 0], room, work.raw, work.sums
             )
             # What is not finite has been counted with the products.
             ignored = work.sums[4:7]
             totals.guess[i, 1] = add_all(
-                limbs, ignored, errors, n, totals.guess[i, 1], False, room, work.raw, work.sums
+                limbs, ignored, errors, n, totals.guess[i, 1], room, work.raw, work.sums
             )
     for i in range(plan.maxima.size):
         top, missing = largest(places[plan.maxima[i]], n)

@@ -34,8 +34,11 @@ from .limbs import HALF, INFINITE, LOW, LOWEST, MAGNITUDE, deposit, deposit_floa
 WIDTH = np.int64(51)
 """Bits that one fold takes."""
 
-BLOCK = 256
-"""Values between two bursts of prefetches: far enough to hide memory, near enough to stay in L1."""
+LANES = 4
+"""Places of a chunk that are read side by side: a page of memory each, with a stream of its own."""
+
+BURST = 64
+"""Values of each lane between two bursts of prefetches."""
 
 LONGEST = 2048
 """Values in a chunk, at most: as many as the integer sums have room for."""
@@ -57,6 +60,32 @@ def magic(q):
 
 
 @kernel
+def fold(v, m1, m0):
+    """Two folds of one value: the bits of both sums, and of the rest."""
+    t1 = v + m1
+    rest = v - (t1 - m1)
+    t0 = rest + m0
+    return bits(t1), bits(t0), bits(rest - (t0 - m0))
+
+
+@kernel
+def mix(word, key):
+    """A cell's share of the digest."""
+    m = word ^ key
+    p = (m & LOW) * (m >> HALF) + ((m << HALF) | (m >> HALF))
+    return (p & LOW) * (p >> HALF) + m
+
+
+@kernel
+def ask(values, lane, begin):
+    """Prefetch what comes one chunk behind a burst of every lane."""
+    for s in range(LANES):
+        ahead = values + np.uint64(8 * (begin + s * lane + LONGEST))
+        for line in range(BURST // 8):
+            prefetch(ahead + np.uint64(64 * line))
+
+
+@kernel
 def fused(values, words, keys, n, key, m1, m0, out):
     """Two folds, extrema and digest of `n` values in one pass.
 
@@ -74,27 +103,68 @@ def fused(values, words, keys, n, key, m1, m0, out):
     digest = np.uint64(0)
     smallest = np.inf
     largest = -np.inf
-    for begin in range(0, n, BLOCK):
-        end = min(begin + BLOCK, n)
-        ahead = values + np.uint64(8 * (begin + BLOCK))
-        for line in range(BLOCK // 8):
-            prefetch(ahead + np.uint64(64 * line))
-        xs = x[begin:end]
-        ws = w[begin:end]
-        ks = k[begin:end]
-        for j in range(xs.size):
-            v = xs[j]
-            t = v + m1
-            high += bits(t)
-            rest = v - (t - m1)
-            t = rest + m0
-            low += bits(t)
-            lost |= bits(rest - (t - m0))
+    lane = n // (LANES * BURST) * BURST
+    done = LANES * lane
+    for begin in range(0, lane, BURST):
+        ask(values, lane, begin)
+        end = begin + BURST
+        x0 = x[begin:end]
+        w0 = w[begin:end]
+        k0 = k[begin:end]
+        x1 = x[begin + lane : end + lane]
+        w1 = w[begin + lane : end + lane]
+        k1 = k[begin + lane : end + lane]
+        x2 = x[begin + 2 * lane : end + 2 * lane]
+        w2 = w[begin + 2 * lane : end + 2 * lane]
+        k2 = k[begin + 2 * lane : end + 2 * lane]
+        x3 = x[begin + 3 * lane : end + 3 * lane]
+        w3 = w[begin + 3 * lane : end + 3 * lane]
+        k3 = k[begin + 3 * lane : end + 3 * lane]
+        for j in range(x0.size):
+            v = x0[j]
+            a, b, c = fold(v, m1, m0)
+            high += a
+            low += b
+            lost |= c
             smallest = least(smallest, v)
             largest = greatest(largest, v)
-            m = ws[j] ^ (ks[j] + key)
-            p = (m & LOW) * (m >> HALF) + ((m << HALF) | (m >> HALF))
-            digest += (p & LOW) * (p >> HALF) + m
+            digest += mix(w0[j], k0[j] + key)
+            v = x1[j]
+            a, b, c = fold(v, m1, m0)
+            high += a
+            low += b
+            lost |= c
+            smallest = least(smallest, v)
+            largest = greatest(largest, v)
+            digest += mix(w1[j], k1[j] + key)
+            v = x2[j]
+            a, b, c = fold(v, m1, m0)
+            high += a
+            low += b
+            lost |= c
+            smallest = least(smallest, v)
+            largest = greatest(largest, v)
+            digest += mix(w2[j], k2[j] + key)
+            v = x3[j]
+            a, b, c = fold(v, m1, m0)
+            high += a
+            low += b
+            lost |= c
+            smallest = least(smallest, v)
+            largest = greatest(largest, v)
+            digest += mix(w3[j], k3[j] + key)
+    xs = x[done:]
+    ws = w[done:]
+    ks = k[done:]
+    for j in range(xs.size):
+        v = xs[j]
+        a, b, c = fold(v, m1, m0)
+        high += a
+        low += b
+        lost |= c
+        smallest = least(smallest, v)
+        largest = greatest(largest, v)
+        digest += mix(ws[j], ks[j] + key)
     out[0] = high
     out[1] = low
     out[2] = lost
@@ -103,38 +173,71 @@ def fused(values, words, keys, n, key, m1, m0, out):
 
 
 @kernel
-def two_folds(values, n, m1, m0, ahead, out):
-    """Two folds and extrema of `n` values: `fused` without the digest.
+def two_folds(values, n, m1, m0, out):
+    """Two folds of `n` values, without extrema or digest.
 
-    With `ahead`, memory behind the values is asked for on the way.
+    `out` receives the two raw integer sums, the OR of the rests, and the OR of the bits in which
+    the first sums differ from `m1`: an exponent among them is that of a value too large.
     """
     widest_vectors()
     x = carray(f8_at(values), n)
     high = np.uint64(0)
     low = np.uint64(0)
     lost = np.uint64(0)
-    smallest = np.inf
-    largest = -np.inf
-    for begin in range(0, n, BLOCK):
-        end = min(begin + BLOCK, n)
-        if ahead:
-            beyond = values + np.uint64(8 * (begin + BLOCK))
-            for line in range(BLOCK // 8):
-                prefetch(beyond + np.uint64(64 * line))
-        xs = x[begin:end]
-        for j in range(xs.size):
-            v = xs[j]
-            t = v + m1
-            high += bits(t)
-            rest = v - (t - m1)
-            t = rest + m0
-            low += bits(t)
-            lost |= bits(rest - (t - m0))
-            smallest = least(smallest, v)
-            largest = greatest(largest, v)
+    odd = np.uint64(0)
+    b1 = bits(m1)
+    lane = n // (LANES * BURST) * BURST
+    done = LANES * lane
+    for begin in range(0, lane, BURST):
+        ask(values, lane, begin)
+        x0 = x[begin : begin + BURST]
+        x1 = x[begin + lane : begin + lane + BURST]
+        x2 = x[begin + 2 * lane : begin + 2 * lane + BURST]
+        x3 = x[begin + 3 * lane : begin + 3 * lane + BURST]
+        for j in range(x0.size):
+            a, b, c = fold(x0[j], m1, m0)
+            high += a
+            odd |= a ^ b1
+            low += b
+            lost |= c
+            a, b, c = fold(x1[j], m1, m0)
+            high += a
+            odd |= a ^ b1
+            low += b
+            lost |= c
+            a, b, c = fold(x2[j], m1, m0)
+            high += a
+            odd |= a ^ b1
+            low += b
+            lost |= c
+            a, b, c = fold(x3[j], m1, m0)
+            high += a
+            odd |= a ^ b1
+            low += b
+            lost |= c
+    xs = x[done:]
+    for j in range(xs.size):
+        a, b, c = fold(xs[j], m1, m0)
+        high += a
+        odd |= a ^ b1
+        low += b
+        lost |= c
     out[0] = high
     out[1] = low
     out[2] = lost
+    out[3] = odd
+
+
+@kernel
+def extrema(values, n):
+    """Least and greatest of values of which none is NaN."""
+    widest_vectors()
+    x = carray(f8_at(values), n)
+    smallest = np.inf
+    largest = -np.inf
+    for j in range(x.size):
+        smallest = least(smallest, x[j])
+        largest = greatest(largest, x[j])
     return smallest, largest
 
 
@@ -188,6 +291,15 @@ def all_finite(lost):
     Either leaves a rest that is NaN or infinite. False may be wrong, true never.
     """
     return lost & INFINITE != INFINITE
+
+
+@kernel
+def complete(lost, odd):
+    """Whether two folds took everything: no rest but zeros, and no value too large.
+
+    A value of ``2**(51+q)`` or more, NaN or infinite gives the first sum another exponent or sign.
+    """
+    return lost << np.uint64(1) == 0 and odd >> np.uint64(52) == 0
 
 
 @kernel
@@ -251,7 +363,7 @@ def add_finite(limbs, values, n, smallest, largest, sums):
 
 
 @kernel
-def add_all(limbs, counts, values, n, guess, ahead, scratch, raw, sums):
+def add_all(limbs, counts, values, n, guess, scratch, raw, sums):
     """Add any values to an accumulator; what is not finite is counted.
 
     `guess` is the low fold's exponent that served last time; the one for next time is returned.
@@ -259,13 +371,14 @@ def add_all(limbs, counts, values, n, guess, ahead, scratch, raw, sums):
     kept_apart()
     m1 = magic(guess + WIDTH)
     m0 = magic(guess)
-    smallest, largest = two_folds(values, n, m1, m0, ahead, raw)
-    if raw[2] << np.uint64(1) == 0 and within(smallest, largest, guess + WIDTH):
+    two_folds(values, n, m1, m0, raw)
+    if complete(raw[2], raw[3]):
         count = np.uint64(n)
         deposit(limbs, np.int64(raw[0] - count * bits(m1)), guess + WIDTH - LOWEST)
         deposit(limbs, np.int64(raw[1] - count * bits(m0)), guess - LOWEST)
         return guess
     if all_finite(raw[2]):
+        smallest, largest = extrema(values, n)
         add_finite(limbs, values, n, smallest, largest, sums)
     else:
         smallest, largest, finite, _ = clean(values, n, scratch, counts)
@@ -302,5 +415,5 @@ def sum_into(limbs, x):
     room = np.uint64(scratch.ctypes.data)
     for begin in range(0, x.size, LONGEST):
         n = min(LONGEST, x.size - begin)
-        guess = add_all(limbs, counts, base + np.uint64(8 * begin), n, guess, True, room, raw, sums)
+        guess = add_all(limbs, counts, base + np.uint64(8 * begin), n, guess, room, raw, sums)
     return counts

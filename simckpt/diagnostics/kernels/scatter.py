@@ -122,7 +122,7 @@ def sweep_ids(ids, edges, given, planned, results, buffers):
             scatter_field(f, n, places[f], words[f], here, tiles, totals)
             # Counted by the scatter already.
             guess[f] = add_all(
-                totals.limbs[f], counts, places[f], n, guess[f], True, room, work.raw, work.sums
+                totals.limbs[f], counts, places[f], n, guess[f], room, work.raw, work.sums
             )
         measure_chunk(zero, n, keys, np.uint64(0), places, words, expressions, plan, totals, work)
         if begin % (LONGEST << 10) == 0:

@@ -1,0 +1,185 @@
+"""What a driver reports between samples, and that what is declared is specified."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import simckpt
+from simckpt.errors import InstrumentError, SetupError, SimckptWarning
+from simckpt.recording.reports import Reports
+
+DECLARED = {
+    "budget": {"mass": "rho"},
+    "counts": ["limiter"],
+    "residuals": ["poisson"],
+    "scalars": ["multiplier"],
+    "custom": {"cells": simckpt.Custom(lambda fields: fields["rho"].size)},
+    "extrema": ["rho"],
+}
+
+
+def drive(bundle: Path, steps: int = 4, **declared: object) -> None:
+    rho = np.ones(8)
+
+    @simckpt.step(
+        grid=simckpt.Grid(8, spacing=0.5), fields={"rho": rho}, every=2, **(declared or DECLARED)
+    )
+    def advance() -> None:
+        run = simckpt.active_run()
+        assert run is not None
+        rho[3] += 0.25
+        run.account("mass", 0.125)
+        run.count("limiter")
+        run.count("limiter", 2)
+        run.residual("poisson", iterations=7, initial=1.0, final=1e-8)
+        run.scalar("multiplier", 0.5)
+
+    with simckpt.run(bundle=bundle):
+        for _ in range(steps):
+            advance()
+
+
+def test_reports_since_the_last_sample_are_columns_of_the_next(tmp_path: Path) -> None:
+    drive(tmp_path / "x")
+    with simckpt.open(tmp_path / "x") as bundle:
+        series = bundle.series()
+        assert list(series.step) == [0, 2, 4]
+        assert list(series["mass"]) == [4.0, 4.25, 4.5]
+        assert list(series["mass.input"]) == [0.0, 0.25, 0.25]
+        assert list(series["mass.residual"]) == [0.0, 0.0, 0.0]
+        assert list(series["mass.imbalance"]) == [0.0, 0.0, 0.0]
+        assert list(series["limiter"]) == [0, 6, 6]
+        assert list(series["poisson.iterations"]) == [0, 14, 14]
+        assert list(series["poisson.solves"]) == [0, 2, 2]
+        assert series["poisson.final"][1] == 1e-8
+        assert math.isnan(series["multiplier"][0])
+        assert list(series["multiplier"][1:]) == [0.5, 0.5]
+        assert list(series["cells"]) == [8, 8, 8]
+        assert list(series["rho.max.i"]) == [0, 3, 3]
+        assert not series.faults.any()
+
+
+def test_what_is_declared_is_specified_and_no_change_of_the_specification(tmp_path: Path) -> None:
+    drive(tmp_path / "x")
+    with simckpt.open(tmp_path / "x") as bundle:
+        start, final = (bundle.checkpoints[i] for i in (0, -1))
+        facts = bundle.document(final.parts.specification).facts
+        assert facts["declarations"]["budget"] == {"mass": "budget of the integral of rho"}
+        assert bundle.document(start.parts.specification).facts["declarations"] == {}
+        assert all(bundle.document(c.parts.spec_diff).changes == () for c in bundle.checkpoints)
+
+
+def test_declarations_that_changed_between_job_attempts_are_a_change(tmp_path: Path) -> None:
+    def attempt(step: int, declared: str) -> None:
+        with simckpt.run(bundle=tmp_path / "x", exists="continue", start_step=step) as run:
+            for i in range(2):
+                run.sample(
+                    grid=simckpt.Grid(4),
+                    fields={"rho": np.ones(4)},
+                    conserved={"mass": declared},
+                    step=step + i,
+                )
+
+    for step, declared in ((0, "rho"), (2, "rho"), (4, "2*rho")):
+        attempt(step, declared)
+    with simckpt.open(tmp_path / "x") as bundle:
+        changes = [bundle.document(c.parts.spec_diff).changes for c in bundle.checkpoints]
+        assert [len(c) for c in changes] == [0, 0, 0, 0, 0, 1]
+        (change,) = changes[-1]
+        assert change.path == "declarations.conserved.mass"
+        assert (change.old, change.new) == ("integral of rho", "integral of 2*rho")
+
+
+def test_a_report_that_nothing_was_declared_for_is_said_once(tmp_path: Path) -> None:
+    with pytest.warns(SimckptWarning, match=r"run\.account\('mass', \.\.\.\).*budget="):
+        drive(tmp_path / "x", counts=["limiter"])
+    with simckpt.open(tmp_path / "x") as bundle:
+        said = [e.text for e in bundle.events if e.name == "report_undeclared"]
+        assert len(said) == 3
+
+
+def test_a_report_that_is_no_number_does_not_end_the_run(tmp_path: Path) -> None:
+    with pytest.warns(SimckptWarning, match="negative"), simckpt.run(bundle=tmp_path / "x") as run:
+        run.count("limiter", -1)
+    with (
+        pytest.raises(InstrumentError, match=r"run\.scalar\('a'"),
+        simckpt.run(bundle=tmp_path / "y", strict=True) as run,
+    ):
+        run.scalar("a", "much")  # type: ignore[arg-type]
+
+
+def test_a_report_outside_of_a_run_is_a_mistake_and_none_where_nothing_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SetupError, match=r"run\.account"):
+        simckpt.run(bundle=tmp_path / "x").account("mass", 1.0)
+    monkeypatch.setenv("SIMCKPT_DISABLE", "1")
+    with simckpt.run(bundle=tmp_path / "x") as run:
+        run.account("mass", 1.0)
+        run.count("limiter")
+        run.residual("poisson", iterations=1)
+        run.scalar("a", 1.0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_taken_is_not_given_again() -> None:
+    reports = Reports()
+    for amount in (1e16, 1.0, -1e16):
+        reports.account("mass", amount)
+    reports.count("n", 2)
+    taken = reports.take()
+    assert taken.amounts["mass"].rounded == 1.0
+    assert taken.counts == {"n": 2}
+    assert reports.take().counts == {}
+
+
+MPI_PROGRAM = """
+import sys, warnings
+import numpy as np
+from mpi4py import MPI
+import simckpt
+
+warnings.simplefilter("ignore")
+comm = MPI.COMM_WORLD
+rho = np.full(6, 1.0 + comm.rank)
+with simckpt.run(bundle=sys.argv[1]) as run:
+    for step in range(3):
+        if step:
+            rho += 0.5
+            run.account("mass", 3.0)
+            run.count("limiter", comm.rank)
+            run.residual("poisson", iterations=5, initial=0.5, final=1e-9)
+            run.scalar("same", 2.0)
+            run.scalar("other", float(comm.rank))
+        rho[2] = 100.0 * (comm.rank == 1)
+        run.sample(
+            grid=simckpt.Grid(6 * comm.size, start=6 * comm.rank), fields={"rho": rho}, step=step,
+            budget={"mass": "rho"}, counts=["limiter"], residuals=["poisson"],
+            scalars=["same", "other"], extrema=["rho"],
+            custom={"n": simckpt.Custom(lambda fields: fields["rho"].size)},
+        )
+"""
+
+
+@pytest.mark.mpi
+def test_reports_of_all_ranks_come_together(mpiexec, tmp_path: Path) -> None:
+    mpiexec(MPI_PROGRAM, str(tmp_path / "x"), ranks=3).check()
+    with simckpt.open(tmp_path / "x") as bundle:
+        series = bundle.series()
+        assert list(series["mass.input"]) == [0.0, 9.0, 9.0]
+        # One cell a rank is set and not moved: 0.5 of each 3.0 is not in the integral.
+        assert list(series["mass.residual"]) == [0.0, -1.5, -1.5]
+        assert list(series["mass.imbalance"]) == [0.0, -1.5, -3.0]
+        assert list(series["limiter"]) == [0, 3, 3]
+        assert list(series["poisson.iterations"]) == [0, 5, 5]
+        assert list(series["same"][1:]) == [2.0, 2.0]
+        assert np.isnan(series["other"]).all()
+        assert list(series.faults) == [0, 1, 1]
+        assert list(series["n"]) == [18, 18, 18]
+        assert list(series["rho.max.i"]) == [8, 8, 8]
+        assert list(series["rho.max.rank"]) == [1, 1, 1]
+        assert any("scalar other differs" in e.text for e in bundle.events)
