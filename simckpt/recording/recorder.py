@@ -17,15 +17,14 @@ from __future__ import annotations
 import math
 import sys
 import time
-import warnings
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..bundle.last_words import leave
-from ..errors import InstrumentError, SetupError, SimckptWarning
+from ..errors import SetupError
 from ..model.segment import Event
 from ..parallel.comm import ExchangeFailed
+from .faults import Faults, one_line
 from .ledger import Ledger
 from .opening import open_scribe
 from .parting import Farewell, Parting, part
@@ -37,7 +36,7 @@ from .stopping import Stopping
 from .stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from ..diagnostics.declarations import Declarations
     from ..diagnostics.probe import Offer, Probe, State
@@ -95,8 +94,7 @@ class Recorder:
         self._unsampled: Callable[[], None] | None = None
         self._votes = comm.duplicate()
         self._beat: Beat | None = None
-        self._warned: set[str] = set()
-        self._strict = settings.strict
+        self._faults = Faults(strict=settings.strict, record=self._warning)
         self._stopping = Stopping(comm.duplicate(), self._answer, lambda: self._ledger.busy)
 
     @property
@@ -147,7 +145,9 @@ class Recorder:
             if self._life == "open":
                 self._set_up(declarations, state, problem)
             elif declarations != self._declarations:
-                self._fault("declarations_changed", "a sample with other declarations was skipped")
+                self._faults.note(
+                    "declarations_changed", "a sample with other declarations was skipped"
+                )
                 return
             if self._life == "sampling":
                 self._take(state, problem)
@@ -184,7 +184,7 @@ class Recorder:
         self._grant(self._scribe.wishes())
 
     def _take_in(self) -> None:
-        with self._ledger.spending("reductions"), self._contained("collecting samples"):
+        with self._ledger.spending("reductions"), self._faults.contained("collecting samples"):
             for wall, sums, maxima in self._stream.ready():
                 assert self._probe is not None
                 reading = self._probe.finish(sums, maxima)
@@ -193,7 +193,7 @@ class Recorder:
                 for problem in reading.problems:
                     # The rank on which a diagnostic failed has said so already.
                     said = bool(reading.failed)
-                    self._fault("sample_incomplete", problem, step=reading.step, said=said)
+                    self._faults.note("sample_incomplete", problem, step=reading.step, said=said)
                 self._scribe.sample(reading, wall)
         self._stopping.attend()
 
@@ -211,10 +211,10 @@ class Recorder:
             return None
         with self._ledger.spending("checkpoints"):
             if self.rank == 0 and not self._stream.settle(SETTLE_TIMEOUT):
-                self._fault("sample_late", "a sample had not arrived from all ranks")
+                self._faults.note("sample_late", "a sample had not arrived from all ranks")
             self._take_in()
             made = None
-            with self._contained(f"checkpoint {label!r}"):
+            with self._faults.contained(f"checkpoint {label!r}"):
                 made = self._scribe.checkpoint(
                     label, reason, self.step, self._t, why, self._ledger.cost()
                 )
@@ -230,13 +230,13 @@ class Recorder:
         """Report numerical settings as they are in effect, such as ``dt`` or a fall-back."""
         if self._life in ("idle", "closed"):
             return
-        with self._contained("effective settings"):
+        with self._faults.contained("effective settings"):
             self._scribe.effective(settings)
 
     def report(self, what: str, take: Callable[[Reports], None]) -> None:
         """Let `take` add a report of the driver's to those of the next sample."""
         if self._life in ("open", "sampling"):
-            with self._contained(what):
+            with self._faults.contained(what):
                 take(self._reports)
 
     def event(
@@ -251,7 +251,7 @@ class Recorder:
         """Record that something happened, on this rank."""
         if self._life in ("idle", "closed"):
             return
-        with self._contained(f"event {name!r}", recorded=False):
+        with self._faults.contained(f"event {name!r}", recorded=False):
             self._scribe.event(
                 Event(
                     name=name,
@@ -272,16 +272,16 @@ class Recorder:
         if self._life in ("idle", "closed"):
             return
         # A fault of the instrument must not stand in front of the driver's own exception.
-        self._strict = self._strict and error is None
+        self._faults.strict = self._faults.strict and error is None
         words = None if error is None else raised(error, self.rank, self.step)
         if words is not None:
-            with self._contained("recording the exception"):
+            with self._faults.contained("recording the exception"):
                 self._scribe.event(words)
         farewell = Farewell(
             rank=self.rank,
             step=self.step,
             samples=self._stream.started + self._stream.refused,
-            error=_one_line(error),
+            error=one_line(error),
             signal=self._stopping.reason,
             trigger=self._stopping.request,
             events=self._scribe.unsaid,
@@ -289,7 +289,7 @@ class Recorder:
         parting = part(self._control, farewell, PARTING_TIMEOUT if error else EXCHANGE_TIMEOUT)
         if words is not None and parting.missing and self.rank and self.path:
             # Rank 0 may never hear of it.
-            with self._contained("leaving last words", recorded=False):
+            with self._faults.contained("leaving last words", recorded=False):
                 leave(self.path, words)
         if parting.together and self._unsampled is not None and self._life == "sampling":
             self._unsampled()
@@ -297,16 +297,17 @@ class Recorder:
         self._stream.settle(0.0 if parting.missing else PARTING_TIMEOUT)
         self.collect()
         self._tell(parting)
+        self._faults.count()
         ending, why = parting.ending
         last = _LAST_CHECKPOINTS[ending]
         if parting.stopped:
             last = ("stopped by a trigger", "trigger")
         elif ending != "finished":
             kind: Kind = "signal" if ending == "signal" else "exception"
-            with self._contained("triggers"):
+            with self._faults.contained("triggers"):
                 self._scribe.met(kind, why, self.step, error)
         self.checkpoint(*last, why=why)
-        with self._contained("closing the bundle"):
+        with self._faults.contained("closing the bundle"):
             self._scribe.end(ending, self.step, why)
         self._life = "closed"
         self._stopping.close()
@@ -322,7 +323,7 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - the user's accessors may raise anything
             return None, SetupError(
                 "step",
-                _one_line(error),
+                one_line(error),
                 "the state could not be read",
                 mend="Check the callables given as grid=, fields=, particles=.",
             )
@@ -339,7 +340,7 @@ class Recorder:
             offers = self._control.exchange("first sample", mine, EXCHANGE_TIMEOUT)
         except ExchangeFailed:
             self._life = "muted"
-            self._fault(
+            self._faults.note(
                 "ranks_out_of_step",
                 "not every rank took the first sample: no samples are recorded",
             )
@@ -355,10 +356,10 @@ class Recorder:
             raise
         except Exception as error:  # noqa: BLE001 - the same on every rank, as the offers are
             self._life = "muted"
-            self._fault("sampling_failed", f"no samples are recorded: {_one_line(error)}")
+            self._faults.note("sampling_failed", f"no samples are recorded: {one_line(error)}")
             return
         self._life = "sampling"
-        with self._contained("describing the samples"):
+        with self._faults.contained("describing the samples"):
             known = declarations.facts()
             self._scribe.describe(probe.schema, probe.decomposition, self.step, known)
 
@@ -372,31 +373,29 @@ class Recorder:
             reported = self._reports.take()
             message = self._probe.measure(replace(state, reported=reported))
             self._check_declared(reported)
-        with self._contained("sending a sample"):
+        with self._faults.contained("sending a sample"):
             self._stream.push(*message, time.time())
         if problem is not None:
-            self._fault("state_unreadable", str(problem))
+            self._faults.note("state_unreadable", str(problem))
         for fault in self._probe.faults[known:]:
-            self._fault("diagnostic_failed", str(fault))
+            self._faults.note("diagnostic_failed", str(fault))
 
     def _check_declared(self, reported: Reported) -> None:
         assert self._probe is not None
         for method, name, mend in self._probe.declarations.undeclared(reported):
             text = f"run.{method}({name!r}, ...) was called and nothing declared for it. {mend}"
-            if text not in self._warned:
-                self._warned.add(text)
-                self._fault("report_undeclared", text)
+            self._faults.note_once("report_undeclared", text)
 
     def _answer(self, name: str) -> None:
         if self._life == "closed":
             return
-        with self._contained("triggers"):
+        with self._faults.contained("triggers"):
             self._scribe.met("signal", f"rank {self.rank} received {name}", self.step)
         self.checkpoint(f"signal {name}", reason="signal")
         if not self._stopping.fatal(name):
             return
         if self.rank == 0:
-            with self._contained("closing the bundle"):
+            with self._faults.contained("closing the bundle"):
                 self._scribe.end("signal", self.step, f"rank 0 received {name}")
         else:
             # The launcher ends all ranks once one is gone; rank 0 needs a moment to commit.
@@ -408,7 +407,7 @@ class Recorder:
         if wishes is NO_WISHES:
             return
         for problem in wishes.problems:
-            self._fault("trigger_failed", problem)
+            self._faults.note("trigger_failed", problem)
         if wishes.stop:
             self._stopping.ask(wishes.stop)
         if wishes.checkpoint:
@@ -416,42 +415,13 @@ class Recorder:
 
     def _tell(self, parting: Parting) -> None:
         for event in bounded(parting.events):
-            with self._contained("events of other ranks"):
+            with self._faults.contained("events of other ranks"):
                 self._scribe.event(event)
         for problem in parting.problems:
-            self._fault("ranks_out_of_step", problem)
+            self._faults.note("ranks_out_of_step", problem)
         if self._stopping.unheard:
             text = "a trigger asked the run to stop, and the driver never asks simckpt.stopping()"
-            self._fault("stop_unheard", text)
+            self._faults.note("stop_unheard", text)
 
-    def _fault(self, name: str, text: str, *, step: int | None = None, said: bool = False) -> None:
-        if self._strict:
-            raise InstrumentError(f"{name}: {text}")
+    def _warning(self, name: str, text: str, *, step: int | None = None) -> None:
         self.event(name, text, severity="warning", step=step)
-        if name not in self._warned and not said:
-            self._warned.add(name)
-            warnings.warn(f"{name}: {text}", SimckptWarning, stacklevel=2)
-
-    @contextmanager
-    def _contained(self, doing: str, *, recorded: bool = True) -> Iterator[None]:
-        """A fault inside becomes a recorded warning; with ``strict=True`` an error."""
-        try:
-            yield
-        except InstrumentError:
-            raise
-        except Exception as error:
-            if self._strict:
-                raise InstrumentError(f"{doing}: {error}") from error
-            text = f"{doing} failed: {_one_line(error)}"
-            if text in self._warned:
-                return
-            self._warned.add(text)
-            warnings.warn(text, SimckptWarning, stacklevel=3)
-            if recorded:
-                self.event("instrument_failed", text, severity="warning")
-
-
-def _one_line(error: BaseException | None) -> str:
-    if error is None:
-        return ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

@@ -61,7 +61,8 @@ def test_it_is_that_of_the_definition_for_any_ranks_and_order(ranks):
 def test_a_moving_frame_changes_it_about_the_origin_alone(ranks):
     mass, x, v = cloud()
     here = measure(ranks, mass, x, v)
-    there = measure(ranks, mass, [*x, 100.0, -30.0, 7.0], [*v, 4.0, 5.0, -6.0])
+    shift, boost = np.array([100.0, -30.0, 7.0]), np.array([4.0, 5.0, -6.0])
+    there = measure(ranks, mass, x + shift, v + boost)
     assert here["spin"] == there["spin"]
     assert here["spin_x"] == there["spin_x"]
     assert here["whole"] != there["whole"]
