@@ -9,8 +9,8 @@ SMALL_FIELD = 1 << 18
 SHORTEST_RUN = 32
 """Cells along the last axis that a tile of a small field keeps."""
 
-LONGEST_RUN = 512
-"""The same for larger fields: from this length on rows are read where they lie."""
+LONG_RUN = 128
+"""The same for larger fields, so that gathering stays at memory speed."""
 
 SHORTEST_SIDE = 8
 
@@ -19,7 +19,7 @@ def tile_edges(global_shape: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Edges of the tiles along each axis: at most 64 tiles, their counts powers of two.
 
     The longest side is halved again and again, to 8 cells and no further. Along the last axis of
-    a grid of two or more axes it ends at 512 cells, in fields of up to 2**18 cells at 32: there
+    a grid of two or more axes it ends at 128 cells, in fields of up to 2**18 cells at 32: there
     a tile's place matters more than the microseconds.
 
     Examples
@@ -27,9 +27,9 @@ def tile_edges(global_shape: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     >>> [len(edges) - 1 for edges in tile_edges((512, 512))]
     [8, 8]
     >>> [len(edges) - 1 for edges in tile_edges((2048, 2048))]
-    [16, 4]
+    [8, 8]
     """
-    run = SHORTEST_RUN if _product(global_shape) <= SMALL_FIELD else LONGEST_RUN
+    run = SHORTEST_RUN if _product(global_shape) <= SMALL_FIELD else LONG_RUN
     counts = [1] * len(global_shape)
     last = len(global_shape) - 1
     while 2 * _product(counts) <= MOST_TILES:
