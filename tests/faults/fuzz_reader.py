@@ -217,7 +217,9 @@ def main(folder: Path, seed: int, count: int) -> None:
             print(f"mutation {number} of seed {seed}", file=sys.stderr)
             raise
     signal.alarm(0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    # ru_maxrss would start from the size of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) << 10
     print(json.dumps({"peak": peak, **ends}))
 
 
