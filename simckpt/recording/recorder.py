@@ -2,7 +2,8 @@
 
 Two rules keep the simulation safe. A collective operation is never inside a `try` of which
 only some ranks may leave early: what can fail is done first and its outcome becomes part of the
-message. And after the first sample nothing waits for another rank until the run ends.
+message. And after the first sample no step waits for another rank: rank 0 alone waits, at a
+checkpoint, a bounded time for the last sample to arrive.
 
     state     what is allowed                      leaves it
     idle      begin                                -> open
