@@ -22,31 +22,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..bundle.last_words import leave
-from ..errors import SetupError
 from ..model.segment import Event
-from ..parallel.comm import ExchangeFailed
 from .faults import Faults, one_line
 from .ledger import Ledger
 from .opening import open_scribe
 from .parting import Farewell, Parting, part
 from .raised import bounded, raised
-from .reports import Reports
+from .sampling import Sampling, built
 from .sentry import NO_WISHES
 from .settings import EXCHANGE_TIMEOUT, PARTING_TIMEOUT
 from .stopping import Stopping
-from .stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..diagnostics.declarations import Declarations
-    from ..diagnostics.probe import Offer, Probe, State
-    from ..diagnostics.reported import Reported
+    from ..diagnostics.probe import State
+    from ..errors import SetupError
     from ..model.checkpoint import Checkpoint, Reason
     from ..model.record import Facts
     from ..model.segment import Ending, Severity
     from ..parallel.comm import Comm, Vote
     from .cadence import Beat, Cadence
+    from .reports import Reports
     from .scribe import Scribe
     from .sentry import Wishes
     from .settings import RunSettings
@@ -85,17 +83,15 @@ class Recorder:
         self.path: str | None = None
         self._t = math.nan
         self._control = comm.duplicate()
-        self._stream = Stream(comm.duplicate())
         self._ledger = Ledger()
-        self._reports = Reports()
         self._life: LifeCycle = "idle"
-        self._probe: Probe | None = None
         self._declarations: Declarations | None = None
         self._scribe: Scribe
         self._unsampled: Callable[[], None] | None = None
         self._votes = comm.duplicate()
         self._beat: Beat | None = None
         self._faults = Faults(strict=settings.strict, record=self._warning)
+        self._sampling = Sampling(self._control, comm.duplicate(), settings.triggers, self._faults)
         self._stopping = Stopping(comm.duplicate(), self._answer, lambda: self._ledger.busy)
 
     @property
@@ -142,7 +138,7 @@ class Recorder:
         if self._life not in ("open", "sampling"):
             return
         with self._ledger.spending("setup" if self._life == "open" else "samples"):
-            state, problem = self._built(build)
+            state, problem = built(build)
             if self._life == "open":
                 self._set_up(declarations, state, problem)
             elif declarations != self._declarations:
@@ -151,7 +147,7 @@ class Recorder:
                 )
                 return
             if self._life == "sampling":
-                self._take(state, problem)
+                self._sampling.take(self.step, state, problem)
         self.collect()
 
     def due(self, cadence: Cadence, step: int, t: float) -> bool:
@@ -186,15 +182,9 @@ class Recorder:
 
     def _take_in(self) -> None:
         with self._ledger.spending("reductions"), self._faults.contained("collecting samples"):
-            for wall, sums, maxima in self._stream.ready():
-                assert self._probe is not None
-                reading = self._probe.finish(sums, maxima)
+            for reading, wall in self._sampling.arrived():
                 if math.isfinite(reading.t):
                     self._t = reading.t
-                for problem in reading.problems:
-                    # The rank on which a diagnostic failed has said so already.
-                    said = bool(reading.failed)
-                    self._faults.note("sample_incomplete", problem, step=reading.step, said=said)
                 self._scribe.sample(reading, wall)
         self._stopping.attend()
 
@@ -211,7 +201,7 @@ class Recorder:
         if self._life in ("idle", "closed"):
             return None
         with self._ledger.spending("checkpoints"):
-            if self.rank == 0 and not self._stream.settle(SETTLE_TIMEOUT):
+            if self.rank == 0 and not self._sampling.settle(SETTLE_TIMEOUT):
                 self._faults.note("sample_late", "a sample had not arrived from all ranks")
             self._take_in()
             made = None
@@ -238,7 +228,7 @@ class Recorder:
         """Let `take` add a report of the driver's to those of the next sample."""
         if self._life in ("open", "sampling"):
             with self._faults.contained(what):
-                take(self._reports)
+                take(self._sampling.reports)
 
     def event(
         self,
@@ -281,7 +271,7 @@ class Recorder:
         farewell = Farewell(
             rank=self.rank,
             step=self.step,
-            samples=self._stream.started + self._stream.refused,
+            samples=self._sampling.taken,
             error=one_line(error),
             signal=self._stopping.reason,
             trigger=self._stopping.request,
@@ -295,7 +285,7 @@ class Recorder:
         if parting.together and self._unsampled is not None and self._life == "sampling":
             self._unsampled()
         # Where every rank is here, what can arrive is on its way.
-        self._stream.settle(0.0 if parting.missing else PARTING_TIMEOUT)
+        self._sampling.settle(0.0 if parting.missing else PARTING_TIMEOUT)
         self.collect()
         self._tell(parting)
         self._faults.count()
@@ -316,76 +306,18 @@ class Recorder:
             sys.excepthook(type(error), error, error.__traceback__)
             self._control.abort(1)
 
-    def _built(self, build: Callable[[], State]) -> tuple[State | None, SetupError | None]:
-        try:
-            return build(), None
-        except SetupError as error:
-            return None, error
-        except Exception as error:  # noqa: BLE001 - the user's accessors may raise anything
-            return None, SetupError(
-                "step",
-                one_line(error),
-                "the state could not be read",
-                mend="Check the callables given as grid=, fields=, particles=.",
-            )
-
     def _set_up(
         self, declarations: Declarations, state: State | None, problem: SetupError | None
     ) -> None:
-        from ..diagnostics.probe import Probe
-
         self._declarations = declarations
-        self._probe = probe = Probe(declarations, rank=self.rank)
-        mine: Offer | SetupError = problem or probe.offer(state)  # type: ignore[arg-type]
-        try:
-            offers = self._control.exchange("first sample", mine, EXCHANGE_TIMEOUT)
-        except ExchangeFailed:
+        probe = self._sampling.set_up(declarations, state, problem)
+        if probe is None:
             self._life = "muted"
-            self._faults.note(
-                "ranks_out_of_step",
-                "not every rank took the first sample: no samples are recorded",
-            )
-            return
-        refused = next((offer for offer in offers if isinstance(offer, SetupError)), None)
-        if refused is not None:
-            raise refused
-        try:
-            probe.agree([offer for offer in offers if not isinstance(offer, SetupError)])
-            for trigger in self.settings.triggers:
-                trigger.check(probe.schema)
-        except SetupError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the same on every rank, as the offers are
-            self._life = "muted"
-            self._faults.note("sampling_failed", f"no samples are recorded: {one_line(error)}")
             return
         self._life = "sampling"
         with self._faults.contained("describing the samples"):
             known = declarations.facts()
             self._scribe.describe(probe.schema, probe.decomposition, self.step, known)
-
-    def _take(self, state: State | None, problem: SetupError | None) -> None:
-        assert self._probe is not None
-        known = len(self._probe.faults)
-        if state is None:
-            # What was reported waits for a sample that can be taken.
-            message = self._probe.unreadable(self.step)
-        else:
-            reported = self._reports.take()
-            message = self._probe.measure(replace(state, reported=reported))
-            self._check_declared(reported)
-        with self._faults.contained("sending a sample"):
-            self._stream.push(*message, time.time())
-        if problem is not None:
-            self._faults.note("state_unreadable", str(problem))
-        for fault in self._probe.faults[known:]:
-            self._faults.note("diagnostic_failed", str(fault))
-
-    def _check_declared(self, reported: Reported) -> None:
-        assert self._probe is not None
-        for method, name, mend in self._probe.declarations.undeclared(reported):
-            text = f"run.{method}({name!r}, ...) was called and nothing declared for it. {mend}"
-            self._faults.note_once("report_undeclared", text)
 
     def _answer(self, name: str) -> None:
         if self._life == "closed":
