@@ -28,13 +28,38 @@ class Specification(Document, tag="specification", frozen=True, kw_only=True):
     facts: Facts
 
 
+class UpstreamDiff(Record, frozen=True, kw_only=True):
+    """What changed since one upstream checkpoint."""
+
+    upstream: Hash
+    changes: tuple[Change, ...] = ()
+
+
 class SpecDiff(Document, tag="spec_diff", frozen=True, kw_only=True):
-    """What changed in the specification since the last checkpoint and the upstream one."""
+    """What changed in the specification since the last checkpoint and the upstream ones.
+
+    Parameters
+    ----------
+    changes : tuple of Change
+        Since the last checkpoint of the run.
+    since_upstream : tuple of Change
+        Since the checkpoint `upstream`: the first of those the run starts from whose
+        specification is at hand and is that of the same program.
+    further : tuple of UpstreamDiff
+        Since the other ones of the same program.
+    unlike : tuple of Hash
+        Upstream checkpoints of other programs: nothing was changed there.
+    why : str
+        The reason for the changes.
+    """
 
     since: Hash | None = None
     changes: tuple[Change, ...] = ()
     since_upstream: tuple[Change, ...] = ()
     why: str = ""
+    upstream: Hash | None = None
+    further: tuple[UpstreamDiff, ...] = ()
+    unlike: tuple[Hash, ...] = ()
 
 
 def flatten(tree: Json, prefix: str = "") -> Iterator[tuple[str, Json]]:

@@ -32,13 +32,15 @@ class Circumstances(Document, tag="circumstances", frozen=True, kw_only=True):
     unavailable: dict[str, str] = {}
 
 
-class Node(Record, frozen=True, kw_only=True):
+class Node(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One node of a run: its name, the ranks it held, and its environment's hash.
 
     `differs` names the facts (``section.fact``) in which it differs from the node of rank 0.
+    `circumstances` are the volatile facts of its first rank, where that is not rank 0.
     """
 
     host: str
     ranks: tuple[int, ...]
     environment: Hash
     differs: tuple[str, ...] = ()
+    circumstances: Hash | None = None

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec.structs import force_setattr
 
 from ..errors import SetupError
 from .record import Document
+
+_MENDS = {
+    "goal": "Say in one line what the run is for.",
+    "conclusion": "Say in one line what will be concluded.",
+}
 
 LONGEST_LINE = 240
 MOST_ASSUMPTIONS = 8
@@ -39,15 +46,19 @@ class Intent(Document, tag="intent", frozen=True, kw_only=True):
     conclusion: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.goal, str) or not self.goal.strip():
-            raise SetupError(
-                "Intent.goal", self.goal, "is empty", mend="Say in one line what the run is for."
-            )
-        if isinstance(self.assumptions, str):
+        for name in ("goal", "conclusion"):
+            if not isinstance(getattr(self, name), str):
+                raise SetupError(
+                    f"Intent.{name}", getattr(self, name), "is not a text", mend=_MENDS[name]
+                )
+        if not self.goal.strip():
+            raise SetupError("Intent.goal", self.goal, "is empty", mend=_MENDS["goal"])
+        if isinstance(self.assumptions, str) or not isinstance(self.assumptions, Iterable):
+            one = isinstance(self.assumptions, str)
             raise SetupError(
                 "Intent.assumptions",
                 self.assumptions,
-                "is one string, not a list of lines",
+                "is one string, not a list of lines" if one else "is not a list of lines",
                 mend="Write assumptions=['...'].",
             )
         if not isinstance(self.assumptions, tuple):
@@ -62,6 +73,10 @@ class Intent(Document, tag="intent", frozen=True, kw_only=True):
         lines = {"goal": self.goal, "conclusion": self.conclusion}
         lines |= {f"assumptions[{i}]": line for i, line in enumerate(self.assumptions)}
         for name, line in lines.items():
+            if not isinstance(line, str):
+                raise SetupError(
+                    f"Intent.{name}", line, "is not a text", mend="Write assumptions=['...']."
+                )
             if len(line) > LONGEST_LINE:
                 raise SetupError(
                     f"Intent.{name}",

@@ -64,7 +64,8 @@ class Stage(Record, frozen=True, kw_only=True):
 class Manifest(Document, tag="manifest", frozen=True, kw_only=True):
     """What ran. `command` is redacted; `parameters` are the driver's bound arguments.
 
-    `unavailable` names the parts that could not be had, with the reason.
+    `loaded` names the packages of which a module was imported when the run began. `unavailable`
+    names the parts that could not be had, with the reason.
     """
 
     stage: Stage
@@ -77,6 +78,7 @@ class Manifest(Document, tag="manifest", frozen=True, kw_only=True):
     modules: tuple[CodeModule, ...] = ()
     repositories: tuple[Repository, ...] = ()
     packages: Hash | None = None
+    loaded: tuple[str, ...] = ()
     upstream: tuple[Hash, ...] = ()
     simckpt_version: str = ""
     unavailable: dict[str, str] = {}
@@ -96,11 +98,13 @@ class Packages(Document, tag="packages", frozen=True, kw_only=True):
 class RandomState(Document, tag="random_state", frozen=True, kw_only=True):
     """Seeds the user declared, and the state of each generator that could be seen.
 
-    `generators` maps a name to its kind, and to a hash of its state.
+    `generators` maps a name to its kind, and to a hash of its state, on rank 0. `streams` has a
+    short hash of what each rank declared, seeds and generators, when the run began.
     """
 
     seeds: Facts = {}
     generators: dict[str, Facts] = {}
+    streams: tuple[str, ...] = ()
 
 
 class Text(Document, tag="text", frozen=True, kw_only=True):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from msgspec import structs
 
 from ..errors import SetupError
-from .record import Document, Facts
+from .changes import flatten
+from .record import Document, Facts, Json
 
 
 class Numerics(Document, tag="numerics", frozen=True, kw_only=True, omit_defaults=True):
@@ -17,8 +19,10 @@ class Numerics(Document, tag="numerics", frozen=True, kw_only=True, omit_default
 
     Parameters
     ----------
-    solver : str
-        The scheme that gives the answer: Riemann solver, linear solver, force law.
+    solver : str or object
+        The scheme that gives the answer: Riemann solver, linear solver, force law. Or the live
+        object itself, from which `simckpt.describe` reads the settings in effect; so may be any
+        other setting and any value of `extra`.
     integrator : str
         Time integrator, such as ``"SSPRK3"``.
     order : int or float
@@ -44,7 +48,7 @@ class Numerics(Document, tag="numerics", frozen=True, kw_only=True, omit_default
         If a tolerance, `dt` or `cfl` is not positive.
     """
 
-    solver: str | None = None
+    solver: Any = None
     integrator: str | None = None
     order: float | None = None
     rtol: float | None = None
@@ -88,9 +92,68 @@ class NumericalSettings(Document, tag="numerical_settings", frozen=True, kw_only
     effective: Facts = {}
 
     def fallbacks(self) -> dict[str, tuple[Any, Any]]:
-        """Names whose effective value is not the requested one: (requested, effective)."""
-        return {
-            name: (self.requested[name], value)
-            for name, value in self.effective.items()
-            if name in self.requested and self.requested[name] != value
-        }
+        """Names whose effective value is not the requested one: (requested, effective).
+
+        A setting that was requested as ``cfl`` and is in effect only as ``driver.cfl`` is
+        compared with that, where no other one has this last name. Nested settings have names
+        with dots. Equal are also names that differ in case alone, a class and its name, and a
+        number and its value in single precision.
+        """
+        leaves = dict(flatten(self.effective))
+        found: dict[str, tuple[Any, Any]] = {}
+        for name, asked in _asked(self.requested):
+            for value in _in_effect(name, self.effective, leaves):
+                if not _same(asked, value):
+                    found[name] = (asked, value)
+        return found
+
+
+def _asked(requested: Facts, prefix: str = "") -> list[tuple[str, Json]]:
+    """The settings with the dicts among them taken apart."""
+    found: list[tuple[str, Json]] = []
+    for name, value in requested.items():
+        if isinstance(value, dict) and value:
+            found += _asked(value, f"{prefix}{name}.")
+        else:
+            found.append((prefix + name, value))
+    return found
+
+
+def _in_effect(name: str, effective: Facts, leaves: Facts) -> list[Json]:
+    """The value in effect of the setting `name`: none or one."""
+    node: Json = effective
+    for part in name.split("."):
+        node = node.get(part, _NOWHERE) if isinstance(node, dict) else _NOWHERE
+    if node is not _NOWHERE:
+        return [node]
+    if "." in name or name in _WORDS:
+        return []
+    alike = [value for path, value in leaves.items() if path.rpartition(".")[2] == name]
+    return alike if len(alike) == 1 else []
+
+
+_NOWHERE = object()
+_WORDS = frozenset({"type", "kind", "value", "name"})
+"""Names that mean something else wherever they stand."""
+
+
+def _same(asked: Json, value: Json) -> bool:
+    if asked == value:
+        return True
+    if isinstance(asked, str) and isinstance(value, dict):
+        # An object with fields of its own, where its name was asked for.
+        value = value.get("solver", value.get("type", ""))
+    if isinstance(asked, str) and isinstance(value, str):
+        return asked.casefold() in (value.casefold(), value.casefold().rpartition(".")[2])
+    if isinstance(asked, list) and isinstance(value, list):
+        return len(asked) == len(value) and all(map(_same, asked, value))
+    if isinstance(asked, float) and isinstance(value, float):
+        return _single(asked) == value
+    return False
+
+
+def _single(value: float) -> float:
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        return value

@@ -44,22 +44,34 @@ class Segment(Record, frozen=True, kw_only=True):
 
 
 class SegmentSchema(Record, frozen=True, kw_only=True):
-    """What the samples that follow mean: written once the first sample of a segment is set up."""
+    """What the samples that follow mean: written once the first sample of a segment is set up.
+
+    `joint` says that the first sample was taken because the segment begins there, and that the
+    run's cadence asks for none at that step: an unbroken run has none. `resumed_from` is the
+    checkpoint that the segment continues, where its step was not known yet when it began.
+    """
 
     segment: int
     schema: Hash
     decomposition: Hash | None = None
     start_step: int = 0
+    joint: bool = False
+    resumed_from: Hash | None = None
 
 
 class SegmentEnd(Record, frozen=True, kw_only=True):
-    """How a segment ended; a segment without one was killed."""
+    """How a segment ended; a segment without one was killed.
+
+    `joint` says that the last sample was taken because the segment ends there, and that the run's
+    cadence asks for none at that step.
+    """
 
     segment: int
     ending: Ending
     ended: float
     step: int
     why: str = ""
+    joint: bool = False
 
 
 class Event(Record, frozen=True, kw_only=True):

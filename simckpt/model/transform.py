@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from .changes import ABSENT
 from .record import Document, Facts, Hash, Record
@@ -49,6 +49,9 @@ class Dataset(Record, frozen=True, kw_only=True, omit_defaults=True):
         None where it has none, or where counting them would compute it.
     dims : dict
         Dimension names to lengths.
+    parts : int
+        Ranks that hold different parts of it. `rows` are then those of all, `dims` the lengths of
+        the largest part, and the id follows from those of the parts in the order of ranks.
     source : str
         The file it was opened from, if it says so.
     left_out : int
@@ -65,6 +68,7 @@ class Dataset(Record, frozen=True, kw_only=True, omit_defaults=True):
     dims: dict[str, int] = {}
     schema: tuple[Column, ...] = ()
     source: str = ""
+    parts: int = 1
     left_out: int = 0
     problem: str = ""
 
@@ -82,7 +86,8 @@ class Transform(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One step of an analysis. `sources` and `results` are ids of datasets.
 
     `kind` says what was done (``"filter"``, ``"join"``, ``"resample"``), `selection` by which
-    rule, and `why` for which reason; `seconds` is what the step itself took.
+    rule, and `why` for which reason; `seconds` is what the step itself took. `problem` says how it
+    failed: it then has no results.
     """
 
     index: int
@@ -96,19 +101,22 @@ class Transform(Record, frozen=True, kw_only=True, omit_defaults=True):
     results: tuple[Hash, ...] = ()
     changes: tuple[SchemaChange, ...] = ()
     seconds: float | None = None
+    problem: str = ""
 
 
-class TransformManifest(Document, tag="transforms", frozen=True, kw_only=True):
+class TransformManifest(Document, tag="transforms", frozen=True, kw_only=True, omit_defaults=True):
     """The transforms of a stage in the order in which they were completed, and their datasets.
 
     `cohort` says what the stage as a whole is about; `left_out` counts transforms past the
-    limit of what is kept.
+    limit of what is kept. `ranks` took part, and `problem` says what of them is not known here.
     """
 
     cohort: str = ""
     datasets: tuple[Dataset, ...] = ()
     transforms: tuple[Transform, ...] = ()
     left_out: int = 0
+    ranks: int = 1
+    problem: str = ""
 
     def dataset(self, id: Hash, /) -> Dataset:  # noqa: A002 - the field's word, and positional
         """The dataset of that id; KeyError if there is none."""
@@ -116,6 +124,19 @@ class TransformManifest(Document, tag="transforms", frozen=True, kw_only=True):
             if dataset.id == id:
                 return dataset
         raise KeyError(id)
+
+
+class StagePart(Record, frozen=True, kw_only=True):
+    """What one rank of a stage did, in few bytes: each transform, and the data before and after.
+
+    Of a dataset stand its id, its rows (None where it has none) and the lengths of its dimensions.
+    """
+
+    transforms: tuple[tuple[str, tuple[PartOfDataset, ...]], ...] = ()
+    left_out: int = 0
+
+
+PartOfDataset: TypeAlias = tuple[Hash, int | None, dict[str, int]]
 
 
 def schema_diff(before: Iterable[Column], after: Iterable[Column]) -> tuple[SchemaChange, ...]:

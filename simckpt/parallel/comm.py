@@ -19,7 +19,11 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 Sums = NDArray[np.uint64]
-Maxima = NDArray[np.float64]
+PAIR = np.dtype([("value", np.float64), ("place", np.int32)], align=True)
+"""A value and where it is: of equal values the least place remains (MPI's MAXLOC)."""
+
+Maxima = NDArray[np.void]
+"""Of the type `PAIR`."""
 
 
 class ExchangeFailed(Exception):

@@ -24,9 +24,10 @@ class _Reduction:
         self._sent = (sums, maxima)
         self._received = (np.empty_like(sums), np.empty_like(maxima)) if root else None
         sums_into, maxima_into = self._received or (None, None)
+        pairs_into = None if maxima_into is None else [maxima_into, MPI.DOUBLE_INT]
         self._requests = [
             comm.Ireduce(sums, sums_into, op=MPI.SUM, root=0),
-            comm.Ireduce(maxima, maxima_into, op=MPI.MAX, root=0),
+            comm.Ireduce([maxima, MPI.DOUBLE_INT], pairs_into, op=MPI.MAXLOC, root=0),
         ]
 
     def done(self) -> bool:
