@@ -60,6 +60,11 @@ class Appender:
         return self._handle
 
     @property
+    def synced(self) -> int:
+        """Bytes of the journal that storage has confirmed."""
+        return self._synced
+
+    @property
     def held(self) -> int:
         """Bytes of frames in memory that are not synced."""
         return len(self._frames)

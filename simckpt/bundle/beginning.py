@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BundleBusyError, BundleNotWritableError
+from ..errors import BundleNotWritableError
 from ..model.changes import Specification
 from ..model.checkpoint import Checkpoint
 from ..model.journal import RunOpened
@@ -18,11 +17,12 @@ from . import last_words, lease
 from .appender import Appender
 from .codec import FIRST_LINK, Kind, encode, next_link, short
 from .fold import fold
-from .framing import Origin, encode_header
+from .framing import Origin
 from .opening import not_there, open_journal, open_recorded
 from .options import WriterOptions
-from .paths import PART, BundlePaths, bundle_paths
+from .paths import BundlePaths, bundle_paths
 from .recorded import Recorded
+from .succession import Header, first_journal, next_journal
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def begin(path: str | os.PathLike[str], opened: RunOpened, options: WriterOption
     try:
         _clear(paths, options)
         last_words.clear(paths)
-        appender = first_journal(paths, origin, 0, FIRST_LINK, options)
+        appender = first_journal(paths, Header(origin, 0, FIRST_LINK), options)
         appender.add(kind, 0, short(link), payload)
         appender.sync()
     except OSError as problem:
@@ -129,67 +129,6 @@ def carry_on(path: str | os.PathLike[str], options: WriterOptions) -> Beginning:
             options.files.close(held)
 
 
-def first_journal(
-    paths: BundlePaths, origin: Origin, first: int, link: bytes, options: WriterOptions
-) -> Appender:
-    """A journal where there was none; BundleBusyError if another run made one just now."""
-    files = options.files
-    try:
-        handle = files.create(paths.journal)
-    except FileExistsError:
-        raise BundleBusyError(
-            paths.journal, "another run began this bundle at the same moment"
-        ) from None
-    return _headed(paths, handle, encode_header(origin, first, link), options)
-
-
-def next_journal(
-    paths: BundlePaths, origin: Origin, first: int, link: bytes, options: WriterOptions
-) -> Appender:
-    """A journal from record `first` on, in the place of the one that is there."""
-    files = options.files
-    part = paths.journal.with_name(paths.journal.name + PART)
-    appender = _headed(
-        paths, files.create(part, replace=True), encode_header(origin, first, link), options
-    )
-    try:
-        files.rename(part, paths.journal)
-    except BaseException:
-        appender.close()
-        raise
-    # From here on the journal is the new one, even if its folder cannot be synced just now.
-    with contextlib.suppress(OSError):
-        appender.sync()
-    return appender
-
-
-def put_back(paths: BundlePaths, former: Appender, options: WriterOptions) -> Appender:
-    """A copy of a journal that was removed while it was written, in its place.
-
-    Raises
-    ------
-    OSError
-        If storage refuses, or another file has taken the place.
-    """
-    files = options.files
-    paths.stem.parent.mkdir(parents=True, exist_ok=True)
-    part = paths.journal.with_name(paths.journal.name + PART)
-    handle = files.create(part, replace=True)
-    at = 0
-    try:
-        files.lock(handle)
-        while piece := files.read(former.handle, at, _PIECE):
-            files.write(handle, at, piece)
-            at += len(piece)
-        files.fsync(handle)
-        files.rename(part, paths.journal)
-    except BaseException:
-        files.close(handle)
-        raise
-    former.close()
-    return Appender(files, paths.journal, handle, at, options.durability)
-
-
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it."""
     try:
@@ -212,18 +151,6 @@ def reason(problem: BaseException) -> str:
     return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
 
 
-def _headed(paths: BundlePaths, handle: int, header: bytes, options: WriterOptions) -> Appender:
-    files = options.files
-    try:
-        files.lock(handle)
-        files.write(handle, 0, header)
-        files.fsync(handle)
-    except BaseException:
-        files.close(handle)
-        raise
-    return Appender(files, paths.journal, handle, len(header), options.durability)
-
-
 def _continued(
     recorded: Recorded,
     link: bytes,
@@ -232,11 +159,12 @@ def _continued(
     paths: BundlePaths,
     options: WriterOptions,
 ) -> Appender:
+    header = Header(origin, recorded.next, link)
     if held is None:
-        return first_journal(paths, origin, recorded.next, link, options)
+        return first_journal(paths, header, options)
     if recorded.journal is not None and len(recorded.journal.kinds):
         fold(recorded, link, paths.h5, options.files)
-    appender = next_journal(paths, origin, recorded.next, link, options)
+    appender = next_journal(paths, header, options)
     options.files.close(held)
     return appender
 
@@ -286,6 +214,5 @@ def _is_blank(paths: BundlePaths) -> bool:
         return recorded.next == 0
 
 
-_PIECE = 4 << 20
 _THERE = "is there already"
 _MEND_THERE = "Choose another path, or continue it with BundleWriter.resume."

@@ -30,8 +30,11 @@ class FileSystem(Protocol):
         """Open an existing file for writing."""
 
     @abstractmethod
-    def lock(self, handle: int) -> bool:
-        """Take the file's lock without waiting; False if another process has it."""
+    def lock(self, handle: int) -> bool | None:
+        """Take the file's lock without waiting; False if another process has it.
+
+        None if files cannot be locked here.
+        """
 
     @abstractmethod
     def is_at(self, handle: int, path: Path) -> bool | None:
@@ -84,16 +87,16 @@ class LocalFiles:
     def open(self, path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
-    def lock(self, handle: int) -> bool:
+    def lock(self, handle: int) -> bool | None:
         if fcntl is None:  # pragma: no cover - not on POSIX
-            return True
+            return None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:
             # Some parallel file systems have no locks; the run matters more than the lock.
-            return True
+            return None
         return True
 
     def is_at(self, handle: int, path: Path) -> bool | None:

@@ -1,132 +1,29 @@
-"""A folded bundle: the user block that vouches for the file, and the arrays inside it.
-
-The first 512 bytes hold ``magic[8] version:u32 0:u32 length:u64 records:u64 link[32] blake3[32]
-crc:u32`` and zeros; `blake3` is that of the `length` bytes which follow. All of it is tested
-before HDF5 sees a byte.
-"""
+"""The records of a folded file. Its seal is tested before HDF5 sees a byte."""
 
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from zlib import crc32
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import blake3
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DamagedBundleError, NewerFormatError, NotABundleError
-from ..model.record import FORMAT_VERSION
+from ..errors import DamagedBundleError, NotABundleError
 from .blocks import SampleBlock, TileBlock
 from .codec import Kind
+from .extents import WORTH, Extents
+from .guard import Hdf5Reading, open_hdf5, prepare
+from .hdf5_file import UNREADABLE
+from .seal import MEND, USER_BLOCK, Seal, check_seal, decode_seal
 
 if TYPE_CHECKING:
-    import h5py
-
     from .layout import Layout
 
-MAGIC = b"CDFsmckp"
-"""Begins like a netCDF file's, by which xarray chooses its reader; the fourth byte is none of
-netCDF-3's, so that readers of netCDF and of HDF5 look for the HDF5 signature further on."""
-
-USER_BLOCK = 512
-
-_VERSION = struct.Struct("<8sI")
-_SEAL = struct.Struct("<8sIIQQ32s32s")
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_HASH_WINDOW = 16 << 20
 _TEXT_WINDOW = 1 << 18
 
 T = TypeVar("T")
-
-_UNREADABLE = (
-    OSError, KeyError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, MemoryError,
-    OverflowError, NotImplementedError,
-)  # fmt: skip
-"""What h5py raises on a file whose seal was made to fit what is damaged inside."""
-
-
-class Seal(NamedTuple):
-    """What the user block says of the rest of the file."""
-
-    length: int
-    records: int
-    link: bytes
-    hash: bytes
-
-
-def encode_seal(seal: Seal) -> bytes:
-    """The user block."""
-    fixed = _SEAL.pack(MAGIC, FORMAT_VERSION, 0, seal.length, seal.records, seal.link, seal.hash)
-    return (fixed + struct.pack("<I", crc32(fixed))).ljust(USER_BLOCK, b"\0")
-
-
-def decode_seal(path: Path, data: bytes) -> Seal:
-    """What the user block `data` says.
-
-    Raises
-    ------
-    NotABundleError, NewerFormatError, DamagedBundleError
-        If it is none, of a later version, or damaged.
-    """
-    if not data.startswith(MAGIC):
-        what = "an HDF5 file, but not a simckpt bundle" if _HDF5_MAGIC in data else "not a bundle"
-        if not data or not any(data):
-            raise DamagedBundleError(path, "is empty" if not data else "begins with zeros")
-        raise NotABundleError(path, f"is {what}")
-    if len(data) < USER_BLOCK:
-        raise DamagedBundleError(path, f"ends after {len(data)} bytes, within its user block")
-    _, version = _VERSION.unpack_from(data)
-    if version > FORMAT_VERSION:
-        raise NewerFormatError(
-            path,
-            f"was written in format version {version}; this simckpt knows versions up to "
-            f"{FORMAT_VERSION}",
-            "Install a newer simckpt.",
-        )
-    fixed = data[: _SEAL.size]
-    (crc,) = struct.unpack_from("<I", data, _SEAL.size)
-    if version < 1 or crc32(fixed) != crc or any(data[_SEAL.size + 4 : USER_BLOCK]):
-        raise DamagedBundleError(path, "its user block (the first 512 bytes) is damaged", _MEND)
-    _, _, _, length, records, link, hash_ = _SEAL.unpack(fixed)
-    return Seal(length, records, link, hash_)
-
-
-_MEND = "Try: simckpt recover --salvage <bundle>."
-
-
-def hash_rest(handle: int) -> tuple[int, bytes]:
-    """Length and BLAKE3 of what follows the user block."""
-    hasher = blake3.blake3(max_threads=blake3.blake3.AUTO)
-    offset = USER_BLOCK
-    while window := os.pread(handle, _HASH_WINDOW, offset):
-        hasher.update(window)
-        offset += len(window)
-    return offset - USER_BLOCK, hasher.digest()
-
-
-def check_seal(path: Path, handle: int) -> Seal:
-    """Read the user block and test the rest of the file against it.
-
-    Raises
-    ------
-    NotABundleError, NewerFormatError, DamagedBundleError
-        If the file is not whole and of a known version.
-    """
-    seal = decode_seal(path, os.pread(handle, USER_BLOCK, 0))
-    length = os.fstat(handle).st_size - USER_BLOCK
-    if length != seal.length:
-        raise DamagedBundleError(
-            path, f"holds {length} bytes after its user block, which says {seal.length}", _MEND
-        )
-    if hash_rest(handle)[1] != seal.hash:
-        raise DamagedBundleError(
-            path, "was altered after it was written: its BLAKE3 does not hold", _MEND
-        )
-    return seal
 
 
 class FoldedFile:
@@ -139,6 +36,9 @@ class FoldedFile:
     sealed : bool
         Test the file against its seal. Without that HDF5 meets whatever is there, and `seal`
         says no more than what a sound user block says.
+    guarded : bool
+        Leave HDF5 to a process of its own where one can be had. A writer, which reads what it
+        has itself written, does without.
 
     Raises
     ------
@@ -146,28 +46,37 @@ class FoldedFile:
         If it is not a whole bundle of a known version.
     """
 
-    def __init__(self, path: Path, *, sealed: bool = True) -> None:
+    def __init__(self, path: Path, *, sealed: bool = True, guarded: bool = True) -> None:
         self.path = path
-        self.seal, self._file = _open_checked(path) if sealed else _open_unchecked(path)
+        opened = _open_checked if sealed else _open_unchecked
+        self.seal, self._file = opened(path, guarded)
+        self._known: dict[str, int] = {}
+        self._extents: dict[str, Extents | None] = {}
+        self._handle = -1
         try:
-            self.kinds = self.read("records/kind").astype(np.uint8)
+            self._lengths = {"records/kind": self.seal.records, "records/chain": self.seal.records}
+            self.kinds = self.read("records/kind")
+            if not np.isin(self.kinds, [*Kind]).all():
+                raise self._unfit("records/kind")  # noqa: TRY301 - the file has to be closed
             self._texts = np.flatnonzero(
                 (self.kinds != Kind.SAMPLE)
                 & (self.kinds != Kind.TILES)
                 & (self.kinds != Kind.DOCUMENT)
             )
+            self._lengths |= {
+                "series": self._count(Kind.SAMPLE),
+                "documents": self._count(Kind.DOCUMENT),
+                "records/tile_group": self._count(Kind.TILES),
+                "records/text_end": len(self._texts),
+            }
             self._ends = self.read("records/text_end")
-            self._check_sums()
+            if np.any(np.diff(self._ends, prepend=0) < 0):
+                raise self._unfit("records/text_end")  # noqa: TRY301 - as above
+            self._lengths["records/text"] = self.text_bytes()
         except BaseException:
             self.close()
             raise
         self._window = 0, b""
-
-    def _check_sums(self) -> None:
-        if len(self.kinds) != self.seal.records:
-            raise DamagedBundleError(self.path, "holds another number of records than it says")
-        if len(self._ends) != len(self._texts) or np.any(np.diff(self._ends, prepend=0) < 0):
-            raise DamagedBundleError(self.path, "holds texts that do not add up")
 
     @property
     def next(self) -> int:
@@ -176,20 +85,35 @@ class FoldedFile:
 
     @property
     def chains(self) -> NDArray[np.uint64]:
-        return self.read("records/chain").astype(np.uint64)
+        return self.read("records/chain")
 
-    def read(self, name: str, where: Any = ()) -> NDArray[Any]:
-        """The array `name`, or the part `where` of it."""
-        return self._reading(name, lambda dataset: np.asarray(dataset[where]))
+    def read(self, name: str, where: slice | tuple[()] = ()) -> NDArray[Any]:
+        """The array `name`, or the rows `where` of it.
+
+        Raises
+        ------
+        DamagedBundleError
+            If it cannot be read, or is not of the type and length that it must have.
+        """
+        length = self._lengths.get(name, self._lengths.get(name.partition("/")[0]))
+        values = self._guarded(name, lambda: np.asarray(self._file.read(name, where)))
+        if where == () and values.ndim:
+            # One question less to the process that reads.
+            self._known[name] = len(values)
+        if length not in (None, self.length(name)) or _code(values.dtype) != _type(name):
+            raise self._unfit(name)
+        return values
 
     def length(self, name: str) -> int:
         """The first extent of the array `name`."""
-        return self._reading(name, lambda dataset: int(dataset.shape[0]))
+        if name not in self._known:
+            self._known[name] = self._guarded(name, lambda: self._file.shape(name)[0])
+        return self._known[name]
 
     @property
     def run_id(self) -> str:
         """The run that the file says it is of."""
-        return self._guarded("attribute run_id", lambda: str(self._file.attrs.get("run_id", "")))
+        return self._guarded("run_id", lambda: self._file.attribute("run_id"))
 
     def text_numbers(self, kind: Kind) -> NDArray[np.int64]:
         """Which texts are of `kind`."""
@@ -219,7 +143,8 @@ class FoldedFile:
 
     def document_column(self, name: str) -> list[str]:
         """``hash`` or ``kind`` of every document."""
-        return [bytes(v).decode() for v in self.read(f"documents/{name}").tolist()]
+        texts = self.read(f"documents/{name}").tolist()
+        return self._guarded(f"documents/{name}", lambda: [bytes(v).decode() for v in texts])
 
     def samples(
         self,
@@ -234,62 +159,128 @@ class FoldedFile:
 
         `group_rows` gives, for each tile group of the schema, the row of sample `start` in it.
         """
-        rows, n = slice(start, stop), stop - start
+        n = stop - start
         columns = layout.schemas[schema].columns
         values = np.empty((n, len(columns)))
         for i, column in enumerate(columns):
-            values[:, i] = self.read(f"series/{layout.variables[column.name]}", rows)
+            values[:, i] = self._rows(f"series/{layout.variables[column.name]}", start, (n,))
         words = np.empty((n, layout.schemas[schema].digests if digests else 0), np.uint64)
         for place in layout.slices[schema] if digests else ():
             row = group_rows[place.group]
             words[:, place.start : place.stop] = self.digests(layout, place.group, row, n)
         return SampleBlock(
             schema=schema,
-            step=self.read("series/step", rows),
-            t=self.read("series/t", rows),
-            wall=self.read("series/wall", rows),
-            faults=self.read("series/faults", rows),
+            step=self._rows("series/step", start, (n,)),
+            t=self._rows("series/t", start, (n,)),
+            wall=self._rows("series/wall", start, (n,)),
+            faults=self._rows("series/faults", start, (n,)),
             values=values,
             digests=words,
         )
 
     def digests(self, layout: Layout, group: int, row: int, n: int) -> NDArray[np.uint64]:
         """Rows `row` to ``row + n`` of the digests of tile group number `group`, ``[n, tiles]``."""
-        name = f"tiles/{layout.groups[group].name}/digest"
-        return self.read(name, slice(row, row + n)).reshape(n, -1).astype(np.uint64, copy=False)
+        place = layout.groups[group]
+        name = f"tiles/{place.name}/digest"
+        if 8 * n * place.tiles.size >= WORTH:
+            extents = self._guarded(name, lambda: self._lying(name, place.tiles.size))
+            if extents is not None:
+                return self._guarded(name, lambda: extents.read(row, n))
+        return self._rows(name, row, (n, *place.tiles.shape)).reshape(n, -1)
 
     def tile_rows(self, layout: Layout, group: int, start: int, stop: int) -> TileBlock:
         """The rows `start` to `stop` of the statistics of tile group number `group`."""
-        place, rows = layout.groups[group], slice(start, stop)
+        place, n = layout.groups[group], stop - start
         minimum, maximum, mean = (
-            self.read(f"tiles/{place.name}/{what}", rows) for what in ("minimum", "maximum", "mean")
+            self._rows(f"tiles/{place.name}/{what}", start, (n, *place.tiles.shape))
+            for what in ("minimum", "maximum", "mean")
         )
-        step = self.read(f"tiles/{place.name}/snapshot", rows)
+        step = self._rows(f"tiles/{place.name}/snapshot", start, (n,))
         return TileBlock(group, place.tiles.field, step, minimum, maximum, mean)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
-    def _reading(self, name: str, read: Callable[[h5py.Dataset], T]) -> T:
-        return self._guarded(f"array {name}", lambda: read(self._file[name]))
+    def _lying(self, name: str, width: int) -> Extents | None:
+        """Where the array `name` lies, if it can be read without HDF5."""
+        if name not in self._extents:
+            self._extents[name] = self._found(name, width)
+        return self._extents[name]
 
-    def _guarded(self, what: str, read: Callable[[], T]) -> T:
+    def _found(self, name: str, width: int) -> Extents | None:
+        if self._handle < 0:
+            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            status = os.fstat(handle)
+            if (status.st_dev, status.st_ino) != self._file.identity:
+                os.close(handle)
+                return None
+            self._handle = handle
+        rows, *places = self._file.places(name)
+        if not places:
+            return None
+        first = self._file.read(name, slice(0, 1)).reshape(-1)
+        # Some releases of HDF5 count from the end of the user block.
+        for shift in (0, USER_BLOCK):
+            extents = Extents(self._handle, np.array(places, np.int64) + shift, int(rows), width)
+            if first.dtype.str == "<u8" and np.array_equal(extents.read(0, 1)[0], first):
+                return extents
+        return None
+
+    def _rows(self, name: str, start: int, shape: tuple[int, ...]) -> NDArray[Any]:
+        """So many rows of the array `name`, of that shape in all."""
+        values = self.read(name, slice(start, start + shape[0]))
+        if values.shape != shape:
+            raise self._unfit(name)
+        return values
+
+    def _count(self, kind: Kind) -> int:
+        return int(np.count_nonzero(self.kinds == kind))
+
+    def _unfit(self, name: str) -> DamagedBundleError:
+        return DamagedBundleError(self.path, f"the array {name} does not hold what it must", MEND)
+
+    def _guarded(self, name: str, read: Callable[[], T]) -> T:
         try:
             return read()
-        except _UNREADABLE as problem:
+        except UNREADABLE as problem:
             raise DamagedBundleError(
-                self.path, f"the {what} cannot be read ({problem})", _MEND
+                self.path, f"{name} cannot be read ({problem})", MEND
             ) from problem
 
 
-def _open_unchecked(path: Path) -> tuple[Seal, h5py.File]:
-    import h5py
+_TYPES = {
+    "records/kind": "u1",
+    "records/chain": "u8",
+    "records/text": "u1",
+    "records/text_end": "i8",
+    "records/tile_group": "i8",
+    "series/step": "i8",
+    "series/faults": "i8",
+    "documents/hash": "S64",
+    "documents/kind": "O",
+    "documents/json": "O",
+}
 
+
+def _type(name: str) -> str:
+    if not name.startswith("tiles/"):
+        return _TYPES.get(name, "f8")
+    return {"digest": "u8", "snapshot": "i8"}.get(name.rpartition("/")[2], "f8")
+
+
+def _code(dtype: np.dtype[Any]) -> str:
+    return "O" if dtype.kind == "O" else dtype.newbyteorder("<").str[1:]
+
+
+def _open_unchecked(path: Path, guarded: bool) -> tuple[Seal, Hdf5Reading]:
     try:
-        file = h5py.File(path, "r", locking=False)
-        records = int(file["records/kind"].shape[0])
-    except _UNREADABLE as problem:
+        file = open_hdf5(path, guarded=guarded)
+        records = int(file.shape("records/kind")[0])
+    except UNREADABLE as problem:
         raise DamagedBundleError(path, f"HDF5 cannot open it ({problem})") from problem
     with path.open("rb") as data:
         block = data.read(USER_BLOCK)
@@ -299,9 +290,9 @@ def _open_unchecked(path: Path) -> tuple[Seal, h5py.File]:
         return Seal(0, records, bytes(32), bytes(32)), file
 
 
-def _open_checked(path: Path) -> tuple[Seal, h5py.File]:
-    import h5py
-
+def _open_checked(path: Path, guarded: bool) -> tuple[Seal, Hdf5Reading]:
+    if guarded:
+        prepare()
     # The file may be replaced by its successor between the test and the opening; what HDF5
     # opened has to be the file that was tested.
     for _ in range(10):
@@ -312,11 +303,10 @@ def _open_checked(path: Path) -> tuple[Seal, h5py.File]:
         finally:
             os.close(handle)
         try:
-            file = h5py.File(path, "r", locking=False)
-        except OSError as problem:
-            raise DamagedBundleError(path, f"HDF5 cannot open it ({problem})", _MEND) from problem
-        opened = os.fstat(file.id.get_vfd_handle())
-        if (opened.st_dev, opened.st_ino) == (tested.st_dev, tested.st_ino):
+            file = open_hdf5(path, guarded=guarded)
+        except UNREADABLE as problem:
+            raise DamagedBundleError(path, f"HDF5 cannot open it ({problem})", MEND) from problem
+        if file.identity == (tested.st_dev, tested.st_ino):
             return seal, file
         file.close()
     raise DamagedBundleError(path, "was replaced each time it was opened", "Open it again.")

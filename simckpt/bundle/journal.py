@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -106,9 +106,24 @@ class Journal:
         What `read_header` found.
     skip_before : int
         Records of lower numbers are in the folded file already.
+    upto : int, optional
+        The journal ends at this byte, whatever may be written behind it meanwhile.
+    scanned : bool
+        Look for the records at once. If false, iterate over `scan` first.
     """
 
-    def __init__(self, path: Path, handle: int, header: Header, skip_before: int = 0) -> None:
+    broken: Break | None
+
+    def __init__(
+        self,
+        path: Path,
+        handle: int,
+        header: Header,
+        skip_before: int = 0,
+        *,
+        upto: int | None = None,
+        scanned: bool = True,
+    ) -> None:
         self.path = path
         self.header = header
         self._handle = handle
@@ -119,8 +134,10 @@ class Journal:
         self.first = max(header.first, skip_before)
         self.last_skipped_chain: int | None = None
         self.end = header.size
-        self.size = os.fstat(handle).st_size
-        self.broken = self._scan()
+        self.size = os.fstat(handle).st_size if upto is None else upto
+        if scanned:
+            for _ in self.scan():
+                pass
 
     @property
     def next(self) -> int:
@@ -139,13 +156,15 @@ class Journal:
         """Bytes of each payload."""
         return np.array(self._sizes, np.int64)
 
-    def payloads(self, indices: Iterable[int]) -> Iterator[bytes]:
+    def payloads(self, indices: Sequence[int]) -> Iterator[bytes]:
         """The payloads of the records ``first + i`` for each `i`, best in rising order."""
         window, start = b"", 0
+        end = self._offsets[indices[-1]] + self._sizes[indices[-1]] if indices else 0
         for i in indices:
             offset, size = self._offsets[i], self._sizes[i]
             if not (start <= offset and offset + size <= start + len(window)):
-                window, start = self.read(max(size, WINDOW), offset), offset
+                wanted = max(size, min(WINDOW, end - offset))
+                window, start = self.read(wanted, offset), offset
             payload = window[offset - start : offset - start + size]
             if len(payload) != size:
                 raise DamagedBundleError(
@@ -190,10 +209,11 @@ class Journal:
         """Up to `size` bytes of the file from `offset` on."""
         return os.pread(self._handle, size, offset)
 
-    def _scan(self) -> Break | None:
-        """Index the records up to the first that is not whole."""
+    def scan(self, window: int = WINDOW) -> Iterator[None]:
+        """Index the records up to the first that is not whole, `window` bytes at a time."""
+        self.broken = None
         expected = self.header.first
-        offset, want = self.header.size, WINDOW
+        offset, want = self.header.size, window
         while offset < self.size:
             asked = min(want, self.size - offset)
             data = memoryview(self.read(asked, offset))
@@ -202,10 +222,11 @@ class Journal:
                 self.size = offset + len(data)
             used, expected = self._take_whole(data, offset, expected)
             offset += used
-            problem, want = self._diagnose(data[used:], offset, expected)
+            problem, want = self._diagnose(data[used:], offset, expected, window)
             if problem:
-                return self._break(offset, expected, problem)
-        return None
+                self.broken = self._break(offset, expected, problem)
+                return
+            yield
 
     def _take_whole(self, data: memoryview, offset: int, expected: int) -> tuple[int, int]:
         """Index the whole frames at the start of `data`: bytes used, and the next number."""
@@ -233,15 +254,17 @@ class Journal:
         self.end = offset + at
         return at, expected
 
-    def _diagnose(self, data: memoryview, offset: int, expected: int) -> tuple[str, int]:
+    def _diagnose(
+        self, data: memoryview, offset: int, expected: int, window: int
+    ) -> tuple[str, int]:
         """Why no whole frame begins `data`: the problem, or how many bytes are needed to tell."""
         left = self.size - offset
         if not left:
-            return "", WINDOW
+            return "", window
         if left < FRAME_SIZE:
             return "the file ends within a record", 0
         if len(data) < FRAME_SIZE:
-            return "", WINDOW
+            return "", window
         frame = peek_frame(data, 0)
         if frame is None:
             return "bytes that are no record", 0
@@ -251,7 +274,7 @@ class Journal:
         if whole > left:
             return "the file ends within a record", 0
         if whole > len(data):
-            return "", max(WINDOW, whole)
+            return "", max(window, whole)
         return "a record whose checksum does not hold", 0
 
     def _break(self, offset: int, sequence: int, problem: str) -> Break:

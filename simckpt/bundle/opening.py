@@ -11,6 +11,7 @@ from ..errors import DamagedBundleError, NotABundleError
 from .folded import FoldedFile
 from .framing import Header
 from .journal import Journal, read_header
+from .netcdf_arrays import plain
 from .paths import BundlePaths, bundle_paths, near_matches
 from .recorded import Recorded
 
@@ -22,8 +23,8 @@ class OpenedJournal(NamedTuple):
     header: Header | None
 
 
-def open_recorded(path: str | os.PathLike[str]) -> Recorded:
-    """The records of the bundle at `path`; raises what `open_bundle` does."""
+def open_recorded(path: str | os.PathLike[str], *, guarded: bool = True) -> Recorded:
+    """The records of the bundle at `path`, see `FoldedFile`; raises what `open_bundle` does."""
     paths = bundle_paths(path)
     with ExitStack() as opened:
         # The journal first: it may be replaced by its successor at any moment, but what it then
@@ -31,7 +32,7 @@ def open_recorded(path: str | os.PathLike[str]) -> Recorded:
         found = open_journal(paths)
         if found is not None:
             opened.callback(os.close, found.handle)
-        folded = FoldedFile(paths.h5) if paths.h5.exists() else None
+        folded = FoldedFile(paths.h5, guarded=guarded) if paths.h5.exists() else None
         if folded is not None:
             opened.callback(folded.close)
         if found is None or found.header is None:
@@ -86,7 +87,7 @@ def check_belongs(paths: BundlePaths, folded: FoldedFile | None, header: Header)
             f"continues {paths.h5.name} from record {header.first}, but {there}",
             "Put that file back, or save the rest by: simckpt recover --salvage <bundle>.",
         )
-    if folded is not None and header.origin.run_id != folded.run_id:
+    if folded is not None and plain(header.origin.run_id) != folded.run_id:
         raise DamagedBundleError(
             paths.journal,
             f"belongs to run {header.origin.run_id}, but {paths.h5.name} to run {folded.run_id}",

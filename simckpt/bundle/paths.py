@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from ..errors import NotABundleError
+
 FOLDED = ".simckpt.h5"
 JOURNAL = ".simckpt.journal"
 PART = ".part"
@@ -47,9 +49,16 @@ def bundle_paths(path: str | os.PathLike[str]) -> BundlePaths:
 
     ``runs/kh``, ``runs/kh.h5``, ``runs/kh.simckpt``, ``runs/kh.simckpt.h5`` and
     ``runs/kh.simckpt.journal`` all name the same bundle.
+
+    Raises
+    ------
+    NotABundleError
+        If it has no name, as ``.`` has none.
     """
     given = Path(path)
     name = given.name
+    if name in ("", ".."):
+        raise NotABundleError(given, "is a folder; name a bundle in it")
     for suffix in (FOLDED + PART, JOURNAL + PART, FOLDED, JOURNAL, ".simckpt", ".h5"):
         if name.endswith(suffix) and len(name) > len(suffix):
             return BundlePaths(given.with_name(name.removesuffix(suffix)))

@@ -27,6 +27,8 @@ from .views import (
     TileStatistics,
     effective_rows,
     effective_start,
+    joints,
+    last_of_each_step,
     segments_of_samples,
 )
 
@@ -78,6 +80,7 @@ class Bundle:
 
     def __init__(self, recorded: Recorded) -> None:
         self._recorded = recorded
+        self._series: dict[bool, Series] = {}
         self.path = recorded.path
         try:
             self.run = recorded.run
@@ -152,10 +155,13 @@ class Bundle:
         ----------
         effective : bool
             Leave out samples that a later segment superseded: those past the step at which it
-            started, and one at that step if it took one itself.
+            started, and one at that step if it took one itself. Of several samples that one
+            segment took at one step, the last counts.
         """
-        rows = self._effective_rows if effective else slice(None)
-        return Series(self._recorded, rows, self._tail)
+        if effective not in self._series:
+            rows = self._effective_rows if effective else slice(None)
+            self._series[effective] = Series(self._recorded, rows, self._tail)
+        return self._series[effective]
 
     def digests(self, field: str, effective: bool = True) -> TileDigests:
         """The tile digests of `field`, of the samples that have the tiles of the last segment.
@@ -233,9 +239,28 @@ class Bundle:
             # A segment that changed what it measures started where its first schema did.
             starts.setdefault(record.segment, effective_start(segments.get(record.segment), record))
         if len(starts) < 2:
-            return slice(None)
+            return last_of_each_step(self.series(effective=False).step)
         step = self.series(effective=False).step
-        return effective_rows(segments_of_samples(self._recorded), step, starts)
+        records = self._recorded.schema_records
+        begun = frozenset(r.segment for r in records if r.joint)
+        ended = frozenset(e.segment for e in self._recorded.texts(Kind.SEGMENT_END) if e.joint)
+        segment = segments_of_samples(self._recorded)
+        left_out = joints(segment, step, starts, begun, ended, self._same_state)
+        if not left_out:
+            return effective_rows(segment, step, starts)
+        others = np.delete(np.arange(len(step)), left_out)
+        return others[effective_rows(segment[others], step[others], starts)]
+
+    def _same_state(self, one: int, other: int) -> bool:
+        """Whether two samples have the same digests of the same fields; no fields are not."""
+        found = [self.digests(name, effective=False) for name in self.fields]
+        for digests in found:
+            a, b = np.searchsorted(digests.sample, (one, other))
+            if b >= len(digests) or (digests.sample[a], digests.sample[b]) != (one, other):
+                return False
+            if not np.array_equal(digests.rows(a, a + 1), digests.rows(b, b + 1)):
+                return False
+        return bool(found)
 
     def _group(self, field: str) -> int:
         groups = self._recorded.layout.groups_of(field)

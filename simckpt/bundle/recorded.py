@@ -23,6 +23,7 @@ from ..model.series import SeriesSchema, TileRow
 from . import last_words
 from .blocks import (
     BLOCK_BYTES,
+    MOST_ROWS,
     SampleBlock,
     TileBlock,
     block_of_rows,
@@ -39,6 +40,10 @@ from .stored_documents import Documents
 
 _ROW_OVERHEAD = 500
 """Bytes that a decoded row of tile statistics takes beside its numbers, about."""
+
+
+MOST_AT_ONCE = 1024
+"""Records of the journal that are decoded in one go where the caller may not be held up."""
 
 
 class Run(NamedTuple):
@@ -161,13 +166,18 @@ class Recorded:
         return len(self.schema_of_sample)
 
     def sample_blocks(
-        self, start: int = 0, stop: int | None = None, *, digests: bool = True
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        digests: bool = True,
+        most: int = MOST_ROWS,
     ) -> Iterator[SampleBlock]:
-        """The samples `start` to `stop`, in order, in blocks of bounded size."""
+        """The samples `start` to `stop`, in order, in blocks of at most `most`."""
         stop = self.samples if stop is None else stop
         split = self.folded_samples
         for run in self.runs:
-            size = rows_per_block(self.layout.schemas[run.schema], digests)
+            size = min(most, rows_per_block(self.layout.schemas[run.schema], digests))
             at = max(run.start, start)
             while at < min(run.stop, stop):
                 end = min(at + size, run.stop, stop, split if at < split else self.samples)
@@ -237,14 +247,22 @@ class Recorded:
         known = int(np.count_nonzero(self.kinds[: self.split] == Kind.SCHEMA))
         return frozenset(c.name for s in self.layout.schemas[:known] for c in s.columns)
 
-    def tile_blocks(self) -> Iterator[TileBlock]:
-        """All rows of tile statistics, in order within each group."""
+    def tile_blocks(
+        self, at_most: int = BLOCK_BYTES, only: int | None = None
+    ) -> Iterator[TileBlock]:
+        """All rows of tile statistics, in order within each group, so many bytes at a time.
+
+        `only` asks for those of one group.
+        """
         layout, split = self.layout, 0
         if self.folded is not None:
-            groups = self.folded.read("records/tile_group")
+            groups = self.folded_tile_groups
             split = len(groups)
-            for group in np.unique(groups).tolist():
-                yield from self.folded_tile_blocks(group, int(np.count_nonzero(groups == group)))
+            # Not numpy.unique, whose first call imports numpy.ma.
+            for group in np.flatnonzero(np.bincount(groups)).tolist():
+                if only in (None, group):
+                    rows = int(np.count_nonzero(groups == group))
+                    yield from self.folded_tile_blocks(group, rows)
         numbers = self.journal_numbers(Kind.TILES)
         schemas = self._schema_of_row[split:].tolist()
         # One row at a time would cost a write to the folded file each.
@@ -252,9 +270,12 @@ class Recorded:
         held = 0
         for record, schema in zip(self._decoded(Kind.TILES, numbers), schemas, strict=True):
             row = cast(TileRow, record)
-            pending.setdefault(self.tile_group(schema, row.field), []).append(row)
+            group = self.tile_group(schema, row.field)
+            if only not in (None, group):
+                continue
+            pending.setdefault(group, []).append(row)
             held += _ROW_OVERHEAD + 3 * len(row.minimum)
-            if held > BLOCK_BYTES:
+            if held > at_most:
                 yield from self._blocks_of_rows(layout, pending)
                 pending, held = {}, 0
         yield from self._blocks_of_rows(layout, pending)
@@ -267,16 +288,31 @@ class Recorded:
                 block = block_of_rows(group, layout.groups[group].tiles, rows)
             yield block
 
-    def tile_groups(self) -> NDArray[np.int64]:
-        """The tile group of every row of tile statistics."""
-        folded = self.folded.read("records/tile_group").tolist() if self.folded else []
-        schemas = self._schema_of_row[len(folded) :].tolist()
-        records = self._decoded(Kind.TILES, self.journal_numbers(Kind.TILES))
-        found = [
-            self.tile_group(schema, cast(TileRow, record).field)
-            for record, schema in zip(records, schemas, strict=True)
-        ]
-        return np.array([*folded, *found], np.int64)
+    @cached_property
+    def folded_tile_groups(self) -> NDArray[np.int64]:
+        """The tile group of every row of tile statistics in the folded file."""
+        if self.folded is None:
+            return np.empty(0, np.int64)
+        groups: NDArray[np.int64] = self.folded.read("records/tile_group")
+        if len(groups) and not 0 <= groups.min() <= groups.max() < len(self.layout.groups):
+            raise DamagedBundleError(self.path, "holds tile statistics of no field")
+        return groups
+
+    def tile_groups(self) -> Iterator[NDArray[np.int64]]:
+        """The tile group of every row of tile statistics, in pieces."""
+        yield self.folded_tile_groups
+        schemas = self._schema_of_row[len(self.folded_tile_groups) :].tolist()
+        numbers = self.journal_numbers(Kind.TILES)
+        for at in range(0, len(numbers), MOST_AT_ONCE):
+            part = slice(at, at + MOST_AT_ONCE)
+            records = self._decoded(Kind.TILES, numbers[part])
+            yield np.array(
+                [
+                    self.tile_group(schema, cast(TileRow, record).field)
+                    for record, schema in zip(records, schemas[part], strict=True)
+                ],
+                np.int64,
+            )
 
     def tile_group(self, schema: int, field: str) -> int:
         """The tile group of `field` under schema number `schema`."""
@@ -294,19 +330,20 @@ class Recorded:
         start = int(folded[-1]) if len(folded) else 0
         return np.concatenate([folded, start + np.cumsum(sizes, dtype=np.int64)])
 
-    def text_pieces(self) -> Iterator[bytes]:
-        """All those texts, end to end, in pieces of bounded size."""
+    def text_pieces(self, at_most: int = BLOCK_BYTES) -> Iterator[bytes]:
+        """All those texts, end to end, in pieces of about so many bytes."""
         if self.folded is not None:
             length = self.folded.text_bytes()
-            for at in range(0, length, BLOCK_BYTES):
-                yield self.folded.read("records/text", slice(at, at + BLOCK_BYTES)).tobytes()
+            for at in range(0, length, at_most):
+                yield self.folded.read("records/text", slice(at, at + at_most)).tobytes()
         if self.journal is not None:
-            pending: list[bytes] = []
+            pending, held = [], 0
             for payload in self.journal.payloads(self._journal_texts().tolist()):
                 pending.append(payload)
-                if len(pending) >= 1024:
+                held += len(payload)
+                if held >= at_most:
                     yield b"".join(pending)
-                    pending.clear()
+                    pending, held = [], 0
             yield b"".join(pending)
 
     def _journal_texts(self) -> NDArray[np.int64]:

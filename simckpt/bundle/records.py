@@ -6,15 +6,13 @@ A run of many checkpoints opens at once, and holds in memory what is looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
+from typing import Generic, TypeVar, cast, overload
 
 import numpy as np
 
 from ..errors import DamagedBundleError
 from .codec import Kind, UnreadablePayload, decode
-
-if TYPE_CHECKING:
-    from .recorded import Recorded
+from .sources import Sources
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -22,7 +20,7 @@ R_co = TypeVar("R_co", covariant=True)
 class Records(Sequence[R_co], Generic[R_co]):
     """The records of one kind, each decoded when it is asked for."""
 
-    def __init__(self, recorded: Recorded, kind: Kind) -> None:
+    def __init__(self, recorded: Sources, kind: Kind) -> None:
         self._recorded = recorded
         self._kind = kind
         folded = recorded.folded

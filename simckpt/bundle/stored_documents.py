@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,9 +12,7 @@ from ..errors import DamagedBundleError
 from ..model.record import hash_bytes
 from .codec import Kind
 from .documents import decode_document, kind_of
-
-if TYPE_CHECKING:
-    from .recorded import Recorded
+from .sources import Sources
 
 
 class DocumentText(NamedTuple):
@@ -28,7 +26,7 @@ class DocumentText(NamedTuple):
 class Documents:
     """What was stored by content hash, whichever file it lies in."""
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: Sources) -> None:
         self._recorded = recorded
         is_document = recorded.kinds == Kind.DOCUMENT
         self._count = int(np.count_nonzero(is_document))

@@ -50,13 +50,13 @@ def _sources(recorded: Recorded, folded: FoldedFile) -> dict[int, Iterator[bytes
     documents = int(np.count_nonzero(folded.kinds == Kind.DOCUMENT))
     return texts | {
         Kind.SAMPLE: (payload for block in blocks for payload in block.payloads()),
-        Kind.TILES: _rows(recorded, folded),
+        Kind.TILES: _rows(recorded),
         Kind.DOCUMENT: map(folded.document, range(documents)),
     }
 
 
-def _rows(recorded: Recorded, folded: FoldedFile) -> Iterator[bytes]:
-    groups = folded.read("records/tile_group")
+def _rows(recorded: Recorded) -> Iterator[bytes]:
+    groups = recorded.folded_tile_groups
     rows = {
         group: _rows_of_group(recorded, group, int(np.count_nonzero(groups == group)))
         for group in np.unique(groups).tolist()

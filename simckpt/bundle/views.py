@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.record import Hash
 from ..model.segment import Decomposition, Ending, Segment, SegmentEnd, SegmentSchema
 from ..model.series import FieldTiles, SeriesSchema
 from .blocks import BLOCK_BYTES, Floats, Ints, SampleBlock, Words
 from .recorded import Recorded
 
 Rows = NDArray[np.int64] | slice
+
+KEPT_BYTES = 8 << 23
+"""Bytes of columns that a series keeps; beyond it they are read again when asked for again."""
 
 
 class SegmentView:
@@ -32,6 +36,8 @@ class SegmentView:
         How it ended; None if it was killed, or still runs.
     start_step : int
         Samples of earlier segments past this step are superseded.
+    resumed_from : Hash or None
+        The checkpoint it goes on from.
     """
 
     def __init__(
@@ -60,6 +66,11 @@ class SegmentView:
         return effective_start(self.segment, self._record)
 
     @property
+    def resumed_from(self) -> Hash | None:
+        said = self._record.resumed_from if self._record else None
+        return said or self.segment.resumed_from
+
+    @property
     def schema(self) -> SeriesSchema | None:
         if self._record is None:
             return None
@@ -85,8 +96,8 @@ def effective_start(segment: Segment | None, record: SegmentSchema | None) -> in
 class Series(Mapping[str, Floats]):
     """The samples of a run: column names to float64 arrays, one entry to a sample.
 
-    Arrays are read when they are asked for. A sample of a segment that lacks a column has NaN
-    in it.
+    Arrays are read when they are asked for, and kept up to a bound. A sample of a segment that
+    lacks a column has NaN in it.
 
     Attributes
     ----------
@@ -101,6 +112,7 @@ class Series(Mapping[str, Floats]):
         self._rows = rows
         self._tail = tail
         self._columns: dict[str, Floats] = {}
+        self._room = KEPT_BYTES
 
     @property
     def schema(self) -> SeriesSchema:
@@ -128,13 +140,18 @@ class Series(Mapping[str, Floats]):
         return segments_of_samples(self._recorded)[self._rows]
 
     def __getitem__(self, name: str, /) -> Floats:
-        if name not in self._columns:
-            layout = self._recorded.layout
-            if name not in layout.columns:
-                raise KeyError(name)
-            folded = self._folded(f"series/{layout.variables[name]}", name)
-            self._columns[name] = np.concatenate([folded, self._tail.column(name)])[self._rows]
-        return self._columns[name]
+        if name in self._columns:
+            return self._columns[name]
+        layout = self._recorded.layout
+        if name not in layout.columns:
+            raise KeyError(name)
+        values = self._folded(f"series/{layout.variables[name]}", name)
+        tail = self._tail.column(name)
+        values = (np.concatenate([values, tail]) if len(tail) else values)[self._rows]
+        self._room -= values.nbytes
+        if self._room >= 0:
+            self._columns[name] = values
+        return values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._recorded.layout.columns)
@@ -223,13 +240,16 @@ class TileDigests:
     def rows(self, start: int, stop: int) -> Words:
         """The digests of the samples `start` to `stop`, ``[stop - start, *tiles.shape]``."""
         wanted = self.sample[start:stop]
-        out = np.empty((len(wanted), self.tiles.size), np.uint64)
+        found: list[Words] = []
         at = 0
         for first, words in self._pieces(wanted):
             mine = wanted[at : np.searchsorted(wanted, first + len(words))]
-            out[at : at + len(mine)] = words[mine - first]
+            whole = len(mine) == len(words)
+            found.append(words if whole else words[mine - first])
             at += len(mine)
-        return out.reshape(-1, *self.tiles.shape)
+        empty = np.empty((0, self.tiles.size), np.uint64)
+        rows = found[0] if len(found) == 1 else np.concatenate([empty, *found])
+        return rows.reshape(-1, *self.tiles.shape)
 
     @cached_property
     def whole(self) -> Words:
@@ -261,7 +281,7 @@ class TileStatistics:
 
     def __init__(self, recorded: Recorded, group: int) -> None:
         self.tiles: FieldTiles = recorded.layout.groups[group].tiles
-        blocks = [b for b in recorded.tile_blocks() if b.group == group]
+        blocks = list(recorded.tile_blocks(only=group))
         empty = np.empty((0, *self.tiles.shape))
         self.step: Ints = np.concatenate([np.empty(0, np.int64), *(b.step for b in blocks)])
         self.minimum: Floats = np.concatenate([empty, *(b.minimum for b in blocks)])
@@ -280,7 +300,8 @@ def effective_rows(segment: Ints, step: Ints, starts: Mapping[int, int]) -> Rows
     """Which samples count once later segments have superseded earlier ones.
 
     A segment that starts at step ``s`` supersedes samples of earlier segments past ``s``, and
-    one at ``s`` if it took one itself.
+    one at ``s`` if it took one itself. Of several that a segment took at one step, the last
+    counts.
 
     Parameters
     ----------
@@ -291,17 +312,85 @@ def effective_rows(segment: Ints, step: Ints, starts: Mapping[int, int]) -> Rows
     """
     order = sorted(starts)
     if len(order) < 2:
-        return slice(None)
-    keep = np.ones(len(step), bool)
+        return last_of_each_step(step)
+    keep = ~_taken_again(step, segment)
     limit: int | None = None
     retaken = False
     for number in reversed(order):
         mine = segment == number
         if limit is not None:
-            keep[mine] = (step[mine] < limit) | ((step[mine] == limit) & (not retaken))
+            keep[mine] &= (step[mine] < limit) | ((step[mine] == limit) & (not retaken))
         start = starts[number]
         if limit is None or start <= limit:
             took = bool(np.any(step[mine & keep] == start))
             retaken = took or (start == limit and retaken)
             limit = start
     return np.flatnonzero(keep)
+
+
+def last_of_each_step(step: Ints) -> Rows:
+    """Of the samples of one segment, all but those whose step it sampled again later."""
+    again = _taken_again(step, None)
+    return np.flatnonzero(~again) if again.any() else slice(None)
+
+
+def _taken_again(step: Ints, segment: Ints | None) -> NDArray[np.bool_]:
+    """Which samples are followed by another one of the same segment at the same step."""
+    again = np.zeros(len(step), bool)
+    rising = step[1:] > step[:-1]
+    if segment is not None:
+        rising |= segment[1:] != segment[:-1]
+    if rising.all():
+        return again
+    order = np.lexsort((step,) if segment is None else (step, segment))
+    same = step[order[1:]] == step[order[:-1]]
+    if segment is not None:
+        same &= segment[order[1:]] == segment[order[:-1]]
+    again[order[:-1][same]] = True
+    return again
+
+
+def joints(
+    segment: Ints,
+    step: Ints,
+    starts: Mapping[int, int],
+    begun: frozenset[int],
+    ended: frozenset[int],
+    same: Callable[[int, int], bool],
+) -> list[int]:
+    """Samples that are there because the run was stopped and went on, and for nothing else.
+
+    A run that stops between two steps of its cadence is sampled there all the same, where one
+    segment ends and where the next begins. And a segment that begins with the state which the
+    one before was sampled at cannot know the time step that led to it, as that one did.
+
+    Parameters
+    ----------
+    segment, step, starts
+        As for `effective_rows`.
+    begun, ended : frozenset of int
+        Segments whose first, or last, sample the cadence did not ask for.
+    same : callable
+        Whether the fields are the same in two samples.
+    """
+    order = sorted(starts)
+    found: list[int] = []
+    seam: int | None = None
+    for number, after in zip(order, [*order[1:], None], strict=True):
+        mine = np.flatnonzero(segment == number)
+        if not len(mine):
+            continue
+        first, last = int(mine[0]), int(mine[-1])
+        if step[first] == starts[number] > starts[order[0]]:
+            before = np.flatnonzero((step[:first] == step[first]) & (segment[:first] < number))
+            # What the segment before was stopped at is no step of the cadence here either.
+            if (
+                number in begun
+                or step[first] == seam
+                or (len(before) and same(int(before[-1]), first))
+            ):
+                found.append(first)
+        seam = int(step[last]) if number in ended else None
+        if seam is not None and after is not None and starts[after] <= seam:
+            found.append(last)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from pathlib import Path
 from typing import Any
@@ -91,16 +92,38 @@ ACTS: list[tuple[str, int]] = [
 ]
 
 
-def _perform(path: Path, opened: Any, plays: Any, one_act: Any, files: LocalFiles) -> list[Any]:
+IN_PIECES: list[tuple[str, int]] = [
+    *ACTS[:2],
+    *[(act, seed) for seed in range(60) for act in ("sample", "tiles", "checkpoint")],
+]
+"""Acts during which a fold begins, goes on piece by piece, and is done."""
+
+FOLDING = {"fold_bytes": 2_000, "fold_share": 1e9, "fold_seconds": 0.003}
+
+
+def _perform(
+    path: Path,
+    opened: Any,
+    plays: Any,
+    one_act: Any,
+    files: LocalFiles,
+    acts: list[tuple[str, int]] = ACTS,
+    **options: Any,
+) -> list[Any]:
     """The checkpoints whose call had returned when the process ended."""
     acknowledged: list[Any] = []
+    play = None
     try:
-        play = plays(BundleWriter.create(path, opened, WriterOptions(files=files)))
+        play = plays(BundleWriter.create(path, opened, WriterOptions(files=files, **options)))
         play.checkpoints = acknowledged
-        for one in ACTS:
+        for one in acts:
             one_act(play, one)
         play.writer.close()
     except Killed:
+        if play is not None:
+            # Here the process lives on: what it had under way must not end later, by itself.
+            with contextlib.suppress(Killed):
+                play.writer._outlet.close()
         files.end()
     return acknowledged
 
@@ -126,11 +149,7 @@ def test_a_run_stopped_at_any_operation_keeps_each_checkpoint_once_and_goes_on(
             # The run was stopped as it began: nothing is there, and a new one finds the place free.
             BundleWriter.create(path, opened, RESTARTED).close()
             continue
-        assert verify(path) == ()
-        found = records_of(path)
-        assert found == whole[: len(found)]
-        with open_bundle(path) as bundle:
-            assert list(bundle.checkpoints)[: len(acknowledged)] == acknowledged
+        found = _kept(path, whole, acknowledged, records_of)
         with BundleWriter.resume(path, RESTARTED) as writer:
             play = plays(writer, segment=writer.past.segments - 1)
             play.segment_act(1)
@@ -144,3 +163,34 @@ def test_a_run_stopped_at_any_operation_keeps_each_checkpoint_once_and_goes_on(
         if files.left:
             break
     assert last >= operations
+
+
+def test_a_run_stopped_at_any_operation_of_a_fold_under_way_keeps_each_checkpoint_once(
+    tmp_path, opened, plays, one_act, records_of
+):
+    script = (plays, one_act)
+    files = StoppingFiles(-1)
+    _perform(tmp_path / "whole", opened, *script, files, IN_PIECES, **FOLDING)
+    whole, operations = records_of(tmp_path / "whole"), -1 - files.left
+    during = 0
+    for last in range(BEFORE_THE_FIRST_RECORD, operations, max(1, operations // 40)):
+        path = tmp_path / str(last)
+        files = StoppingFiles(last)
+        acknowledged = _perform(path, opened, *script, files, IN_PIECES, **FOLDING)
+        during += path.with_name(f"{path.name}.simckpt.h5").exists()
+        found = _kept(path, whole, acknowledged, records_of)
+        with BundleWriter.resume(path, RESTARTED):
+            pass
+        assert verify(path) == ()
+        assert records_of(path) == found
+    assert during > 10
+
+
+def _kept(path: Path, whole: list[Any], acknowledged: list[Any], records_of: Any) -> list[Any]:
+    """The records of a run that was stopped, of which none is missing that should be there."""
+    assert verify(path) == ()
+    found: list[Any] = records_of(path)
+    assert found == whole[: len(found)]
+    with open_bundle(path) as bundle:
+        assert list(bundle.checkpoints)[: len(acknowledged)] == acknowledged
+    return found

@@ -33,7 +33,7 @@ def killed(tmp_path, opened, perform, script):
         BundleWriter.create(tmp_path / "run", opened, WriterOptions(durability="flush")), script
     )
     play.writer.flush()
-    play.writer._appender.close()
+    play.writer._outlet.close()
     return tmp_path / "run.simckpt.journal", play
 
 
@@ -248,7 +248,7 @@ def test_records_larger_than_a_reading_window_are_whole_or_named(tmp_path, opene
     writer = BundleWriter.create(tmp_path / "run", opened)
     hashes = [writer.store(Text(name=str(i), text=str(i) * (5 << 20))) for i in range(3)]
     writer.flush()
-    writer._appender.close()
+    writer._outlet.close()
     journal = tmp_path / "run.simckpt.journal"
     with open_bundle(journal) as bundle:
         assert [bundle.document(h).name for h in hashes] == ["0", "1", "2"]

@@ -164,16 +164,18 @@ def _bytes(changes: list[Operation]) -> bytes:
     return bytes(data)
 
 
-def _record(folder: Path, opened: Any, plays: Any, one_act: Any, acts: list[Any]) -> Any:
+def _record(
+    folder: Path, opened: Any, plays: Any, one_act: Any, acts: list[Any], **changed: Any
+) -> Any:
     files = RecordingFiles()
-    options = WriterOptions(files=files, write_bytes=600, fold_bytes=10**9)
+    options = WriterOptions(files=files, **{"write_bytes": 600, "fold_bytes": 10**9, **changed})
     play = plays(BundleWriter.create(folder / "run", opened, options))
     for one in acts:
         one_act(play, one)
         if one[0] == "checkpoint":
             files.log.append(("acknowledged",))
         if one[0] == "reopen":
-            play.writer._appender.close()
+            play.writer._outlet.close()
             play.writer = BundleWriter.resume(folder / "run", options)
     play.writer.close()
     return files.log, play.checkpoints
@@ -243,6 +245,25 @@ def test_every_acknowledged_checkpoint_outlives_a_power_cut(tmp_path, opened, pl
         _check(tmp_path / "state", state, acknowledged, checkpoints)
         states += 1
     assert states > 400
+
+
+def test_a_power_cut_during_a_fold_under_way_keeps_what_was_acknowledged(
+    tmp_path, opened, plays, one_act
+):
+    acts = [("segment", 0), ("schema", 0)]
+    acts += [(act, seed) for seed in range(40) for act in ("sample", "tiles", "checkpoint")]
+    log, checkpoints = _record(
+        tmp_path, opened, plays, one_act, acts,
+        fold_bytes=4_000, write_bytes=10**6, fold_share=1e9, fold_seconds=0.003,
+    )  # fmt: skip
+    assert ("rename", "run.simckpt.h5.part", "run.simckpt.h5") in log[: len(log) // 2]
+    states = 0
+    for number, (acknowledged, state) in enumerate(_each_state(log)):
+        # Most are those of a journal that grows, as above.
+        if number % 40 == 0 or (number % 8 == 0 and "run.simckpt.h5" in state):
+            _check(tmp_path / "state", state, acknowledged, checkpoints)
+            states += 1
+    assert states > 100
 
 
 @pytest.mark.slow

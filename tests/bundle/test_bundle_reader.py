@@ -99,6 +99,7 @@ def test_effective_rows_agree_with_taking_segments_one_after_the_other(segments)
         retaken = start in steps
         kept = [k for k in kept if k[1] < start or (k[1] == start and not retaken)]
         for step in steps:
+            kept = [k for k in kept if k[1:] != (step, number)]
             kept.append((len(rows), step, number))
             rows.append((number, step))
     table = np.array(rows, np.int64).reshape(-1, 2)

@@ -87,7 +87,7 @@ def test_a_writer_that_resumes_writes_what_one_that_went_on_would_have(
     for i, one in enumerate(script):
         if i == cut:
             other.writer.flush()
-            other.writer._appender.close()
+            other.writer._outlet.close()
             other.writer = BundleWriter.resume(folder / "stopped", SWIFT)
         one_act(play, one)
         one_act(other, one)
@@ -96,21 +96,6 @@ def test_a_writer_that_resumes_writes_what_one_that_went_on_would_have(
     assert records_of(folder / "stopped") == records_of(folder / "straight")
     assert play.checkpoints == other.checkpoints
     shutil.rmtree(folder)
-
-
-def test_a_fold_happens_by_itself_once_the_journal_has_outgrown_what_was_folded(
-    tmp_path, opened, perform, script, records_of
-):
-    never = BundleWriter.create(tmp_path / "never", opened)
-    often = BundleWriter.create(tmp_path / "often", opened, WriterOptions(fold_bytes=1000))
-    for writer in (never, often):
-        perform(writer, script)
-        writer.flush()
-    assert (tmp_path / "often.simckpt.h5").exists()
-    assert not (tmp_path / "never.simckpt.h5").exists()
-    assert records_of(tmp_path / "often") == records_of(tmp_path / "never")
-    for writer in (never, often):
-        writer.close()
 
 
 def test_folding_twice_gives_the_same_bytes(tmp_path, opened, perform, script):

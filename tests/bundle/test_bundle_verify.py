@@ -113,7 +113,7 @@ def test_a_seam_that_does_not_fit_is_damage(tmp_path, opened, plays):
     play.writer.fold()
     play.writer.append((play.checkpoints and None) or _event())
     play.writer.flush()
-    play.writer._appender.close()
+    play.writer._outlet.close()
     journal = tmp_path / "run.simckpt.journal"
     data = bytearray(journal.read_bytes())
     data[24:56] = bytes(32)
@@ -207,7 +207,7 @@ def test_salvage_makes_a_damaged_header_anew(tmp_path, opened, plays, records_of
     play.sample_act(2)
     play.checkpoint_act(3)
     play.writer.flush()
-    play.writer._appender.close()
+    play.writer._outlet.close()
     whole = records_of(tmp_path / "run")
     journal = tmp_path / "run.simckpt.journal"
     data = bytearray(journal.read_bytes())
@@ -263,7 +263,7 @@ def test_salvage_joins_a_damaged_folded_file_and_the_journal_behind_it(
     play.writer.fold()
     play.sample_act(2)
     play.checkpoint_act(3)
-    play.writer._appender.close()
+    play.writer._outlet.close()
     whole = records_of(tmp_path / "run")
     path = tmp_path / "run.simckpt.h5"
     data = bytearray(path.read_bytes())

@@ -1,7 +1,8 @@
-"""Storage that refuses, for real: a full tmpfs, and a layer under the program that fails.
+"""Storage that refuses, for real: a full tmpfs, an ext4 that the kernel turns read-only, and a
+layer under the program that fails.
 
-Linux turns no mount read-only while a journal on it is open, unless the disk fails: that is the
-layer's EROFS.
+Linux turns no mount read-only while a journal on it is open, unless the disk fails: ext4 is told
+that it did.
 
 The run goes on, holds what it can, and says on the terminal and in the bundle what was late or
 lost, and from when.
@@ -78,6 +79,29 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.fixture
+def failing_disk(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """An ext4 of its own, and the command by which its driver meets an error."""
+    place, image = tmp_path / "disk", tmp_path / "image"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    script = (
+        f"mkfs.ext4 -q {image} && mount -o loop,errors=remount-ro {image} {place}"
+        f" && findmnt -n -o SOURCE {place}"
+    )
+    made = subprocess.run(script, shell=True, capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        pytest.skip(f"cannot mount: {made.stderr.strip()}")
+    trigger = Path("/sys/fs/ext4") / Path(made.stdout.strip()).name / "trigger_fs_error"
+    try:
+        if not os.access(trigger, os.W_OK):
+            pytest.skip("this ext4 cannot be told to fail")
+        yield place, f"echo failed > {trigger}"
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
 def check_outage(path: Path, stderr: str, reason: str) -> None:
     """All is there in the end, and the bundle and the terminal tell of the outage."""
     assert verify(path) == ()
@@ -140,6 +164,18 @@ def test_a_disk_that_stays_full_loses_what_came_after_and_says_from_when(
         steps = list(bundle.series().step)
         assert steps == list(range(len(steps)))
         assert len(steps) > 8
+
+
+def test_a_disk_that_the_kernel_turns_read_only_loses_what_came_after_and_says_from_when(
+    mpiexec, tmp_path: Path, failing_disk: tuple[Path, str]
+) -> None:
+    place, fail = failing_disk
+    done = mpiexec(PROGRAM, str(place / "x"), fail, "true", ranks=4, timeout=LIMIT).check()
+    assert len(done.verdicts) == 4
+    assert "storage refused from step 12 to the end of the run" in done.stderr
+    assert os.strerror(errno.EROFS) in done.stderr
+    with simckpt.open(place / "x") as bundle:
+        assert [c.label for c in bundle.checkpoints] == ["start", "at 0", "at 4", "at 8"]
 
 
 @pytest.mark.parametrize(
