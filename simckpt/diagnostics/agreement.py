@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,12 +17,13 @@ from .channels import PARTICLES, Channel
 from .coverage import check_coverage
 from .declarations import Declarations
 from .expressions import Tree
-from .marks import LARGEST, expected
+from .marks import LARGEST, box_mark, expected
 from .mechanics import particle_quantities
 from .message import Layout
 from .offer import Offer, PartOffer
 from .quantity import Context, Quantity, SumRequest
 from .tiles import tile_edges
+from .unison import check_unison, check_widths
 from .wide import WIDE, halves
 
 
@@ -29,15 +31,20 @@ from .wide import WIDE, halves
 class Agreement:
     """The same on every rank.
 
-    `by_id` says that cells carry ids, and so lie in no boxes. `volume` is the cell volume where it
-    is one number everywhere, else None: then every term of an integral is multiplied by its own.
+    `by_id` says that cells carry ids, and so lie in no boxes; `refinable` that levels may appear
+    which have no channels, and count in the integrals and maxima alone. `volume` is the cell
+    volume where it is one number everywhere, else None: then every term of an integral is
+    multiplied by its own.
     """
 
     ranks: int
     by_id: bool
+    refinable: bool
     channels: tuple[Channel, ...]
     expected: tuple[int | None, ...]
     """Values of each channel in every sample, where that number cannot change."""
+    wholes: Mapping[int, int]
+    """What the marks of an index space add up to in every sample, where that cannot change."""
     quantities: tuple[Quantity, ...]
     widths: tuple[float | None, ...]
     volume: Fraction | None
@@ -47,7 +54,7 @@ class Agreement:
 
     def channel_sum(self, request: SumRequest) -> int | None:
         """The channel whose own exact sum answers `request`, if one does."""
-        return channel_sum(request, self.channels, self.volume)
+        return channel_sum(request, self.channels, self.volume, self.refinable)
 
     def terms(self, request: SumRequest) -> tuple[Tree, ...]:
         """The trees whose exact sums add up to the answer: two for integers of 64 bits."""
@@ -71,6 +78,8 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
     for offer in offers:
         if offer.error is not None:
             raise _from_rank(offer.error, offer.rank, len(offers))
+    check_unison([offer.asked for offer in offers], [offer.settings for offer in offers])
+    declarations = declarations.in_order(offers[0].asked)
     parts = [(offer.rank, part) for offer in offers for part in offer.parts]
     shapes = _global_shapes(parts)
     for level, shape in shapes.items():
@@ -80,27 +89,41 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         elif not any(p.masked for _, p in here):
             boxes = [(rank, p.start, p.shape) for rank, p in here]
             check_coverage(shape, boxes, complete=level == 0)
+    check_widths(parts)
     by_id = any(p.mark is not None for _, p in parts)
     fields = _fields(offers)
     particles, total = _particles(offers)
-    widths, volume = _spacing(parts)
-    channels = _channels(offers, shapes, fields, particles, total)
+    refinable = any(offer.several for offer in offers) and not by_id
+    filled = [(rank, part) for rank, part in parts if prod(part.shape)] or parts
+    widths, volume = _spacing(filled)
+    if refinable:
+        # A level may yet come whose cells are smaller.
+        widths, volume = (None,) * len(widths), None
+    channels = _channels(shapes, fields, particles, total)
     context = Context(
         fields=frozenset(fields),
         derived=declarations.derived,
         axes=0 if by_id or not shapes else len(next(iter(shapes.values()))),
         widths=widths,
+        even=_even(filled),
+        spaced=all(p.spaced for _, p in parts),
+        masked=any(p.masked for _, p in parts),
+        masks_ghosts=_masks_ghosts([p for _, p in parts]),
         ghosts=_ghosts(parts),
         particles=tuple(particles),
         shapes=shapes,
     )
     quantities = (*declarations.plan(context), *particle_quantities(context))
-    layout = Layout.of(channels, quantities, lambda request: channel_sum(request, channels, volume))
+    layout = Layout.of(
+        channels, quantities, lambda request: channel_sum(request, channels, volume, refinable)
+    )
     return Agreement(
         ranks=len(offers),
         by_id=by_id,
+        refinable=refinable,
         channels=channels,
         expected=tuple(_expected(channel, offers) for channel in channels),
+        wholes=_wholes(channels, offers),
         quantities=quantities,
         widths=widths,
         volume=volume,
@@ -121,9 +144,11 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
 
 
 def channel_sum(
-    request: SumRequest, channels: Sequence[Channel], volume: Fraction | None
+    request: SumRequest, channels: Sequence[Channel], volume: Fraction | None, refinable: bool
 ) -> int | None:
     """The channel whose own exact sum answers `request`, if one does."""
+    if refinable and not request.particles:
+        return None
     if request.tree[0] != "field" or (request.weight == "volume" and volume is None):
         return None
     found = [
@@ -204,6 +229,21 @@ def _spacing(
     return widths, Fraction(first.volume) if same and first.volume is not None else None
 
 
+def _even(parts: Sequence[tuple[int, PartOffer]]) -> tuple[bool, ...]:
+    """Whether the cells of each box are of one width, along each axis."""
+    return tuple(
+        all(width is not None for width in along)
+        for along in zip(*(part.widths for _, part in parts), strict=True)
+    )
+
+
+def _masks_ghosts(parts: Sequence[PartOffer]) -> bool:
+    """Whether it is known which ghost cells count: a single box has none of another's."""
+    filled = [part for part in parts if prod(part.shape)]
+    boxes = Counter(part.level for part in filled)
+    return all(part.masks_ghosts or boxes[part.level] == 1 for part in filled)
+
+
 def _check_cells(total: int, parts: Sequence[PartOffer]) -> None:
     if any(p.mark is None for p in parts):
         raise SetupError("grid", "Cells and Grid", "cannot be mixed on one level")
@@ -265,24 +305,20 @@ def _particles(offers: Sequence[Offer]) -> tuple[dict[str, str], int]:
 
 
 def _channels(
-    offers: Sequence[Offer],
     shapes: dict[int, tuple[int, ...]],
     fields: dict[str, str],
     particles: dict[str, str],
     total: int,
 ) -> tuple[Channel, ...]:
-    def magnitude(name: str) -> float:
-        return max(offer.magnitudes.get(name, 0.0) for offer in offers)
-
     channels = [
-        Channel(name, level, kind, shape, tile_edges(shape), magnitude(name))
+        Channel(name, level, kind, shape, tile_edges(shape))
         for level, shape in shapes.items()
         for name, kind in fields.items()
     ]
     if particles:
         ids = (max(total, 1),)
         channels += [
-            Channel(name, PARTICLES, kind, ids, tile_edges(ids), magnitude(f"particles.{name}"))
+            Channel(name, PARTICLES, kind, ids, tile_edges(ids))
             for name, kind in particles.items()
             if name != "mass"
         ]
@@ -298,6 +334,23 @@ def _expected(channel: Channel, offers: Sequence[Offer]) -> int | None:
     if channel.space > 0 or any(part.masked for part in parts):
         return None
     return prod(channel.global_shape)
+
+
+def _wholes(channels: Sequence[Channel], offers: Sequence[Offer]) -> dict[int, int]:
+    """Of the index spaces whose cells are all held in every sample, the marks of them all."""
+    wholes = {}
+    for channel in channels:
+        if channel.space in wholes or _expected(channel, offers) is None:
+            continue
+        if channel.space == PARTICLES:
+            marks = [offer.particles.mark for offer in offers if offer.particles is not None]
+        else:
+            parts = [part for offer in offers for part in offer.parts]
+            marks = [part.mark for part in parts if part.mark is not None]
+        shape = channel.global_shape
+        whole = sum(marks) if marks else box_mark((0,) * len(shape), shape)
+        wholes[channel.space] = whole % 2**64
+    return wholes
 
 
 def _devices(offers: Sequence[Offer]) -> dict[str, str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..parallel.comm import Maxima
 from .exact import exact_value
-from .message import Layout, SumSlots
+from .message import SUM_WORDS, Layout, SumSlots
 from .quantity import Answers, ExactSum, Quantity
 from .shares import Share
 
@@ -27,7 +28,7 @@ class Message(NamedTuple):
     """All ranks' messages joined, and when the sample was taken."""
 
     sums: NDArray[np.uint64]
-    maxima: NDArray[np.float64]
+    maxima: Maxima
     t: float
     dt: float
 
@@ -112,7 +113,7 @@ def _answers(
     past: object,
 ) -> Answers:
     layout, quantity = agreement.layout, agreement.quantities[number]
-    sums, maxima = message.sums, message.maxima
+    sums, maxima, places_of = message.sums, message.maxima["value"], message.maxima["place"]
     answers = []
     for request, places in zip(quantity.sums, layout.answers[number], strict=True):
         answer = _exact_sum(sums, places)
@@ -131,6 +132,7 @@ def _answers(
         tuple(_exact_sum(sums, places) for places in slots.sums),
         tuple(map(int, sums[slots.counts])),
         tuple(map(float, maxima[slots.maxima])),
+        tuple(map(int, places_of[slots.maxima])),
     )
     return Answers(
         answers,
@@ -145,4 +147,5 @@ def _answers(
 
 
 def _exact_sum(sums: NDArray[np.uint64], places: SumSlots) -> ExactSum:
-    return ExactSum(exact_value(sums[places.limbs]), *map(int, sums[places.counts]))
+    words = sums[places.limbs].reshape(-1, SUM_WORDS).sum(axis=0, dtype=np.uint64)
+    return ExactSum(exact_value(words), *map(int, sums[places.counts]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from math import prod
 
 from ..errors import SetupError
@@ -17,10 +18,19 @@ from .views import Readable, type_name
 Note = Callable[[str, Exception], None]
 
 
-def box_parts(state: State, channels: Sequence[Channel], note: Note) -> Iterator[Part]:
-    """This rank's boxes. A field that is not what was agreed on is noted and left out."""
+def box_parts(
+    state: State, channels: Sequence[Channel], note: Note, *, refinable: bool = False
+) -> Iterator[Part]:
+    """This rank's boxes. A field that is not what was agreed on is noted and left out.
+
+    If `refinable`, a box may lie on a level for which there are no channels.
+    """
+    known = {c.space for c in channels}
     for number, grid in enumerate(grids_of(state)):
         here = {c.field: c for c in channels if c.space == grid.level}
+        if refinable and grid.level not in known:
+            # Its fields are of the types that all levels have.
+            here = {c.field: replace(c, global_shape=grid.global_shape) for c in channels}
         arrays: dict[str, Readable] = {}
         ghosted: dict[str, Readable] = {}
         shapes: dict[str, tuple[int, ...]] = {}
@@ -122,4 +132,5 @@ def _box(
         volume=volume_of(grid, shape)[0],
         volume_tree=volume_of(grid, shape)[1],
         where=None if where is None else grid.local_cells("Grid.where", where, shape),
+        where_around=where if grid.masks_ghosts(shape) else None,
     )

@@ -33,7 +33,9 @@ class Budget:
     The residual is MOM6's ``mass_anom`` (MOM_sum_output). It is zero to the last bit where the
     accounted amounts are exactly what the scheme has added; what a scheme adds with rounding is
     off by that rounding. At the first sample of a job attempt both are zero: the budget begins
-    there, and what was accounted before counts as no input.
+    there, and what was accounted before counts as no input. A sample whose integral is not finite
+    is passed over: the next sound one closes the budget over both. So is an amount that is not
+    finite, which is an event.
 
     Parameters
     ----------
@@ -118,9 +120,10 @@ def _unexplained(now: ExactSum, then: ExactSum, given: ExactSum) -> float:
 def _carry(answers: Answers, sound: bool) -> _Book | None:
     (now,), (given,) = answers.sums, answers.shared.sums
     book: _Book | None = answers.past
+    usable = sound and now.finite
     if book is None:
-        return _Book(first=now, last=now) if sound else None
+        return _Book(first=now, last=now) if usable else None
     total = book.total + given
-    if sound:
+    if usable:
         return _Book(book.first, now, NONE, total)
     return _Book(book.first, book.last, book.pending + given, total)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import frexp, prod
+from functools import cached_property
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..model.series import Column, FieldTiles
 
 PARTICLES = -1
 """The index space of particle ids; grids have their level, 0 or more."""
-
-MEAN_WORDS = 5
-"""Words of a tile's fixed-point sum in a message: 160 bits above the unit."""
-
-ROOM = 12
-"""Binades by which a field may outgrow its first sample before its chunks need more folds."""
-
-FOLDED = 102
-LOWEST, HIGHEST = -1074, 919
 
 
 @dataclass(frozen=True)
@@ -36,8 +31,6 @@ class Channel:
         Of the index space.
     edges : tuple of tuple of int
         Tile edges along each axis.
-    magnitude : float
-        Largest absolute value in the first sample, over all ranks.
     """
 
     field: str
@@ -45,7 +38,6 @@ class Channel:
     kind: str
     global_shape: tuple[int, ...]
     edges: tuple[tuple[int, ...], ...]
-    magnitude: float
 
     @property
     def label(self) -> str:
@@ -59,18 +51,13 @@ class Channel:
         """Number of tiles."""
         return prod(len(e) - 1 for e in self.edges)
 
-    @property
-    def unit(self) -> int:
-        """Exponent of the unit in which tile means are summed; the same on every rank."""
-        exponent = frexp(self.magnitude)[1] if self.magnitude else 0
-        return min(max(exponent + ROOM - FOLDED, LOWEST), HIGHEST)
-
-    @property
-    def mean_limit(self) -> float:
-        """Magnitude from which on a value does not fit the sums of the means."""
-        if self.unit + 3 * 51 > HIGHEST + 51:
-            return 2.0 ** min(self.unit + FOLDED, 1023)
-        return 2.0 ** (self.unit + 125)
+    @cached_property
+    def room(self) -> NDArray[np.uint64]:
+        """Cells of each tile."""
+        room = np.ones(1, np.uint64)
+        for edges in self.edges:
+            room = np.outer(room, np.diff(edges).astype(np.uint64)).ravel()
+        return room
 
     @property
     def seed(self) -> int:

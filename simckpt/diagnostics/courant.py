@@ -76,7 +76,7 @@ class CFL:
             (
                 "divide",
                 context.tree(Expression(speed, parse(speed).tree, argument)),
-                context.width(axis),
+                context.width(axis, argument),
             )
             for axis, speed in enumerate(speeds)
         ]

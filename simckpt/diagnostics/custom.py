@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from ..errors import SetupError
 from ..model.series import Column
+from .components import Components
 from .quantity import Answers, Context, Quantity, exact_term
 from .shares import ABSENT, Here, Share, ShareRequest
 
@@ -23,9 +26,9 @@ class Custom:
     ----------
     function : callable
         Gets the mapping of this rank's fields, as the driver gives them (ghost layers included;
-        empty where a rank holds no cells), and returns its partial result, a number, or None
-        where it has nothing to say. What it raises marks the sample on this rank and makes
-        the value NaN; the run goes on.
+        empty where a rank holds no cells) but read-only where they are NumPy's, and returns its
+        partial result, a number, or None where it has nothing to say. What it raises marks the
+        sample on this rank and makes the value NaN; the run goes on.
     combine : {"sum", "max", "min"}
         How the partial results are put together. They are added exactly and rounded once, so the
         order of the ranks does not matter.
@@ -62,7 +65,8 @@ class Custom:
         object.__setattr__(self, "_name", f"{home}.{named}")
 
     def text(self) -> str:
-        return f"{self.combine} over the ranks of {self._name}"
+        exact = "exact " if self.exact else ""
+        return f"{exact}{self.combine} over the ranks of {self._name}"
 
     def plan(self, name: str, context: Context) -> Quantity:
         note = self.text()
@@ -88,7 +92,8 @@ class Custom:
         return Quantity(name, (column,), finish, share=share)
 
     def _partial(self, here: Here) -> float | None:
-        value = self.function(here.state.fields)
+        fields = {name: _guarded(value) for name, value in here.state.fields.items()}
+        value = self.function(fields)
         return None if value is None else float(value)
 
     def _summand(self, here: Here) -> Share:
@@ -97,3 +102,16 @@ class Custom:
 
 def _only_sum(answers: Answers) -> tuple[float, ...]:
     return (answers.shared.sums[0].rounded,)
+
+
+def _guarded(value: Any) -> Any:
+    """A field as a view that cannot be written through; a list of boxes one by one."""
+    if isinstance(value, np.ndarray):
+        view = value.view()
+        view.flags.writeable = False
+        return view
+    if isinstance(value, Components):
+        return replace(value, array=_guarded(value.array))
+    if isinstance(value, list | tuple):
+        return [_guarded(part) for part in value]
+    return value

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, Self
 
 from ..errors import SetupError
 from .angular_momentum import AngularMomentum
@@ -23,6 +25,7 @@ from .reported import Reported
 from .scalar import Scalar
 from .solves import Residual
 from .stencils import Divergence, TotalVariation
+from .unison import Facts, in_order
 
 RESERVED = frozenset({"step", "t", "wall", "dt", "segment", "faults"})
 
@@ -122,6 +125,26 @@ class Declarations:
                     raise SetupError("Declarations", name, "is declared twice")
                 seen.add(name)
 
+    @classmethod
+    def given(cls, caller: str, arguments: Mapping[str, Any], others: Iterable[str]) -> Self:
+        """The declarations among the arguments of `caller`, which has `others` of its own.
+
+        Raises
+        ------
+        SetupError
+            If an argument is unknown, or cannot be used.
+        """
+        groups = (*GROUPS, "derived")
+        for name, value in arguments.items():
+            if name not in groups:
+                choices = sorted({*groups, *others})
+                near = get_close_matches(name, choices, 1)
+                mend = f"Did you mean {near[0]}=?" if near else ""
+                raise SetupError(
+                    name, value, f"is no argument of {caller}", choices=choices, mend=mend
+                )
+        return cls(**arguments)
+
     def _groups(self) -> Iterator[tuple[str, Mapping[str, Diagnostic]]]:
         for group in GROUPS:
             yield group, getattr(self, group)
@@ -139,6 +162,28 @@ class Declarations:
             for _, diagnostics in self._groups()
             for name, diagnostic in diagnostics.items()
         )
+
+    def in_order(self, facts: Facts) -> Declarations:
+        """The same declarations in the order of `facts`, which are of the same names."""
+        ordered = copy(self)
+        for group, texts in facts.items():
+            object.__setattr__(ordered, group, in_order(getattr(self, group), texts))
+        return ordered
+
+    def changes(self, other: Declarations) -> Iterator[str]:
+        """What `other` declares otherwise, one phrase for each diagnostic."""
+        here, there = self.facts(), other.facts()
+        for group in dict.fromkeys((*here, *there)):
+            old, new = here.get(group, {}), there.get(group, {})
+            for name in dict.fromkeys((*old, *new)):
+                if name not in new:
+                    yield f"without {group}[{name!r}], {old[name]!r}"
+                elif name not in old:
+                    yield f"with {group}[{name!r}], {new[name]!r}"
+                elif old[name] != new[name]:
+                    yield f"{group}[{name!r}] is {new[name]!r} and was {old[name]!r}"
+        if here == there:
+            yield "other callables, or the same in another order"
 
     def undeclared(self, reported: Reported) -> Iterator[tuple[str, str, str]]:
         """The reports that nothing was declared for: the method of `Run`, the name, the mend."""

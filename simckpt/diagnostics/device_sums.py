@@ -58,13 +58,6 @@ class Arithmetic:
         """The largest size of any value."""
         return float(self.xp.max(self.xp.abs(x)))
 
-    def rounded_to(self, x: Any, unit: int) -> Any:
-        """Finite values as multiples of ``2**unit``, ties to even."""
-        xp = self.xp
-        coarse = xp.abs(x) >= 2.0 ** min(unit + 53, 1023)
-        within = xp.where(coarse, self.scalar(0.0), x)
-        return xp.where(coarse, x, self.scaled(xp.round(self.scaled(within, -unit)), unit))
-
     def product(self, a: Any, b: Any) -> tuple[Any, Any]:
         """Rounded products and their exact rounding errors (Dekker 1971)."""
         xp = self.xp

@@ -65,6 +65,7 @@ def host_blocks(part: Part) -> Iterator[Part]:
             ),
             volume=part.volume if isinstance(part.volume, float) else part.volume[box],
             where=None if part.where is None else part.where[box],
+            where_around=None if part.where is None else part.around[full],
         )
 
 
@@ -96,8 +97,7 @@ class DeviceSweep:
         self._totals = totals
         first = next(a for a in part.arrays.values() if isinstance(a, DeviceArray))
         self._math = Arithmetic(first.library, first.device)
-        self._limbs = [0] * len(channels)
-        self._means = [[0] * channel.tiles for channel in channels]
+        self._limbs = [[0] * channel.tiles for channel in channels]
         self._sums = [0] * len(plan.sums)
 
     def run(self, edges: Sequence[Sequence[int]]) -> None:
@@ -114,10 +114,9 @@ class DeviceSweep:
                 box = tuple(slice(o + a, o + b) for o, (a, b) in zip(begin, cut, strict=True))
                 with np.errstate(all="ignore"):  # some libraries are NumPy beneath
                     self._block(tile, box)
-        for row, total in enumerate(self._limbs):
-            _fill(self._totals.limbs[row], total)
-            for tile, mean in enumerate(self._means[row]):
-                _fill(self._totals.mean[row, tile], mean)
+        for row, totals in enumerate(self._limbs):
+            for tile, total in enumerate(totals):
+                _fill(self._totals.limbs[row, tile], total)
         for row, total in enumerate(self._sums):
             _fill(self._totals.sum_limbs[row], total)
 
@@ -193,9 +192,7 @@ class DeviceSweep:
         totals.smallest[row, tile] = min(totals.smallest[row, tile], least)
         totals.largest[row, tile] = max(totals.largest[row, tile], most)
         clean = xp.where(finite, values, self._math.scalar(0.0))
-        self._limbs[row] += self._math.exact_sum(clean)
-        rounded = self._math.exact_sum(self._math.rounded_to(clean, channel.unit))
-        self._means[row][tile] += rounded >> (channel.unit + 1074)
+        self._limbs[row][tile] += self._math.exact_sum(clean)
 
     def _total(self, values: Any, counted: Any, counts: Any) -> int:
         xp = self._math.xp

@@ -119,12 +119,6 @@ def cuts(shape: Sequence[int], most: int) -> Iterator[tuple[tuple[int, int], ...
     )
 
 
-def blocks(array: DeviceArray) -> Iterator[DeviceArray]:
-    """The blocks of an array in which it may be copied."""
-    for cut in cuts(array.shape, COPIED_BLOCK):
-        yield array[tuple(slice(a, b) for a, b in cut)]
-
-
 def device_array(value: Any, argument: str) -> DeviceArray:
     """`value` as an array that stays where it is.
 
@@ -168,9 +162,8 @@ def statement(array: DeviceArray) -> str:
     """How `array` is measured, in a few words for the record."""
     if not reducible(array):
         return f"copied block by block from {array.place}"
-    if hasattr(array.array, "view"):
-        return f"reduced by {array.place}"
-    return f"reduced by {array.place}, where one NaN is as another"
+    told = f"reduced by {array.place}, whose exp, log and the like are its own"
+    return told if hasattr(array.array, "view") else f"{told}, and one NaN is as another"
 
 
 _HARD = (1.0, 2.0, 3.0, 7.0, 49.0, 1e16 + 2, 1e-300, 3.5e-310, 5e-324, 2.0**1023, 0.1, 1 / 3)

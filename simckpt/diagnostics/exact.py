@@ -1,8 +1,8 @@
 """Integers from the limbs of a message, and numbers from integers: each rounded once.
 
 The limbs of all ranks have been added modulo 2**64, word by word. As a rank sends every limb but
-the sign in 0 ... 2**32-1, 2**20 ranks cannot overflow a word, and the sum of the words is the sum
-of the ranks' integers modulo 2**(32 * words).
+the sign in 0 ... 2**32-1, 2**20 ranks cannot overflow a word, nor can 64 tiles of each; and the sum
+of the words is the sum of the ranks' integers modulo 2**(32 * words).
 """
 
 from __future__ import annotations

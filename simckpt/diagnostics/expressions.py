@@ -200,6 +200,14 @@ def names_in(tree: Tree) -> Iterator[str]:
                 yield from names_in(part)
 
 
+def shifted(tree: Tree, axis: int, offset: int) -> Tree:
+    """The tree with every field read `offset` cells further along `axis`."""
+    if tree[0] == "field":
+        return ("shifted", tree[1], axis, offset)
+    parts = (shifted(p, axis, offset) if isinstance(p, tuple) else p for p in tree[1:])
+    return (tree[0], *parts)
+
+
 def resolve(
     expression: Expression, fields: frozenset[str], derived: Mapping[str, Expression]
 ) -> Tree:

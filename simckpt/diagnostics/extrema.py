@@ -1,13 +1,15 @@
 """Where a field is smallest and largest: global index and rank, in the sample's one message.
 
-A reduction that takes the largest of each number cannot take an index along with a value. But it
-can say, for each binary digit of the index, how large a value is held by a rank whose cell has a
-0 there, and by one whose cell has a 1. Where one rank alone holds the extremum, exactly one of
-the two is the extremum itself, for every digit; and so all digits are known.
+A maximum takes along a place of 31 bits, of which the least remains where values are equal (MPI's
+MAXLOC). That is the index of a cell, or the low part of it: every block of 2**31 cells has
+a maximum of its own. The rank is told by its binary digits: for each of them there is a maximum
+over the ranks that have a 1 there, and if that is the extremum in the very same cell, so has the
+rank that holds it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -23,7 +25,13 @@ AXES = "ijkl"
 RANK_DIGITS = 24
 """Binary digits of a rank: a message's size must not depend on how many there are."""
 
-NO_ONE_CELL = -1
+PAIRS = 1 + RANK_DIGITS
+"""Maxima for each block of cells."""
+
+LOW_BITS = 31
+"""Binary digits of an index that one place holds."""
+
+NOWHERE = -1
 
 
 @dataclass(frozen=True)
@@ -32,11 +40,9 @@ class Extrema:
 
     The columns are ``NAME.min.i``, ``.j``, ``.k``, ``.l`` for the axes 0, 1, 2, 3 (``.i`` is
     the id where cells carry ids) and ``NAME.min.rank``; ``NAME.max.i`` and so on. The values
-    themselves are in ``NAME.min`` and ``NAME.max``. Where several cells of one rank have the
-    value, it is the lowest index of them in C order; where cells of several ranks have it, and
-    where no value is finite, index and rank are -1.
-
-    The tile is known in any case, from the tile statistics.
+    themselves are in ``NAME.min`` and ``NAME.max``. Where several cells have the value, on one
+    rank or on several, it is the lowest index of them in C order. Where no value is finite,
+    index and rank are -1.
     """
 
     def text(self) -> str:
@@ -48,25 +54,24 @@ class Extrema:
                 f"extrema[{name!r}]", name, "is not a field", choices=sorted(context.fields)
             )
         levels = tuple(context.shapes.items())
-        sizes = [_digits(shape) for _, shape in levels]
+        sizes = [blocks(shape) * PAIRS for _, shape in levels]
 
         def give(here: Here) -> Share:
-            maxima: list[float] = []
-            for (level, _), digits in zip(levels, sizes, strict=True):
+            pairs: list[tuple[float, int]] = []
+            for (level, _), size in zip(levels, sizes, strict=True):
                 least = here.extremes.least(name, level)
                 largest = here.extremes.largest(name, level)
-                maxima += encode(least, here.rank, digits, -1.0)
-                maxima += encode(largest, here.rank, digits, 1.0)
-            return Share(maxima=tuple(maxima))
+                pairs += encode(least, here.rank, size, -1.0)
+                pairs += encode(largest, here.rank, size, 1.0)
+            return Share(maxima=tuple(v for v, _ in pairs), places=tuple(p for _, p in pairs))
 
         def finish(answers: Answers) -> tuple[float, ...]:
             values: list[float] = []
-            at = 0
-            for (_, shape), digits in zip(levels, sizes, strict=True):
+            pairs = list(zip(answers.shared.maxima, answers.shared.places, strict=True))
+            for (_, shape), size in zip(levels, sizes, strict=True):
                 for _ in range(2):
-                    slots = answers.shared.maxima[at : at + 2 * (digits + RANK_DIGITS)]
-                    at += len(slots)
-                    values += _place(decode(slots), digits, shape)
+                    values += _columns(decode(pairs[:size]), shape)
+                    del pairs[:size]
             return tuple(values)
 
         return Quantity(
@@ -78,49 +83,52 @@ class Extrema:
                 for part in (*AXES[: len(shape)], "rank")
             ),
             finish,
-            share=ShareRequest(
-                give, maxima=sum(4 * (d + RANK_DIGITS) for d in sizes), locate=(name,)
-            ),
+            share=ShareRequest(give, maxima=2 * sum(sizes), locate=(name,)),
         )
 
 
-def encode(found: Found | None, rank: int, digits: int, sign: float) -> list[float]:
-    """The slots of one rank: for each digit what it holds at a 0 and at a 1."""
-    slots = [ABSENT] * (2 * (digits + RANK_DIGITS))
+def blocks(shape: tuple[int, ...]) -> int:
+    """How many blocks of indices there are, each with places of its own."""
+    return max(1, -(-prod(shape) >> LOW_BITS))
+
+
+def encode(found: Found | None, rank: int, size: int, sign: float) -> list[tuple[float, int]]:
+    """The `size` maxima with places of one rank."""
+    pairs = [(ABSENT, 0)] * size
     if found is not None:
-        number = rank << digits | found.cell
-        for digit in range(digits + RANK_DIGITS):
-            slots[2 * digit + (number >> digit & 1)] = sign * found.value
-    return slots
+        block, low = divmod(found.cell, 1 << LOW_BITS)
+        pair = sign * found.value, low
+        pairs[PAIRS * block] = pair
+        for digit in range(RANK_DIGITS):
+            if rank >> digit & 1:
+                pairs[PAIRS * block + 1 + digit] = pair
+    return pairs
 
 
-def decode(slots: tuple[float, ...]) -> int:
-    """The number whose digits hold the largest value, or -1 if no rank alone holds it."""
-    top = max(slots)
-    number = 0
+def decode(pairs: Sequence[tuple[float, int]]) -> tuple[int, int] | None:
+    """The lowest cell that holds the largest value, and its rank; None if no rank has any."""
+    top = max(value for value, _ in pairs)
     if top == ABSENT:
-        return NO_ONE_CELL
-    for digit in range(len(slots) // 2):
-        zero, one = slots[2 * digit] == top, slots[2 * digit + 1] == top
-        if zero == one:
-            return NO_ONE_CELL
-        number |= one << digit
-    return number
+        return None
+    for begin in range(0, len(pairs), PAIRS):
+        value, low = pairs[begin]
+        if value == top:
+            break
+    # No other rank has that cell.
+    ones = pairs[begin + 1 : begin + PAIRS]
+    rank = sum((pair == (top, low)) << digit for digit, pair in enumerate(ones))
+    return (begin // PAIRS << LOW_BITS) + low, rank
 
 
-def _digits(shape: tuple[int, ...]) -> int:
-    return max(1, (prod(shape) - 1).bit_length())
-
-
-def _place(number: int, digits: int, shape: tuple[int, ...]) -> list[float]:
-    if number == NO_ONE_CELL:
-        return [float(NO_ONE_CELL)] * (len(shape) + 1)
-    cell = number & ((1 << digits) - 1)
+def _columns(at: tuple[int, int] | None, shape: tuple[int, ...]) -> list[float]:
+    if at is None:
+        return [float(NOWHERE)] * (len(shape) + 1)
+    cell, rank = at
     index: list[float] = []
     for cells in reversed(shape):
         cell, i = divmod(cell, cells)
         index.append(float(i))
-    return [*reversed(index), float(number >> digits)]
+    return [*reversed(index), float(rank)]
 
 
 def _column(name: str, level: int, what: str, part: str) -> Column:
@@ -130,6 +138,6 @@ def _column(name: str, level: int, what: str, part: str) -> Column:
         name=f"{label}.{what}.{part}",
         kind="location",
         of=label,
-        exact=False,
-        note=f"{which} of the {what}imum; -1 where cells of several ranks have it",
+        exact=part != "rank",
+        note=f"{which} of the {what}imum, the lowest where several cells have it",
     )

@@ -28,17 +28,19 @@ class Grid:
         Cells along each axis over all ranks, without ghost layers; 1 to 4 axes.
     spacing : float or sequence, one entry an axis
         Cell width: one number for all axes, or for each axis a number or a 1-D array of the
-        widths along it, for all cells of the axis or for this rank's part.
+        widths along it, for all cells of the axis or for this rank's part. Ones if left out.
     start : int or tuple of int, optional
         Global index of this rank's first cell; zeros if left out (a single rank).
     ghost : int, or one int or pair of ints an axis
         Ghost layers that the fields carry: on both sides, or (below, above).
     volume : ndarray, optional
         Volume of each of this rank's cells, in place of the product of the spacings: of the
-        local shape, with or without the ghost layers.
+        local shape, with or without the ghost layers. Without `spacing` there are no widths then,
+        and so no Courant number.
     where : ndarray of bool, optional
         Cells that count, of the local shape, with or without the ghost layers; the others are
-        covered by a finer level, lie in a solid body, or belong to another rank.
+        covered by a finer level, lie in a solid body, or belong to another rank. With the ghost
+        layers, where differences between neighbours are measured.
     level : int
         Refinement level; each level has its own index space.
 
@@ -66,12 +68,14 @@ class Grid:
     volume: NDArray[Any] | None = None
     where: NDArray[Any] | None = None
     level: int = 0
+    spaced: bool = True
+    """Whether the cells' widths are known: not where there are volumes alone."""
 
     # The fields' types are what they are after these: users may write the shorter forms.
     def __init__(
         self,
         global_shape: int | Sequence[int],
-        spacing: float | Sequence[float | NDArray[Any]] | NDArray[Any] = 1.0,
+        spacing: float | Sequence[float | NDArray[Any]] | NDArray[Any] | None = None,
         start: int | Sequence[int] | None = None,
         ghost: int | Sequence[int | Sequence[int]] = 0,
         volume: NDArray[Any] | None = None,
@@ -92,7 +96,8 @@ class Grid:
         put = object.__setattr__
         put(self, "global_shape", shape)
         put(self, "start", begin)
-        put(self, "spacing", _spacings(spacing, shape))
+        put(self, "spacing", _spacings(1.0 if spacing is None else spacing, shape))
+        put(self, "spaced", spacing is not None or volume is None)
         put(self, "ghost", _ghosts(ghost, axes))
         put(self, "volume", _cells("Grid.volume", volume, axes))
         put(self, "where", _cells("Grid.where", where, axes))
@@ -169,6 +174,11 @@ class Grid:
             f"has {widths.size} widths, but the axis has {self.global_shape[axis]} cells, "
             f"{cells} of them here",
         )
+
+    def masks_ghosts(self, local: Sequence[int]) -> bool:
+        """Whether `where` has the ghost layers of a local box of this shape."""
+        full = tuple(n + low + high for n, (low, high) in zip(local, self.ghost, strict=True))
+        return self.where is not None and self.where.shape == full
 
     def local_cells(self, argument: str, array: NDArray[Any], local: Sequence[int]) -> NDArray[Any]:
         """`array` (a volume or mask) as a view of the local shape."""

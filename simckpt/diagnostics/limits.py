@@ -42,7 +42,8 @@ class Diffusion:
             raise SetupError(argument, self.text(), "needs a grid", mend="Give `grid`.")
         tree = context.tree(Expression(self.coefficient, parse(self.coefficient).tree, argument))
         rates: list[Tree] = [
-            ("divide", tree, ("square", context.width(axis))) for axis in range(context.axes)
+            ("divide", tree, ("square", context.width(axis, argument)))
+            for axis in range(context.axes)
         ]
         return _largest(name, self.coefficient, self.text(), reduce(_plus, rates))
 

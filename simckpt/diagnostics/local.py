@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from .channels import Channel
 from .expressions import Tree
-from .grid import Grid
+from .grid import Grid, Sliced
 from .lowering import Leaf, Program, lower
+from .marks import box_mark, mark
 from .views import Readable
 from .wide import half_words
 
@@ -23,8 +25,8 @@ MASK: Leaf = ("mask",)
 class Part:
     """One box, or this rank's particles, with the arrays of a sample.
 
-    `arrays` has the interior views by name, `ghosted` the same with their ghost layers; `ids` is
-    None for boxes.
+    `arrays` has the interior views by name, `ghosted` the same with their ghost layers, and
+    `where_around` is the mask with them, if it has any; `ids` is None for boxes.
     """
 
     space: int
@@ -36,9 +38,16 @@ class Part:
     volume: float | NDArray[Any] = 1.0
     volume_tree: Tree = ("number", 1.0)
     where: NDArray[np.bool_] | None = None
+    where_around: NDArray[np.bool_] | None = None
     ids: NDArray[Any] | None = None
     ghosted: Mapping[str, Readable] = field(default_factory=dict)
     ghost: tuple[tuple[int, int], ...] = ()
+
+    def mark(self) -> int:
+        """What tells which cells or ids these are: see `marks`. Of a part with a mask 0."""
+        if self.ids is not None:
+            return mark(self.ids)
+        return box_mark(self.start, self.shape) if self.where is None else 0
 
     def leaf(self, leaf: Leaf) -> Readable:
         """The array, of the part's shape, that a leaf of an expression stands for."""
@@ -49,6 +58,8 @@ class Part:
                 return half_words(self.arrays[name], half)
             case ("shifted", name, axis, offset):
                 return self._shifted(self.ghosted[name], axis, offset)
+            case ("beside", axis, offset):
+                return self._shifted(self.around, axis, offset)
             case ("width", axis):
                 return self._along(axis, self.widths[axis])
             case ("volume",):
@@ -57,9 +68,20 @@ class Part:
                 return self.where
         raise KeyError(leaf)
 
-    def _shifted(self, array: Readable, axis: int, offset: int) -> Readable:
+    @cached_property
+    def around(self) -> NDArray[np.bool_]:
+        """Which cells count, ghost layers included; those of which nothing is known do."""
+        if self.where_around is not None:
+            return self.where_around
+        if self.where is not None:
+            return np.pad(self.where, self.ghost, constant_values=True)
+        full = (n + low + high for n, (low, high) in zip(self.shape, self.ghost, strict=True))
+        return np.broadcast_to(np.True_, tuple(full))
+
+    def _shifted(self, array: Sliced, axis: int, offset: int) -> Sliced:
         begin = [low + offset * (i == axis) for i, (low, _) in enumerate(self.ghost)]
-        return array[tuple(slice(b, b + n) for b, n in zip(begin, self.shape, strict=True))]
+        cut = tuple(slice(b, b + n) for b, n in zip(begin, self.shape, strict=True))
+        return array[cut]  # type: ignore[return-value]
 
     def _along(self, axis: int, widths: float | NDArray[np.float64]) -> NDArray[Any]:
         shape = [1] * len(self.shape)

@@ -11,7 +11,7 @@ from .expressions import Tree
 Leaf = Tree
 """A tree that is read rather than computed: ``("field", name)``, ``("width", axis)``, ..."""
 
-LEAVES = frozenset({"field", "high", "low", "width", "volume", "shifted", "mask"})
+LEAVES = frozenset({"field", "high", "low", "width", "volume", "shifted", "mask", "beside"})
 
 
 @dataclass

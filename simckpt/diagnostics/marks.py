@@ -1,7 +1,14 @@
-"""Whether all ranks together hold each id once, told by sums that do not depend on order."""
+"""Whether all ranks together hold each id or cell once, told by sums that know no order.
+
+Each cell has a number modulo 2**64, and so has a set of cells: the sum of theirs. It is known for
+the whole, and so shows a cell that is held twice in the place of another. The number of a cell of
+a grid is a product of one for each axis, the difference of a mixed word at its two edges: these
+differences telescope, so that the number of a box takes its corners alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +35,22 @@ def expected(total: int) -> int:
         ids = np.arange(begin, min(begin + _BLOCK, total))
         whole += int(_mixed(ids).sum(dtype=np.uint64))
     return whole % 2**64
+
+
+def box_mark(start: Sequence[int], shape: Sequence[int]) -> int:
+    """The sum, modulo 2**64, of the numbers of all cells of a box."""
+    number = 1
+    for axis, (begin, cells) in enumerate(zip(start, shape, strict=True)):
+        number *= _edge(axis, begin + cells) - _edge(axis, begin)
+    return number % 2**64
+
+
+def _edge(axis: int, at: int) -> int:
+    word = (at * 4 + axis + 1) % 2**64
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        word ^= word >> 33
+        word = word * factor % 2**64
+    return word ^ (word >> 33)
 
 
 def _mixed(ids: NDArray[Any]) -> NDArray[np.uint64]:

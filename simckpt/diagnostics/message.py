@@ -1,14 +1,18 @@
-"""The layout of a sample's message: one array of sums, one of maxima, both of fixed size."""
+"""The layout of a sample's message: one array of sums, one of maxima, both of fixed size.
+
+A maximum is a value with a place, of which the least remains where values are equal. Most maxima
+have no use for the place.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .channels import MEAN_WORDS, Channel
+from ..parallel.comm import PAIR, Maxima, Sums
+from .channels import Channel
 from .quantity import Quantity, SumRequest
 from .shares import NO_SHARE
 
@@ -21,14 +25,13 @@ ABSENT = -np.inf
 
 @dataclass(frozen=True)
 class ChannelSlots:
-    """Where a channel's numbers lie. `limbs` is empty where no quantity needs the sum."""
+    """Where a channel's numbers lie; `limbs` are the exact sums of its tiles, one by one."""
 
     failed: slice
     counts: slice
     limbs: slice
     digest: slice
     finite: slice
-    mean: slice
     first: slice
     largest: slice
     smallest: slice
@@ -36,7 +39,7 @@ class ChannelSlots:
 
 @dataclass(frozen=True)
 class SumSlots:
-    """Where the answer to a `SumRequest` lies."""
+    """Where the answer to a `SumRequest` lies: one exact sum, or several to be added up."""
 
     limbs: slice
     counts: slice
@@ -76,6 +79,8 @@ class Layout:
     extremes: tuple[tuple[MaximumSlots, ...], ...]
     shares: tuple[ShareSlots, ...]
     """For each quantity, where what the ranks add from elsewhere lies; most add nothing."""
+    marks: Mapping[int, slice]
+    """For each index space, the word that tells which of its cells are held."""
 
     RANKS = 0
     CELLS = 1
@@ -95,20 +100,18 @@ class Layout:
         `channel_sum` names the channel whose own sum answers a request.
         """
         sums, maxima = _Cursor(2), _Cursor(6)
-        needed = {channel_sum(request) for q in quantities for request in q.sums}
         slots = tuple(
             ChannelSlots(
                 failed=sums.take(1),
                 counts=sums.take(3),
-                limbs=sums.take(SUM_WORDS if i in needed else 0),
+                limbs=sums.take(channel.tiles * SUM_WORDS),
                 digest=sums.take(channel.tiles),
                 finite=sums.take(channel.tiles),
-                mean=sums.take(channel.tiles * MEAN_WORDS),
                 first=maxima.take(1),
                 largest=maxima.take(channel.tiles),
                 smallest=maxima.take(channel.tiles),
             )
-            for i, channel in enumerate(channels)
+            for channel in channels
         )
         failed, answers, extremes, shares = [], [], [], []
         for quantity in quantities:
@@ -132,6 +135,8 @@ class Layout:
                     maxima.take(share.maxima),
                 )
             )
+        spaces = dict.fromkeys(channel.space for channel in channels)
+        marks = {space: sums.take(1) for space in spaces}
         return cls(
             sums.at,
             maxima.at,
@@ -140,11 +145,14 @@ class Layout:
             tuple(answers),
             tuple(extremes),
             tuple(shares),
+            marks,
         )
 
-    def blank(self) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+    def blank(self) -> tuple[Sums, Maxima]:
         """The message of a rank that has nothing to say."""
-        return np.zeros(self.sums, np.uint64), np.full(self.maxima, ABSENT)
+        maxima = np.zeros(self.maxima, PAIR)
+        maxima["value"] = ABSENT
+        return np.zeros(self.sums, np.uint64), maxima
 
 
 class _Cursor:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from ..errors import SetupError
 from .cells import Cells
 from .components import Components
 from .devices import DeviceArray, statement
-from .grid import Grid
+from .grid import AxisSpacing, Grid
 from .marks import mark
 from .particles import Particles
 from .state import State
-from .views import Readable, check_type, magnitude, readable, real_parts, type_name
+from .threads import threads_wanted
+from .unison import Facts
+from .views import Readable, check_type, check_volumes, readable, real_parts, type_name
+
+NO_FACTS: Facts = {}
+NO_SETTINGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,10 @@ class PartOffer:
     ghost: tuple[tuple[int, int], ...] = ()
     mark: int | None = None
     """For cells by id, what tells whether each id is held once."""
+    spaced: bool = True
+    """Whether the widths are the driver's, and not made up beside its volumes."""
+    masks_ghosts: bool = True
+    """Whether it is known which ghost cells count."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +65,23 @@ class Offer:
     parts: tuple[PartOffer, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
     """Type of each field, such as ``"f8"``."""
-    magnitudes: Mapping[str, float] = field(default_factory=dict)
     particles: ParticlesOffer | None = None
     devices: Mapping[str, str] = field(default_factory=dict)
     """For fields that do not lie in host memory, how they are measured."""
+    several: bool = False
+    """Whether the grid was given as a list: then refined levels may appear later."""
+    asked: Facts = field(default_factory=dict)
+    """The declarations of this rank."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Other arguments that must be the same on every rank."""
 
 
-def make_offer(state: State, rank: int) -> Offer:
+def make_offer(
+    state: State, rank: int, asked: Facts = NO_FACTS, settings: Mapping[str, str] = NO_SETTINGS
+) -> Offer:
     """This rank's offer; a mistake in the state is carried in it, so that all ranks see it."""
     try:
-        return _offer(state, rank)
+        return replace(_offer(state, rank), asked=asked, settings=settings)
     except SetupError as error:
         return Offer(rank, error)
     except Exception as error:  # noqa: BLE001 - an offer must reach the other ranks whatever happens
@@ -72,13 +90,13 @@ def make_offer(state: State, rank: int) -> Offer:
 
 
 def _offer(state: State, rank: int) -> Offer:
+    threads_wanted()
     grids = grids_of(state)
-    if state.fields and not grids:
+    if state.fields and state.grid is None:
         raise SetupError(
             "grid", None, "is missing, but there are fields", mend="Give a Grid beside `fields`."
         )
     types: dict[str, str] = {}
-    magnitudes: dict[str, float] = {}
     devices: dict[str, str] = {}
     parts = []
     for number, grid in enumerate(grids):
@@ -99,8 +117,6 @@ def _offer(state: State, rank: int) -> Offer:
                 raise SetupError(
                     f"fields[{name!r}].dtype", kind, f"was {types[name]} in another part"
                 )
-            size = magnitude(grid.interior(array))
-            magnitudes[name] = max(magnitudes.get(name, 0.0), size)
             if isinstance(array, DeviceArray):
                 if isinstance(grid, Cells):
                     raise SetupError(
@@ -117,9 +133,9 @@ def _offer(state: State, rank: int) -> Offer:
         None,
         tuple(parts),
         types,
-        magnitudes,
-        _particles(state.particles, magnitudes),
+        _particles(state.particles),
         devices,
+        not isinstance(state.grid, Grid | Cells | None),
     )
 
 
@@ -127,10 +143,18 @@ def grids_of(state: State) -> tuple[Grid | Cells, ...]:
     """The grids of a state, as a tuple."""
     if state.grid is None:
         return ()
-    grids = (state.grid,) if isinstance(state.grid, Grid | Cells) else tuple(state.grid)
-    for grid in grids:
-        if not isinstance(grid, Grid | Cells):
-            raise SetupError("grid", type(grid).__name__, "is not a Grid")
+    if isinstance(state.grid, Grid | Cells):
+        return (state.grid,)
+    grids = tuple(state.grid) if isinstance(state.grid, Sequence) else (state.grid,)
+    if not all(isinstance(grid, Grid | Cells) for grid in grids):
+        shape = state.grid if all(isinstance(n, int) for n in grids) else "shape, ..."
+        raise SetupError(
+            "grid",
+            state.grid,
+            "is not a Grid, nor a list of them",
+            choices=("Grid", "Cells", "a list of Grid"),
+            mend=f"Write simckpt.Grid({shape}).",
+        )
     return grids
 
 
@@ -163,12 +187,14 @@ def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, Reada
                 f"is not a list of {len(grids_of(state))} arrays, one for each grid",
             )
         value = value[number]
+    array = readable(value.array if isinstance(value, Components) else value, argument)
+    check_type(array, argument, complex_too=True)
     if not isinstance(value, Components):
-        yield from real_parts(name, readable(value, argument))
+        yield from real_parts(name, array)
         return
-    for part_name, array in value.parts(name, readable(value.array, argument)):
+    for part_name, component in value.parts(name, array):
         _check_name(argument, part_name)
-        yield from real_parts(part_name, array)
+        yield from real_parts(part_name, component)
 
 
 def _check_name(argument: str, name: object) -> None:
@@ -179,18 +205,22 @@ def _check_name(argument: str, name: object) -> None:
 def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:
     if isinstance(grid, Cells):
         uniform = grid.volume if isinstance(grid.volume, float) else None
+        if uniform is None:
+            check_type(np.asarray(grid.volume), "Cells.volume")
+        check_volumes(np.atleast_1d(grid.volume), "Cells.volume")
         told = mark(grid.ids)
         return PartOffer(grid.global_shape, (0,), shape, 0, (None,), uniform, False, (), told)
     widths: list[float | None] = []
     volume: float | None = 1.0
     for axis, cells in enumerate(shape):
         given = grid.local_widths(axis, cells)
-        width = given if isinstance(given, float) else None
+        width = _one_width(given)
         widths.append(width)
         volume = None if volume is None or width is None else volume * width
     if grid.volume is not None:
-        grid.local_cells("Grid.volume", grid.volume, shape)
         check_type(grid.volume, "Grid.volume")
+        where = None if grid.where is None else grid.local_cells("Grid.where", grid.where, shape)
+        check_volumes(grid.local_cells("Grid.volume", grid.volume, shape), "Grid.volume", where)
         volume = None
     if grid.where is not None:
         grid.local_cells("Grid.where", grid.where, shape)
@@ -203,17 +233,26 @@ def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:
         volume,
         grid.where is not None,
         grid.ghost,
+        spaced=grid.spaced,
+        masks_ghosts=grid.where is None or grid.masks_ghosts(shape),
     )
 
 
-def _particles(particles: Particles | None, magnitudes: dict[str, float]) -> ParticlesOffer | None:
+def _one_width(widths: AxisSpacing) -> float | None:
+    """The width of all cells, if it is one."""
+    if isinstance(widths, float):
+        return widths
+    same = widths.size > 0 and bool((widths == widths[0]).all())
+    return float(widths[0]) if same else None
+
+
+def _particles(particles: Particles | None) -> ParticlesOffer | None:
     if particles is None:
         return None
     kinds = {}
     for name, array in particles.arrays().items():
         check_type(array, f"Particles.{name}")
         kinds[name] = type_name(array.dtype)
-        magnitudes[f"particles.{name}"] = magnitude(array)
     ids = particles.ids
     return ParticlesOffer(
         count=int(ids.size),

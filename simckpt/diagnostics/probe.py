@@ -14,7 +14,7 @@ finish     on rank 0, from the added-up messages: the `Reading`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InstrumentError
@@ -27,11 +27,12 @@ from .boxes import box_parts, particle_parts
 from .channels import PARTICLES
 from .declarations import Declarations
 from .locating import Extremes
-from .offer import Offer, make_offer
+from .offer import NO_SETTINGS, Offer, make_offer
 from .reading import Reading, TileStatistics, read_message
 from .requests import Requests
 from .shares import Here
 from .state import State
+from .threads import threads_wanted
 
 if TYPE_CHECKING:
     from .local import Part
@@ -82,9 +83,12 @@ class Probe:
         self._sampler: Sampler | None = None
         self._memory: Memory = {}
 
-    def offer(self, state: State) -> Offer:
-        """What this rank holds; a mistake in it is carried along as its `error`."""
-        return make_offer(state, self.rank)
+    def offer(self, state: State, settings: Mapping[str, str] = NO_SETTINGS) -> Offer:
+        """What this rank holds and is asked for; a mistake is carried along as its `error`.
+
+        `settings` are the texts of other arguments that must be the same on every rank.
+        """
+        return make_offer(state, self.rank, self.declarations.facts(), settings)
 
     def agree(self, offers: Sequence[Offer]) -> None:
         """Settle what is measured, from the offers of all ranks in rank order.
@@ -178,9 +182,9 @@ class Probe:
                 failed.add(name)
                 self._note(state.step, name, error)
 
-        channels = self._settled.channels
+        channels, refinable = self._settled.channels, self._settled.refinable
         boxes = [channel for channel in channels if channel.space != PARTICLES]
-        yield False, list(box_parts(state, boxes, note)), failed
+        yield False, list(box_parts(state, boxes, note, refinable=refinable)), failed
         failed = set()
         items = [channel for channel in channels if channel.space == PARTICLES]
         yield True, list(particle_parts(state, items, note)), failed
@@ -191,7 +195,7 @@ def _sampler(agreement: Agreement) -> Sampler:
     from .warming import lock_path, one_at_first
 
     with one_at_first(lock_path()):
-        from .sampler import Sampler, ready_grids, ready_ids, threads_wanted
+        from .sampler import Sampler, ready_grids, ready_ids
 
         if agreement.decomposition.global_shape and not agreement.by_id:
             ready_grids()

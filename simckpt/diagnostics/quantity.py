@@ -146,6 +146,18 @@ class Context:
     widths: tuple[float | None, ...] = ()
     """Cell width along each axis where it is one number on all ranks, else None."""
 
+    even: tuple[bool, ...] = ()
+    """Whether the cells of each box are of one width along each axis."""
+
+    spaced: bool = True
+    """Whether the widths of cells are known: not where there are volumes alone."""
+
+    masked: bool = False
+    """Whether there are cells that do not count."""
+
+    masks_ghosts: bool = True
+    """Whether it is known which ghost cells count, where they are the cells of another box."""
+
     ghosts: tuple[int, ...] = ()
     """Ghost layers along each axis that every box has on both sides."""
     particles: tuple[str, ...] = ()
@@ -158,8 +170,15 @@ class Context:
         """The tree of `expression` with its names resolved; SetupError for an unknown one."""
         return resolve(expression, self.fields, self.derived)
 
-    def width(self, axis: int) -> Tree:
-        """The tree of the cell width along `axis`."""
+    def width(self, axis: int, argument: str) -> Tree:
+        """The tree of the cell width along `axis`; SetupError if it is not known."""
+        if not self.spaced:
+            raise SetupError(
+                argument,
+                "Grid.spacing",
+                "is needed: Grid.volume alone says nothing of the widths of cells",
+                mend="Give both: Grid(..., spacing=..., volume=...).",
+            )
         width = self.widths[axis]
         return ("width", axis) if width is None else ("number", width)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from math import isfinite, nan
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.series import SeriesSchema
+from ..parallel.comm import Maxima, Sums
 from .answering import Answered, Memory, Message
-from .channels import MEAN_WORDS, Channel
-from .exact import integer, rounded
-from .message import Layout
+from .channels import PARTICLES, Channel
+from .exact import exact_value, rounded
+from .message import SUM_WORDS, Layout
 
 if TYPE_CHECKING:
     from .agreement import Agreement
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class TileStatistics:
     """Extrema and mean of the finite values in each tile of a field, in C order over the tiles.
 
-    A tile without a finite value has NaN in all three.
+    The mean is that of the exact sum, rounded once. A tile without a finite value has NaN in all
+    three.
     """
 
     minimum: NDArray[np.float64]
@@ -91,15 +92,15 @@ class Reading:
 
 def read_message(
     agreement: Agreement,
-    sums: NDArray[np.uint64],
-    maxima: NDArray[np.float64],
+    sums: Sums,
+    largest: Maxima,
     memory: Memory,
 ) -> Reading:
     """The reading that the added-up messages of all ranks stand for.
 
     `memory` is what quantities carried from the sample before; it is brought up to date.
     """
-    layout = agreement.layout
+    layout, maxima = agreement.layout, largest["value"]
     last, first = _span(maxima[Layout.STEP])
     t = _span(maxima[Layout.TIME])[0]
     dt = _span(maxima[Layout.WIDTH])[0]
@@ -114,7 +115,9 @@ def read_message(
     incomplete = _incomplete(agreement, sums, failed) if not absent else []
     problems += incomplete
     whole = not absent and first == last and not incomplete
-    answered = Answered(agreement, Message(sums, maxima, t, dt), memory, whole=whole, failed=failed)
+    answered = Answered(
+        agreement, Message(sums, largest, t, dt), memory, whole=whole, failed=failed
+    )
     problems += answered.problems
     own = [dt]
     digests, origins = [], {}
@@ -180,6 +183,14 @@ def _incomplete(
         seen = int(sums[slots.finite].sum() + sums[slots.counts].sum())
         if expected is not None and channel.label not in failed and seen != expected:
             problems.append(f"{channel.label} was given {seen} of {expected} values")
+        if expected is None and (sums[slots.finite] > channel.room).any():
+            problems.append(f"{channel.label} was given more values than a tile of it has cells")
+    layout, counted = agreement.layout, not problems
+    for space, whole in agreement.wholes.items():
+        failing = all(c.label in failed for c in agreement.channels if c.space == space)
+        if counted and not failing and int(sums[layout.marks[space]][0]) != whole:
+            what = "ids of particles" if space == PARTICLES else "cells"
+            problems.append(f"some {what} are held twice, and others by no rank")
     return problems
 
 
@@ -226,12 +237,11 @@ class _Tiles(Mapping[str, TileStatistics]):
         largest = self._maxima[slots.largest] + 0.0
         empty = ~np.isfinite(largest)
         smallest[empty] = largest[empty] = nan
-        words = self._sums[slots.mean].reshape(channel.tiles, MEAN_WORDS)
+        words = self._sums[slots.limbs].reshape(channel.tiles, SUM_WORDS)
         mean = np.full(channel.tiles, nan)
         for tile, count in enumerate(self._sums[slots.finite].tolist()):
-            if count and max(-smallest[tile], largest[tile]) < channel.mean_limit:
-                exact = Fraction(integer(words[tile]), count) * Fraction(2) ** channel.unit
-                mean[tile] = rounded(exact)
+            if count:
+                mean[tile] = rounded(exact_value(words[tile]) / count)
         return TileStatistics(smallest, largest, mean)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..parallel.comm import Maxima, Sums
 from .agreement import Agreement
-from .channels import MEAN_WORDS, PARTICLES
+from .channels import PARTICLES
 from .exact import UNIT_EXPONENT, words_from, words_of
 from .expressions import Tree, names_in
 from .local import Part, PartPlan, plan_part
@@ -58,7 +58,7 @@ class Requests:
             with contextlib.suppress(TypeError, ValueError):
                 number = float(value)
                 if number == number:
-                    maxima[place] = number, -number
+                    maxima["value"][place] = number, -number
 
     def fail_all(self, sums: Sums) -> None:
         """Count every diagnostic as failed."""
@@ -85,7 +85,9 @@ class Requests:
         for part in parts:
             plan = self._plan(part, particles, failed)
             channels = [self._agreement.channels[i] for i in plan.channels]
-            edges = next(c.edges for c in self._agreement.channels if c.space == part.space)
+            edges = self._edges(part)
+            if part.space in self._layout.marks:
+                sums[self._layout.marks[part.space]] += np.array([part.mark()], np.uint64)
             found = sampler.measure(part, plan, channels, edges)
             self._add(found, sums, maxima)
             for row, channel in enumerate(channels):
@@ -94,6 +96,13 @@ class Requests:
                 extremes.look(part, channel, smallest[row, tiles], largest[row, tiles])
             if not particles:
                 sums[Layout.CELLS] += np.uint64(found.totals.cells[0])
+
+    def _edges(self, part: Part) -> tuple[tuple[int, ...], ...]:
+        for channel in self._agreement.channels:
+            if channel.space == part.space:
+                return channel.edges
+        # A level that has appeared since has no tiles of its own.
+        return tuple((0, n) for n in part.global_shape)
 
     @property
     def located(self) -> frozenset[str]:
@@ -118,7 +127,9 @@ class Requests:
                 sums[places.limbs] = words_from(units.numerator, SUM_WORDS)
                 sums[places.counts] = term.nan, term.posinf, term.neginf
             sums[slots.counts] = share.counts
-            maxima[slots.maxima] = share.maxima
+            maxima["value"][slots.maxima] = share.maxima
+            if share.places:
+                maxima["place"][slots.maxima] = share.places
 
     def _count_failures(self, particles: bool, failed: set[str], sums: Sums) -> None:
         if not failed:
@@ -175,11 +186,9 @@ class Requests:
         slots = self._layout.channels[index]
         tiles = self._agreement.channels[index].tiles
         sums[slots.counts] += totals.counts[row].astype(np.uint64)
-        if slots.limbs.stop > slots.limbs.start:
-            sums[slots.limbs] += words_of(totals.limbs[row], SUM_WORDS)
+        sums[slots.limbs] += words_of(totals.limbs[row, :tiles], SUM_WORDS).ravel()
         sums[slots.digest] += totals.digest[row, :tiles]
         sums[slots.finite] += totals.finite[row, :tiles].astype(np.uint64)
-        sums[slots.mean] += words_of(totals.mean[row, :tiles], MEAN_WORDS).ravel()
         _raise(maxima, slots.largest, totals.largest[row, :tiles])
         _raise(maxima, slots.smallest, -totals.smallest[row, :tiles])
         first = int(totals.first[row])
@@ -188,4 +197,5 @@ class Requests:
 
 
 def _raise(maxima: Maxima, place: slice, values: NDArray[np.float64]) -> None:
-    np.maximum(maxima[place], values, out=maxima[place])
+    here = maxima["value"][place]
+    np.maximum(here, values, out=here)

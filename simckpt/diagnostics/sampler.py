@@ -5,17 +5,15 @@ Importing this module imports numba; the probe does so when it measures for the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SetupError
 from .channels import PARTICLES, Channel
 from .device_sweep import DeviceSweep, host_blocks, on_device, reduced_there
 from .kernels import program as codes
@@ -24,7 +22,7 @@ from .kernels.gather import CODES
 from .kernels.limbs import LIMBS
 from .kernels.scatter import carry_all, sweep_ids
 from .kernels.sweep import SPARE_BUFFERS, sweep
-from .kernels.tables import MEAN_LIMBS, Inputs, Layout, Plan, Totals, Workspace
+from .kernels.tables import Inputs, Layout, Plan, Totals, Workspace
 from .local import MASK, Part, PartPlan, plan_part
 from .walk import memory_order, plan_walk, view_table
 
@@ -41,16 +39,11 @@ OPERATIONS: Mapping[str, int] = {
 MOST_LAYOUTS = 4096
 """Boxes whose ways are kept; refinement makes ever new ones."""
 
+FIRST_TRIED = -90
+"""Exponent of the low fold before anything is known of a field: for values of up to 2**12."""
+
 NOWHERE = np.iinfo(np.int64).max
 """The place of the first cell that is not finite, where there is none."""
-
-
-def threads_wanted() -> int:
-    """The number of threads that SIMCKPT_THREADS asks for; 1 without it."""
-    text = os.environ.get("SIMCKPT_THREADS", "1")
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise SetupError("SIMCKPT_THREADS", text, "is not a number of threads from 1 to 1024")
-    return int(text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +68,7 @@ class Sampler:
         self._workspaces: dict[int, Workspace] = {}
         self._layouts: dict[tuple[tuple[int, ...], ...], Layout] = {}
         self._plans: dict[PartPlan, Plan] = {}
+        self._scales: dict[tuple[str, int], int] = {}
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
 
     def measure(
@@ -137,21 +131,29 @@ class Sampler:
     ) -> Totals:
         threads = min(self._threads, int(np.prod(layout.pieces)))
 
-        def one(thread: int) -> Totals:
-            totals = _totals(channels, plan)
-            work = self._workspace(thread, plan)
-            sweep(layout, inputs, self._plans[plan], totals, work, thread, threads)
-            return totals
-
-        if self._pool is None or threads < 2:
+        if self._pool is None:
             threads = 1
-            return one(0)
-        others = [self._pool.submit(one, thread) for thread in range(1, threads)]
-        first = one(0)
-        for other in others:
-            merge(first, other.result())
-        carry_all(first)
-        return first
+        # The threads meet in no Python code: they would take turns at it.
+        claims = np.zeros(1, np.int64)
+        # Which folds hold the values was found out in the sample before: it speeds up this one.
+        names = [(channel.field, channel.space) for channel in channels]
+        scales = [self._scales.get(name, FIRST_TRIED) for name in names]
+        found = [_totals(channels, plan, scales) for _ in range(threads)]
+        works = [self._workspace(thread, plan) for thread in range(threads)]
+        wanted = layout, inputs, self._plans[plan]
+        others = [
+            self._pool.submit(partial(sweep, *wanted, totals, work, claims))
+            for totals, work in zip(found[1:], works[1:], strict=True)
+            if self._pool is not None
+        ]
+        sweep(*wanted, found[0], works[0], claims)
+        self._scales.update(zip(names, found[0].scale.tolist(), strict=True))
+        for other, totals in zip(others, found[1:], strict=True):
+            other.result()
+            merge(found[0], totals)
+        if others:
+            carry_all(found[0])
+        return found[0]
 
     def _workspace(self, thread: int, plan: PartPlan) -> Workspace:
         work = self._workspaces.get(thread)
@@ -163,7 +165,8 @@ class Sampler:
                 keys=np.zeros((2, LONGEST), np.uint64),
                 raw=np.zeros(4, np.uint64),
                 sums=np.zeros(7, np.int64),
-                addresses=np.zeros((3, rows), np.uint64),
+                addresses=np.zeros((5, rows), np.uint64),
+                box=np.zeros((2, 4), np.int64),
             )
             self._workspaces[thread] = work
         return work
@@ -176,7 +179,6 @@ def merge(into: Totals, other: Totals) -> None:
         "counts",
         "digest",
         "finite",
-        "mean",
         "sum_limbs",
         "sum_counts",
         "missing",
@@ -200,7 +202,9 @@ def _kernel_plan(plan: PartPlan) -> Plan:
     )
 
 
-def _totals(channels: Sequence[Channel], plan: PartPlan) -> Totals:
+def _totals(
+    channels: Sequence[Channel], plan: PartPlan, scales: Sequence[int] | None = None
+) -> Totals:
     fields, sums, maxima = len(channels), len(plan.sums), len(plan.maxima)
     tiles = max((channel.tiles for channel in channels), default=1)
 
@@ -208,17 +212,16 @@ def _totals(channels: Sequence[Channel], plan: PartPlan) -> Totals:
         return np.zeros(shape, np.int64)
 
     return Totals(
-        limbs=zeros(fields, LIMBS),
+        limbs=zeros(fields, tiles, LIMBS),
         counts=zeros(fields, 3),
         first=np.full(fields, NOWHERE, np.int64),
-        scale=np.array([channel.unit for channel in channels], np.int64),
+        scale=np.array(scales or [FIRST_TRIED] * fields, np.int64),
         seeds=np.array([channel.seed for channel in channels], np.uint64),
         digest=np.zeros((fields, tiles), np.uint64),
         smallest=np.full((fields, tiles), np.inf),
         largest=np.full((fields, tiles), -np.inf),
         finite=zeros(fields, tiles),
-        mean=zeros(fields, tiles, MEAN_LIMBS),
-        pending=zeros(fields, 8),
+        pending=zeros(fields, 4),
         sum_limbs=zeros(sums, LIMBS),
         sum_counts=zeros(sums, 3),
         guess=zeros(sums, 2),
@@ -232,7 +235,7 @@ def _totals(channels: Sequence[Channel], plan: PartPlan) -> Totals:
 def ready_grids() -> None:
     """Compile the kernels of grids, or load them, by sweeping a single cell."""
     one = Part(0, (0,), (1,), (1,), {"f": np.ones(1)})
-    channel = Channel("f", 0, "f8", (1,), ((0, 1),), 1.0)
+    channel = Channel("f", 0, "f8", (1,), ((0, 1),))
     plan = plan_part([(0, channel)], [], [], masked=False)
     Sampler().measure(one, plan, [channel], channel.edges)
 
@@ -241,6 +244,6 @@ def ready_grids() -> None:
 def ready_ids() -> None:
     """Compile the kernels of what carries ids, or load them, by sweeping a single particle."""
     one = Part(PARTICLES, (0,), (1,), (1,), {"x": np.ones(1)}, ids=np.zeros(1, np.int64))
-    channel = Channel("x", PARTICLES, "f8", (1,), ((0, 1),), 1.0)
+    channel = Channel("x", PARTICLES, "f8", (1,), ((0, 1),))
     plan = plan_part([(0, channel)], [], [], masked=False)
     Sampler().measure(one, plan, [channel], channel.edges)

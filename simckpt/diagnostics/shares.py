@@ -29,11 +29,14 @@ class Share:
         Whole numbers from 0, added up.
     maxima : tuple of float
         The largest remains; -inf is the maximum of nothing.
+    places : tuple of int
+        A place for each maximum, or none at all: of equal maxima the least place remains.
     """
 
     sums: tuple[ExactSum, ...] = ()
     counts: tuple[int, ...] = ()
     maxima: tuple[float, ...] = ()
+    places: tuple[int, ...] = ()
 
 
 NOTHING = Share()

@@ -5,26 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
-from math import isnan
+from math import isnan, nan
 
 from ..errors import SetupError
 from ..model.series import Column
 from .exact import rounded
-from .expressions import Tree
+from .expressions import Expression, Tree, parse, shifted
 from .quantity import (
     Answers,
     Context,
     ExactSum,
     Quantity,
     SumRequest,
-    checked_name,
     exact_term,
 )
 
 
 @dataclass(frozen=True, init=False)
 class Divergence:
-    """The divergence error of a vector field, by central differences on a uniform grid.
+    """The divergence error of a vector field, by central differences.
+
+    The cells of a box are of one width along each axis; refined boxes may have another.
 
     In each cell ``div = sum_i((u_i[+1] - u_i[-1]) / (2 dx_i))``. Its columns are ``NAME.max``,
     the largest ``|div|``; ``NAME.local``, the mean of ``|div|`` over the volume;
@@ -33,17 +34,21 @@ class Divergence:
     OpenFOAM's local and global continuity errors, and the last is its cumulative one where every
     step is sampled. A sample without dt, such as the initial condition, adds nothing to it.
 
+    Where a mask leaves out a neighbour of a cell, the cell is left out of all of these; they are
+    NaN where no cell is left.
+
     Parameters
     ----------
     *components : str
-        Names of the fields, one an axis; each needs a ghost layer on both sides.
+        Expressions, one an axis: ``Divergence("mx/rho", "my/rho")``. The fields need a ghost
+        layer on both sides.
     """
 
     components: tuple[str, ...]
 
     def __init__(self, *components: str) -> None:
-        for component in components:
-            checked_name("Divergence", component)
+        for axis, component in enumerate(components):
+            parse(component, f"Divergence component {axis}")
         object.__setattr__(self, "components", components)
 
     def text(self) -> str:
@@ -57,10 +62,17 @@ class Divergence:
             )
         terms: list[Tree] = []
         for axis, component in enumerate(self.components):
-            _check(argument, component, axis, context)
-            rise = ("subtract", ("shifted", component, axis, 1), ("shifted", component, axis, -1))
-            terms.append(("divide", rise, ("number", 2.0 * _uniform(argument, axis, context))))
+            tree = _stencil(argument, component, axis, context)
+            rise = ("subtract", shifted(tree, axis, 1), shifted(tree, axis, -1))
+            width = _uniform(argument, axis, context)
+            twice = ("number", 2.0 * width[1]) if width[0] == "number" else _plus(width, width)
+            terms.append(("divide", rise, twice))
         divergence = reduce(_plus, terms)
+        counted: Tree = ("number", 1.0)
+        if context.masked:
+            sides = [("beside", axis, side) for axis in range(context.axes) for side in (1, -1)]
+            counted = reduce(lambda a, b: ("multiply", a, b), sides)
+            divergence = ("where", counted, divergence, ("number", 0.0))
         size = ("abs", divergence)
         of, text = ", ".join(self.components), self.text()
         return Quantity(
@@ -81,7 +93,7 @@ class Divergence:
                 )
             ),
             _divergence_columns,
-            sums=(SumRequest(size), SumRequest(divergence), SumRequest(("number", 1.0))),
+            sums=(SumRequest(size), SumRequest(divergence), SumRequest(counted)),
             maxima=(size,),
             carry=_cumulated,
         )
@@ -92,18 +104,20 @@ class TotalVariation:
     """The total variation of a field: ``sum over axes and faces of |f[+1] - f| * face area``.
 
     In one dimension that is the sum of the jumps (Harten 1983). A face is counted with the cell
-    below it, so once over all ranks; the uppermost faces see the driver's ghost cells.
+    below it, so once over all ranks; the uppermost faces see the driver's ghost cells. Where there
+    is a mask, a face counts if both of its cells do.
 
     Parameters
     ----------
     field : str
-        Name of the field; it needs a ghost layer on both sides.
+        Name of the field, or an expression: ``"p/rho"``. The fields need a ghost layer on both
+        sides.
     """
 
     field: str
 
     def __post_init__(self) -> None:
-        checked_name("TotalVariation.field", self.field)
+        parse(self.field, "TotalVariation.field")
 
     def text(self) -> str:
         return f"total variation of {self.field}"
@@ -112,9 +126,11 @@ class TotalVariation:
         argument = f"stability[{name!r}]"
         terms: list[Tree] = []
         for axis in range(context.axes):
-            _check(argument, self.field, axis, context)
-            jump = ("abs", ("subtract", ("shifted", self.field, axis, 1), ("field", self.field)))
-            terms.append(("divide", jump, ("number", _uniform(argument, axis, context))))
+            tree = _stencil(argument, self.field, axis, context)
+            jump: Tree = ("abs", ("subtract", shifted(tree, axis, 1), tree))
+            if context.masked:
+                jump = ("where", ("beside", axis, 1), jump, ("number", 0.0))
+            terms.append(("divide", jump, context.width(axis, argument)))
         if not terms:
             raise SetupError(argument, self.text(), "needs a grid", mend="Give `grid`.")
         return Quantity(
@@ -125,23 +141,35 @@ class TotalVariation:
         )
 
 
-def _check(argument: str, field: str, axis: int, context: Context) -> None:
-    if field not in context.fields:
-        raise SetupError(argument, field, "is not a field", choices=sorted(context.fields))
+def _stencil(argument: str, expression: str, axis: int, context: Context) -> Tree:
+    """The tree of an expression whose neighbours along `axis` can be read."""
+    tree = context.tree(Expression(expression, parse(expression).tree, argument))
     if context.ghosts[axis] < 1:
         raise SetupError(
             argument,
-            field,
+            expression,
             f"needs a ghost layer on both sides of axis {axis}",
             mend="Give the fields with their ghost layers, and Grid.ghost.",
         )
+    if not context.masks_ghosts:
+        raise SetupError(
+            argument,
+            "Grid.where",
+            "does not tell which ghost cells count, and these belong to other boxes",
+            mend="Give Grid.where with the ghost layers that the fields have.",
+        )
+    return tree
 
 
-def _uniform(argument: str, axis: int, context: Context) -> float:
-    width = context.widths[axis]
-    if width is None:
-        raise SetupError(argument, None, f"needs cells of one width along axis {axis}")
-    return width
+def _uniform(argument: str, axis: int, context: Context) -> Tree:
+    if not context.even[axis]:
+        raise SetupError(
+            argument,
+            f"Grid.spacing[{axis}]",
+            f"is an array, and it needs cells of one width along axis {axis}",
+            mend="Work it out in the driver, and declare it as a field or with Custom.",
+        )
+    return context.width(axis, argument)
 
 
 def _plus(a: Tree, b: Tree) -> Tree:
@@ -149,14 +177,16 @@ def _plus(a: Tree, b: Tree) -> Tree:
 
 
 def _divergence_columns(answers: Answers) -> tuple[float, ...]:
-    return (answers.maxima[0], *_means(answers), _cumulated(answers, sound=True).rounded)
+    largest = answers.maxima[0] if answers.sums[2].value else nan
+    return (largest, *_means(answers), _cumulated(answers, sound=True).rounded)
 
 
 def _means(answers: Answers) -> tuple[float, float]:
     size, signed, volume = answers.sums
+    if not volume.value:
+        return nan, nan
     local, mean = (
-        rounded(s.value / volume.value) if s.finite and volume.value else s.rounded * 1.0
-        for s in (size, signed)
+        rounded(s.value / volume.value) if s.finite else s.rounded for s in (size, signed)
     )
     return local, mean
 
@@ -166,5 +196,6 @@ def _cumulated(answers: Answers, sound: bool) -> ExactSum:
     past: ExactSum = answers.past or ExactSum(Fraction(0))
     if not sound or isnan(answers.dt):
         return past
-    term = answers.dt * _means(answers)[1]
-    return past + exact_term(term)
+    if not answers.sums[2].value:
+        return past
+    return past + exact_term(answers.dt * _means(answers)[1])

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SetupError
-from .devices import DeviceArray, blocks, device_array
+from .devices import DeviceArray, device_array
 
 READABLE = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
+COMPLEX = frozenset({"c8", "c16"})
 HOST = frozenset({1, 3, 11, 13})
 """DLPack's numbers for memory that the host can read: its own, pinned for a device, or managed."""
 
@@ -34,7 +35,8 @@ def readable(value: Any, argument: str) -> Readable:
             argument, "a masked array", "has its mask inside", mend="Give the mask as Grid.where."
         )
     if isinstance(value, np.ndarray):
-        return value
+        # A subclass may do otherwise: a row of a matrix has two axes.
+        return value if type(value) is np.ndarray else value.view(np.ndarray)
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         shared = _shared(value)
         return device_array(value, argument) if shared is None else shared
@@ -68,9 +70,10 @@ def real_parts(name: str, array: Readable) -> Iterator[tuple[str, Readable]]:
         yield name, array
 
 
-def check_type(array: Readable, argument: str) -> None:
-    """SetupError if no kernel reads numbers of this type."""
-    if type_name(array.dtype) not in READABLE:
+def check_type(array: Readable, argument: str, *, complex_too: bool = False) -> None:
+    """SetupError if no kernel reads numbers of this type, or of their two parts."""
+    known = READABLE | COMPLEX if complex_too else READABLE
+    if type_name(array.dtype) not in known:
         raise SetupError(
             argument,
             array.dtype.name,
@@ -87,31 +90,22 @@ def check_type(array: Readable, argument: str) -> None:
         )
 
 
+def check_volumes(
+    volumes: NDArray[Any], argument: str, where: NDArray[np.bool_] | None = None
+) -> None:
+    """SetupError if the volume of a cell that counts is negative or not finite."""
+    # Row by row, so that no temporary of the field's size is made.
+    rows = volumes if volumes.ndim > 1 else volumes[np.newaxis]
+    masks = rows if where is None else np.reshape(where, rows.shape)
+    for row, mask in zip(rows, masks, strict=True):
+        bad = ~(np.isfinite(row) & (row >= 0))
+        if where is not None:
+            bad &= mask
+        if bad.any():
+            value = float(row[bad][0])
+            raise SetupError(argument, value, "is no volume of a cell", mend="Give zero or more.")
+
+
 def type_name(dtype: np.dtype[Any]) -> str:
     """Kind and size without the byte order, such as ``"f8"``."""
     return f"{dtype.kind}{dtype.itemsize}"
-
-
-def magnitude(array: Readable) -> float:
-    """The largest absolute value that is finite; 0.0 if there is none."""
-    if array.size == 0:
-        return 0.0
-    if isinstance(array, DeviceArray):
-        return max(magnitude(block.copied()) for block in blocks(array))
-    if array.dtype.kind == "b":
-        return 1.0
-    size = _reach(array)
-    if not np.isfinite(size):
-        # Row by row, so that no temporary of the field's size is made.
-        rows = array if array.ndim > 1 else array[np.newaxis]
-        size = max((_reach(row[np.isfinite(row)]) for row in rows), default=0.0)
-    return size
-
-
-def _reach(array: NDArray[Any]) -> float:
-    if array.size == 0:
-        return 0.0
-    high = float(np.fmax.reduce(array, axis=None))
-    low = float(np.fmin.reduce(array, axis=None))
-    sizes = [abs(x) for x in (high, low) if x == x]
-    return max(sizes, default=0.0)

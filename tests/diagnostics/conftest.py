@@ -30,7 +30,10 @@ class Ranks:
         sums, maxima = (array.copy() for array in messages[0])
         for more, other in messages[1:]:
             sums += more
-            np.maximum(maxima, other, out=maxima)
+            take = (other["value"] > maxima["value"]) | (
+                (other["value"] == maxima["value"]) & (other["place"] < maxima["place"])
+            )
+            maxima[take] = other[take]
         return self.probes[0].finish(sums, maxima)
 
 

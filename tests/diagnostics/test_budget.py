@@ -137,3 +137,19 @@ def test_a_wrong_budget_is_refused_when_it_is_declared():
 def test_an_unknown_field_is_refused_at_the_first_sample(ranks):
     with pytest.raises(SetupError, match=r"budget\['mass'\]"):
         ranks.agree(DECLARATIONS, [State(Grid(4), {"u": np.ones(4)})])
+
+
+def test_an_integral_that_is_not_finite_for_a_while_leaves_the_budget_whole(ranks):
+    rho = np.ones(4)
+    state = State(Grid(4), {"rho": rho})
+    group = ranks.agree(Declarations(budget={"mass": "rho"}), [state])
+    amount = replace(state, reported=Reported(amounts={"mass": exact_term(0.5)}))
+    rho[1] = np.nan
+    assert math.isnan(group.sample([state])["mass"])
+    rho[1] = 1.0
+    group.sample([state])
+    rho[1] = np.inf
+    assert math.isnan(group.sample([amount])["mass.residual"])
+    rho[1] = 2.0
+    reading = group.sample([amount])
+    assert (reading["mass.input"], reading["mass.residual"], reading["mass.imbalance"]) == (1, 0, 0)

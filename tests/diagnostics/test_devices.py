@@ -202,3 +202,51 @@ def test_torch_and_jax_reduce_as_the_host_does_where_they_must(ranks, monkeypatc
     monkeypatch.setattr(views, "HOST", frozenset())
     fields = {"f": wide_range(*SHAPE), "g": with_odd_values()}
     assert_same(ranks, *both(ranks, torch.asarray, fields, Grid(SHAPE)))
+
+
+@pytest.fixture
+def jax(monkeypatch):
+    """JAX, whose arrays lie on a device whose memory the host cannot read."""
+    jax = pytest.importorskip("jax")
+    pytest.importorskip("array_api_compat")
+    monkeypatch.setattr(views, "HOST", frozenset())
+    return jax
+
+
+def test_jax_on_a_device_has_the_bits_of_the_host_in_double_precision(ranks, jax):
+    fields = {"f": with_odd_values(), "g": normal(*SHAPE)}
+    declared = Declarations(conserved={"a": "f", "b": "f*g/3 + sqrt(abs(g))"}, extrema=["f", "g"])
+    grid = Grid(SHAPE, (0.1, np.linspace(1, 2, SHAPE[1])), where=normal(*SHAPE) > -1)
+    jax.config.update("jax_enable_x64", True)
+    try:
+        found, expected = both(ranks, jax.numpy.asarray, fields, grid, declared)
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    assert_same(ranks, found, expected)
+    assert found.origins["f"] == (3, 4)
+    assert "jax" in found.schema.columns[found.schema.column("f.nan")].note
+
+
+def test_jax_without_double_precision_is_copied_and_says_so(ranks, jax):
+    with np.errstate(over="ignore"):
+        fields = {"f": with_odd_values().astype("f4"), "g": normal(*SHAPE).astype("f4")}
+    fields["g"][2, 3] = 1e-42
+    declared = Declarations(conserved={"a": "f*g", "b": "g"}, extrema=["f", "g"])
+    found, expected = both(ranks, jax.numpy.asarray, fields, Grid(SHAPE), declared)
+    assert_same(ranks, found, expected)
+    note = found.schema.columns[found.schema.column("f.nan")].note
+    assert "copied block by block from jax" in note
+
+
+@pytest.mark.parametrize("kind", ["f8", "f4", "i8", "?"])
+def test_extrema_and_the_first_value_that_is_not_finite_are_found_on_a_device(ranks, device, kind):
+    values = (normal(*SHAPE) * 100).astype(kind)
+    if kind[0] == "f":
+        values[30, 140], values[31, 2] = np.nan, -np.inf
+    declared = Declarations(extrema=["f"])
+    found, expected = both(ranks, device, {"f": values}, Grid(SHAPE, where=normal(*SHAPE) > -1),
+                           declared)  # fmt: skip
+    assert_same(ranks, found, expected)
+    assert found["f.max.i"] >= 0
+    if kind[0] == "f":
+        assert found.origins["f"] in {(30, 140), (31, 2)}

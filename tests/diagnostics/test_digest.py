@@ -29,7 +29,7 @@ def seed_of(array):
     from simckpt.diagnostics.channels import Channel
 
     kind = f"{array.dtype.kind}{array.dtype.itemsize}"
-    return Channel("f", 0, kind, array.shape, ((0, 1),), 1.0).seed
+    return Channel("f", 0, kind, array.shape, ((0, 1),)).seed
 
 
 @pytest.mark.parametrize("dtype", ["f8", ">f8", "f4", "f2", "i8", "i4", "u2", "i1", "?"])
@@ -99,6 +99,23 @@ def test_a_shift_by_one_cell_is_seen(ranks):
     values = np.random.default_rng(5).normal(size=(40, 50))
     assert digest(ranks, values) != digest(ranks, np.roll(values, 1, axis=1))
     assert digest(ranks, values) != digest(ranks, np.roll(values, 1, axis=0))
+
+
+def test_a_shift_by_one_cell_is_seen_in_a_million_trials(words):
+    rng = np.random.default_rng(7)
+    # Each trial is a row of four cells, of which the last comes to the front.
+    rows = words[rng.integers(0, TRIALS, (TRIALS, 4))]
+    cells = cells_for_trials(rng)[:, None] + np.arange(4, dtype=np.uint64)
+    shifted = np.roll(rows, 1, axis=1)
+    before = mix(rows, cells, 5).sum(axis=1, dtype=np.uint64)
+    after = mix(shifted, cells, 5).sum(axis=1, dtype=np.uint64)
+    assert np.all((before != after) | (rows == shifted).all(axis=1))
+
+
+def test_the_sign_of_a_zero_is_seen_in_a_million_trials():
+    cells = cells_for_trials(np.random.default_rng(8))
+    plus, minus = (np.full(TRIALS, zero).view(np.uint64) for zero in (0.0, -0.0))
+    assert np.all(mix(plus, cells, 5) != mix(minus, cells, 5))
 
 
 def test_the_sign_of_a_zero_is_seen(ranks):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt.diagnostics import Cells, Declarations, Grid, State
-from simckpt.diagnostics.extrema import NO_ONE_CELL, decode, encode
+from simckpt.diagnostics.extrema import PAIRS, blocks, decode, encode
 from simckpt.diagnostics.locating import Found
 from simckpt.errors import SetupError
 
@@ -26,8 +26,8 @@ def test_the_cell_is_that_of_argmin_and_argmax_on_any_decomposition(ranks, shape
     ghost = data.draw(st.integers(0, 2))
     seed = data.draw(st.integers(0, 2**31))
     size = int(np.prod(shape))
-    # Distinct values: where several ranks hold the extremum there is no answer.
-    field = np.random.default_rng(seed).permutation(size).reshape(shape) - 0.5 * size
+    values = data.draw(st.sampled_from([size, 3]))
+    field = np.random.default_rng(seed).permutation(size).reshape(shape) % values - 0.5
     states = ranks.decomposed({"u": field}, parts, order="F", ghost=ghost)
     reading = ranks.sample(DECLARATIONS, states)
     for what, cell in (("min", field.argmin()), ("max", field.argmax())):
@@ -57,13 +57,14 @@ def test_where_one_rank_has_the_value_twice_it_is_the_lowest_index(ranks):
     assert reading["u.max.rank"] == 0
 
 
-def test_where_several_ranks_have_the_value_there_is_no_one_cell(ranks):
-    field = np.zeros(40)
-    field[[3, 33]] = 2.0
-    reading = ranks.sample(DECLARATIONS, ranks.decomposed({"u": field}, (4,)))
+def test_where_several_ranks_have_the_value_it_is_the_lowest_index(ranks):
+    field = np.zeros((6, 40))
+    # In C order the fourth rank's cell comes first.
+    field[5, 3] = field[2, 33] = field[4, 20] = 2.0
+    reading = ranks.sample(DECLARATIONS, ranks.decomposed({"u": field}, (1, 4)))
     assert reading["u.max"] == 2.0
-    assert place(reading, "max", 1) == (-1,)
-    assert reading["u.max.rank"] == -1
+    assert place(reading, "max", 2) == (2, 33)
+    assert reading["u.max.rank"] == 3
 
 
 def test_values_that_are_not_finite_are_passed_over(ranks):
@@ -102,29 +103,37 @@ def test_each_level_of_a_refined_grid_has_its_own_places(ranks):
     assert reading["u@1.max.i"] == 4
 
 
-@given(
-    values=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=6),
-    data=st.data(),
-)
-def test_digits_tell_the_cell_and_rank_of_the_one_largest(values, data):
-    digits = 20
-    cells = data.draw(
-        st.lists(
-            st.integers(0, 2**digits - 1),
-            min_size=len(values),
-            max_size=len(values),
-        )
-    )
-    slots = [
-        encode(Found(v, c), rank, digits, 1.0)
-        for rank, (v, c) in enumerate(zip(values, cells, strict=True))
+@settings(deadline=None)
+@given(data=st.data())
+def test_the_lowest_of_equal_cells_is_told_with_its_rank_for_any_number_of_both(data):
+    size = blocks((2**33,)) * PAIRS
+    # Few values, so that many are equal; cells in several blocks.
+    cells = data.draw(st.lists(st.integers(0, 2**33 - 1), min_size=1, max_size=8, unique=True))
+    found = [
+        (data.draw(st.integers(0, 2**24 - 1)), Found(data.draw(st.sampled_from([-1.0, 2.5])), c))
+        for c in cells
     ]
-    number = decode(tuple(np.max(slots, axis=0)))
-    holders = [rank for rank, v in enumerate(values) if v == max(values)]
-    if len(holders) == 1:
-        assert number == holders[0] << digits | cells[holders[0]]
-    else:
-        assert number == NO_ONE_CELL
+    # Each rank tells one cell, the lowest that it has of its largest value.
+    told = {}
+    for rank, f in found:
+        told[rank] = min(told.get(rank, f), f, key=lambda f: (-f.value, f.cell))
+    joined = [(-np.inf, 0)] * size
+    for rank, f in told.items():
+        pairs = encode(f, rank, size, 1.0)
+        joined = [
+            max(a, b, key=lambda p: (p[0], -p[1])) for a, b in zip(joined, pairs, strict=True)
+        ]
+    rank, best = min(told.items(), key=lambda item: (-item[1].value, item[1].cell))
+    assert decode(joined) == (best.cell, rank)
+
+
+def test_the_cells_of_a_uniform_field_are_the_same_on_any_decomposition(ranks):
+    told = set()
+    for parts in ((1, 1), (3, 2), (2, 5)):
+        states = ranks.decomposed({"u": np.full((12, 20), 0.5)}, parts)
+        reading = ranks.sample(DECLARATIONS, states)
+        told.add((place(reading, "min", 2), place(reading, "max", 2), reading["u.max.rank"]))
+    assert told == {((0, 0), (0, 0), 0.0)}
 
 
 def test_the_message_does_not_grow_with_the_ranks(ranks):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt.diagnostics.exact import exact_value, integer, rounded, total, words_of
-from simckpt.diagnostics.kernels.folds import sum_into
+from simckpt.diagnostics.kernels.adding import sum_into
 from simckpt.diagnostics.kernels.limbs import LIMBS, deposit, normalise
 
 finite = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=True)

@@ -131,3 +131,19 @@ def test_a_sample_makes_no_temporary_of_the_fields_size():
     peak = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
     assert peak < 4 * 2**20
+
+
+def test_a_matrix_is_read_as_the_array_it_is(ranks):
+    field = np.arange(48.0).reshape(6, 8)
+    declared = Declarations(conserved={"m": "f"})
+    readings = [
+        ranks.sample(declared, [State(Grid(f.shape), {"f": f})])
+        for f in (field, field.view(np.matrix))
+    ]
+    assert ranks.bits_of(readings[0]) == ranks.bits_of(readings[1])
+
+
+@pytest.mark.parametrize("kind", [np.longdouble, np.clongdouble, object])
+def test_a_type_that_is_not_read_names_the_field_as_it_was_given(ranks, kind):
+    with pytest.raises(SetupError, match=r"fields\['f'\] = '.*is no type of number"):
+        ranks.agree(Declarations(), [State(Grid(4), {"f": np.ones(4, kind)})])

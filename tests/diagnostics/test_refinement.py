@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import Declarations, Grid, State
+from simckpt.diagnostics import (
+    CFL,
+    Conserved,
+    Declarations,
+    Divergence,
+    Grid,
+    Norm,
+    State,
+    TotalVariation,
+)
 
 COARSE = (16, 40)
 DECLARED = Declarations(conserved={"mass": "rho"})
@@ -98,11 +109,78 @@ def test_a_level_that_has_gone_has_no_extrema_but_is_no_fault(ranks):
     assert reading.faults == 0
 
 
-def test_a_level_that_nobody_knew_of_is_a_fault_with_its_name(ranks):
-    probes = ranks.agree(DECLARED, states(COARSENED, 1))
+UNREFINED = {0: [((0, 0), (8, 40)), ((8, 0), (8, 40))]}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("first", [UNREFINED, COARSENED])
+def test_a_level_that_appears_later_counts_in_every_integral_and_maximum(ranks, count, first):
+    declared = Declarations(
+        conserved={"mass": "rho", "cells": Conserved("where(rho == rho, 1, 1)", weight="one"),
+                   "square": "rho*rho", "sum": Conserved("rho", weight="one")},
+        norms={"size": Norm("rho", "Linf")},
+        stability={"courant": CFL("abs(rho)", "abs(rho)")},
+    )  # fmt: skip
+    probes = ranks.agree(declared, states(first, count))
+    for step, boxes in enumerate((first, FIRST, LATER, first)):
+        reading = probes.sample([replace(s, dt=0.5) for s in states(boxes, count, step)])
+        assert reading.problems == ()
+        assert reading["mass"] == composite(ranks, boxes)
+        left = [
+            (level, values(level)[box][covered(level, boxes)[box]])
+            for level, some in boxes.items()
+            for start, shape in some
+            for box in [tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))]
+        ]
+        assert reading["cells"] == sum(v.size for _, v in left)
+        assert reading["sum"] == float(sum(ranks.exact_sum(v) for _, v in left))
+        assert reading["size"] == max(np.abs(v).max() for _, v in left)
+        assert reading["courant"] == max(
+            0.5 * (np.abs(v) / (1 / 2**level) + np.abs(v) / (1 / 2**level)).max()
+            for level, v in left
+        )
+
+
+def test_the_digests_of_the_coarse_level_do_not_see_a_level_that_appears(ranks):
+    probes = ranks.agree(DECLARED, states(UNREFINED, 2))
+    before = probes.sample(states(UNREFINED, 2))
+    covering = UNREFINED | {1: [((0, 0), (8, 80))]}
+    reading = probes.sample(states(covering, 2, 1))
+    # The cells it covers are masked, so only tiles with such cells may change.
+    tiles = before.schema.tiles[0]
+    same = [tiles.bounds(t)[0][0] >= 4 for t in range(len(before.digests))]
+    assert np.array_equal(before.digests[same], reading.digests[same])
+    assert not np.array_equal(before.digests, reading.digests)
+    again = probes.sample(states(UNREFINED, 2, 2))
+    assert np.array_equal(before.digests, again.digests)
+
+
+def test_one_grid_that_is_no_list_cannot_be_refined_later(ranks):
+    whole = State(Grid(COARSE), {"rho": values(0)})
+    probes = ranks.agree(DECLARED, [whole])
     reading = probes.sample(states(FIRST, 1))
     assert reading.faults > 0
     assert np.isnan(reading["mass"])
+
+
+def test_levels_of_different_width_have_one_divergence_and_total_variation(ranks):
+    declared = Declarations(
+        stability={"div": Divergence("u", "v"), "tv": TotalVariation("u")},
+    )
+    coarse, fine = Grid((4, 4), 1.0, ghost=1), Grid((8, 8), 0.5, (2, 2), ghost=1, level=1)
+    rng = np.random.default_rng(5)
+    arrays = [rng.normal(size=(6, 6)), rng.normal(size=(5, 6))]
+    other = [rng.normal(size=(6, 6)), rng.normal(size=(5, 6))]
+    reading = ranks.sample(declared, [State([coarse, fine], {"u": arrays, "v": other})])
+    sizes, variation = [], 0.0
+    for u, v, h in zip(arrays, other, (1.0, 0.5), strict=True):
+        div = (u[2:, 1:-1] - u[:-2, 1:-1]) / (2 * h) + (v[1:-1, 2:] - v[1:-1, :-2]) / (2 * h)
+        sizes.append(np.abs(div).max())
+        inner = u[1:-1, 1:-1]
+        jumps = np.abs(u[2:, 1:-1] - inner) / h + np.abs(u[1:-1, 2:] - inner) / h
+        variation += jumps.sum() * h * h
+    assert reading["div.max"] == max(sizes)
+    assert reading["tv"] == pytest.approx(variation, rel=1e-14)
 
 
 def test_a_level_that_is_still_empty_can_be_announced(ranks):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import Custom, Declarations, Grid, State
+from simckpt.diagnostics import Components, Custom, Declarations, Grid, State
 from simckpt.diagnostics.reported import Reported, Solves
 from simckpt.errors import SetupError
 
@@ -199,3 +199,27 @@ def test_a_report_that_nothing_was_declared_for_is_found():
         ("count", "limitr", "Declare it with counts=['limitr']."),
         ("scalar", "x", "Declare it with scalars=['x']."),
     ]
+
+
+def test_a_custom_callable_cannot_write_to_the_fields(ranks):
+    field = np.arange(6.0)
+    boxes = [np.ones(3), np.ones(3)]
+
+    def meddle(fields):
+        array = fields["u"][0] if isinstance(fields["u"], list) else fields["u"]
+        array = getattr(array, "array", array)
+        array[...] = 7.0
+        return 1.0
+
+    declared = Declarations(custom={"bad": Custom(meddle)})
+    for state in (
+        State(Grid(6), {"u": field}),
+        State(Grid(6), {"u": Components(np.stack([field, field]), 0)}),
+        State([Grid(6), Grid(6, start=3)], {"u": boxes}),
+    ):
+        group = ranks.agree(declared, [state])
+        assert math.isnan(group.sample([state])["bad"])
+        assert "read-only" in group.probes[0].faults[0].text
+    assert list(field) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert all((box == 1.0).all() for box in boxes)
+    assert field.flags.writeable

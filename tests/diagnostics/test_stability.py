@@ -117,7 +117,7 @@ def test_a_nan_makes_what_reads_it_nan(ranks, fields):
     ("diagnostic", "part"),
     [
         (Divergence("u"), "one component for each of 2 axes"),
-        (Divergence("w", "u"), "is not a field"),
+        (Divergence("w", "u"), "'w' is neither a field"),
         (TotalVariation("u"), "needs a ghost layer"),
     ],
 )
@@ -126,11 +126,11 @@ def test_stencils_that_cannot_be_had_are_refused(ranks, fields, diagnostic, part
         ranks.agree(Declarations(stability={"d": diagnostic}), [State(Grid(SHAPE), fields)])
 
 
-def test_stencils_need_cells_of_one_width(ranks, fields):
+def test_a_divergence_needs_cells_of_one_width(ranks, fields):
     grid = Grid(SHAPE, (np.linspace(1, 2, 24), 0.3), ghost=1)
     wide = {name: np.pad(f, 1) for name, f in fields.items()}
     with pytest.raises(SetupError, match="one width along axis 0"):
-        ranks.agree(Declarations(stability={"d": TotalVariation("u")}), [State(grid, wide)])
+        ranks.agree(Declarations(stability={"d": Divergence("u", "v")}), [State(grid, wide)])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,8 @@ def test_stencils_need_cells_of_one_width(ranks, fields):
         lambda: Norm("u", "L3"),
         lambda: Diffusion("u["),
         lambda: Frequency(""),
-        lambda: Divergence("u+v"),
+        lambda: Divergence("u", "v["),
+        lambda: TotalVariation("u["),
     ],
 )
 def test_nonsense_is_refused(build):

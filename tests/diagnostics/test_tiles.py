@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simckpt.diagnostics import Declarations
 from simckpt.diagnostics.tiles import (
     LONG_RUN,
     MOST_TILES,
@@ -49,6 +50,7 @@ def test_tiles_run_long_along_the_last_axis(shape, counts):
         assert shape[-1] // counts[-1] >= (SHORTEST_RUN if small else LONG_RUN)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_walk_visits_each_cell_of_its_box_once_and_knows_its_tile(data):
     shape = data.draw(st.lists(st.integers(1, 40), min_size=1, max_size=3))
@@ -70,3 +72,31 @@ def test_a_walk_visits_each_cell_of_its_box_once_and_knows_its_tile(data):
         for i, e in zip(index, edges, strict=True):
             expected = expected * (len(e) - 1) + int(np.searchsorted(e, i, side="right")) - 1
         assert tiles[local] == expected
+
+
+def test_the_mean_of_a_tile_is_that_of_the_exact_sum_whatever_the_field_becomes(ranks):
+    shape = (64, 64)
+    rng = np.random.default_rng(8)
+    plain = rng.standard_normal(shape)
+    wide = plain * 10.0 ** rng.integers(-300, 300, shape)
+    stages = [
+        np.zeros(shape),
+        1e-28 * plain,
+        1e20 * plain,
+        plain,
+        1e-300 * plain,
+        wide,
+        1e12 * plain,
+    ]
+    declared = Declarations()
+    readings = []
+    for parts in ((1, 1), (3, 2)):
+        group = ranks.agree(declared, ranks.decomposed({"f": stages[0]}, parts))
+        readings.append([group.sample(ranks.decomposed({"f": f}, parts)) for f in stages])
+    edges = tile_edges(shape)
+    for field, one, other in zip(stages, *readings, strict=True):
+        assert ranks.bits_of(one) == ranks.bits_of(other)
+        pieces = itertools.product(*(itertools.pairwise(e) for e in edges))
+        for box, mean in zip(pieces, one.tiles["f"].mean, strict=True):
+            inside = field[tuple(slice(a, b) for a, b in box)]
+            assert mean == float(ranks.exact_sum(inside) / inside.size)

@@ -5,24 +5,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import carray  # type: ignore[attr-defined]
 
-from .folds import (
-    HIGHEST,
-    SPAN,
-    WIDTH,
-    add_all,
-    add_finite,
-    all_finite,
-    clean,
-    exact_products,
-    four_folds,
-    fused,
-    magic,
-    two_folds,
-    within,
-)
-from .intrinsics import bits, kept_apart, u8_at
+from .adding import add_all, add_finite, best_low, clean, exact_products
+from .folds import HIGHEST, WIDTH, all_finite, magic, within
+from .fused import fused
+from .intrinsics import bits, kept_apart, part_of_callers, words_at
 from .jit import kernel
 from .limbs import INFINITE, LOWEST, MAGNITUDE, deposit
 from .program import execute, largest
@@ -30,57 +17,47 @@ from .program import execute, largest
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """Odd, so that the keys ``index * GOLDEN`` modulo 2**64 of different cells differ."""
 
+ROOM = np.int64(12)
+"""Binades by which values may outgrow a chunk before they need other folds."""
+
 GOLDEN_INVERSE = np.uint64(0xF1DE83E19937733D)
 
 
 @kernel
-def mean_of_chunk(mean, values, n, smallest, largest, q, raw, sums):
-    """Add values, each rounded to a multiple of ``2**q``, to the fixed-point sum of a tile."""
-    kept_apart()
-    if within(smallest, largest, q + WIDTH):
-        m1 = magic(q + WIDTH)
-        m0 = magic(q)
-        two_folds(values, n, m1, m0, raw)
-        count = np.uint64(n)
-        deposit(mean, np.int64(raw[0] - count * bits(m1)), WIDTH)
-        deposit(mean, np.int64(raw[1] - count * bits(m0)), np.int64(0))
-    elif q + SPAN <= HIGHEST + WIDTH and within(smallest, largest, q + SPAN):
-        four_folds(values, n, q, sums)
-        for i in range(4):
-            deposit(mean, sums[i], i * WIDTH)
-
-
-@kernel
-def put_off(pending, at, high, low):
+def put_off(pending, high, low):
     """Keep the integers of two folds in halves, for many chunks, until they are deposited."""
-    pending[at] += high & 0xFFFFFFFF
-    pending[at + 1] += high >> 32
-    pending[at + 2] += low & 0xFFFFFFFF
-    pending[at + 3] += low >> 32
+    pending[0] += high & 0xFFFFFFFF
+    pending[1] += high >> 32
+    pending[2] += low & 0xFFFFFFFF
+    pending[3] += low >> 32
 
 
 @kernel
-def settle(totals, tile):
-    """Deposit what was put off for one tile."""
-    for f in range(totals.limbs.shape[0]):
-        p = totals.pending[f]
-        mean = totals.mean[f, tile]
-        limbs = totals.limbs[f]
-        offset = totals.scale[f] - LOWEST
-        for half in range(2):
-            shift = np.int64(32 * half)
-            deposit(mean, p[half], WIDTH + shift)
-            deposit(mean, p[2 + half], shift)
-            deposit(limbs, p[4 + half], offset + WIDTH + shift)
-            deposit(limbs, p[6 + half], offset + shift)
-        p[:] = 0
+def settle(pending, limbs, q):
+    """Deposit what was put off, of folds whose lower one is at `q`."""
+    for half in range(2):
+        shift = np.int64(32 * half)
+        deposit(limbs, pending[half], q - LOWEST + WIDTH + shift)
+        deposit(limbs, pending[2 + half], q - LOWEST + shift)
+    pending[:] = 0
+
+
+@kernel
+def add_apart(f, limbs, values, n, smallest, largest, totals, sums):
+    """Add finite values that the folds tried first do not hold, and try others from then on."""
+    kept_apart()
+    add_finite(limbs, values, n, smallest, largest, sums)
+    q = min(best_low(smallest, largest, WIDTH, ROOM), HIGHEST)
+    if q != totals.scale[f]:
+        settle(totals.pending[f], limbs, totals.scale[f])
+        totals.scale[f] = q
 
 
 @kernel
 def first_cell(values, keys, key, n):
     """The least global index of a value that is not finite: not the first in every memory order."""
-    x = carray(u8_at(values), n)
-    k = carray(u8_at(keys), n)
+    x = words_at(values, n)
+    k = words_at(keys, n)
     least_cell = np.int64(0x7FFFFFFFFFFFFFFF)
     for j in range(n):
         if x[j] & MAGNITUDE >= INFINITE:
@@ -91,22 +68,21 @@ def first_cell(values, keys, key, n):
 @kernel
 def measure_field(f, tile, values, words, keys, key, n, totals, scratch, raw, sums):
     """Everything about one field in one chunk."""
+    part_of_callers()
     q = totals.scale[f]
     m1 = magic(q + WIDTH)
     m0 = magic(q)
     smallest, biggest = fused(values, words, keys, n, key + totals.seeds[f], m1, m0, raw)
     totals.digest[f, tile] += raw[3]
+    limbs = totals.limbs[f, tile]
     fits = within(smallest, biggest, q + WIDTH)
     if fits and all_finite(raw[2]):
-        count = np.uint64(n)
-        high = np.int64(raw[0] - count * bits(m1))
-        low = np.int64(raw[1] - count * bits(m0))
-        exact = raw[2] << np.uint64(1) == 0
-        put_off(totals.pending[f], np.int64(0), high, low)
-        if exact:
-            put_off(totals.pending[f], np.int64(4), high, low)
+        if raw[2] << np.uint64(1) == 0:
+            count = np.uint64(n)
+            high = np.int64(raw[0] - count * bits(m1))
+            put_off(totals.pending[f], high, np.int64(raw[1] - count * bits(m0)))
         else:
-            add_finite(totals.limbs[f], values, n, smallest, biggest, sums)
+            add_apart(f, limbs, values, n, smallest, biggest, totals, sums)
         totals.finite[f, tile] += n
     else:
         smallest, biggest, finite, first = clean(values, n, scratch, totals.counts[f])
@@ -115,8 +91,7 @@ def measure_field(f, tile, values, words, keys, key, n, totals, scratch, raw, su
         if finite == 0:
             return
         totals.finite[f, tile] += finite
-        add_finite(totals.limbs[f], scratch, n, smallest, biggest, sums)
-        mean_of_chunk(totals.mean[f, tile], scratch, n, smallest, biggest, q, raw, sums)
+        add_apart(f, limbs, scratch, n, smallest, biggest, totals, sums)
     totals.smallest[f, tile] = min(totals.smallest[f, tile], smallest)
     totals.largest[f, tile] = max(totals.largest[f, tile], biggest)
 
@@ -124,12 +99,14 @@ def measure_field(f, tile, values, words, keys, key, n, totals, scratch, raw, su
 @kernel
 def measure_chunk(tile, n, keys, key, places, words, inputs, plan, totals, work):
     """Everything that was declared, in one chunk whose views are at `places`."""
+    part_of_callers()
     own = work.addresses[0]
     room = own[plan.buffers]
     for f in range(inputs.fields):
         measure_field(f, tile, places[f], words[f], keys, key, n, totals, room, work.raw, work.sums)
     if plan.operations.shape[0] > 0:
-        execute(plan.operations, places, n)
+        strides, here = work.addresses[3], work.addresses[4]
+        execute(plan.operations, places, strides, here[: plan.buffers], n)
     for i in range(plan.sums.shape[0]):
         values = places[plan.sums[i, 0]]
         limbs = totals.sum_limbs[i]

@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import carray  # type: ignore[attr-defined]
 
 from .intrinsics import (
-    f8_at,
+    floats_at,
     from_bits,
     kept_apart,
     single_from_bits,
@@ -19,6 +18,7 @@ from .intrinsics import (
     u2_at,
     u4_at,
     u8_at,
+    words_at,
 )
 from .jit import kernel
 
@@ -71,7 +71,7 @@ def value_of(word, code):
 def read_words(address, stride, n, code, swapped, words):  # noqa: C901 - one branch for each width
     """The bits of `n` items `stride` bytes apart, widened with zeros."""
     kept_apart()
-    out = carray(u8_at(words), n)
+    out = words_at(words, n)
     step = np.uint64(stride)
     if code in (FLOAT64, INT64, UINT64):
         for j in range(n):
@@ -102,16 +102,16 @@ def read_row(address, stride, n, code, swapped, values, words):
     kept_apart()
     if code == FLOAT64:
         if stride == 8 and not swapped:
-            source = carray(f8_at(address), n)
-            into = carray(f8_at(values), n)
+            source = floats_at(address, n)
+            into = floats_at(values, n)
             for j in range(source.size):
                 into[j] = source[j]
         else:
             read_words(address, stride, n, code, swapped, values)
         return
     read_words(address, stride, n, code, swapped, words)
-    raw = carray(u8_at(words), n)
-    into = carray(f8_at(values), n)
+    raw = words_at(words, n)
+    into = floats_at(values, n)
     if code == FLOAT32:
         for j in range(raw.size):
             into[j] = single_from_bits(raw[j])

@@ -11,6 +11,7 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.extending import intrinsic as _intrinsic
+from numba.np import arrayobj
 
 intrinsic: Any = _intrinsic
 
@@ -120,6 +121,28 @@ def kept_apart(typingctx):
     return types.void(), generate
 
 
+@intrinsic
+def part_of_callers(typingctx):
+    """Make the calling function a part of its callers: to hand over its tables costs too much."""
+
+    def generate(context, builder, signature, args):
+        builder.function.attributes.add("alwaysinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def next_number(typingctx, address):
+    """The int64 at `address`, which is one more from now on: for one thread at a time."""
+
+    def generate(context, builder, signature, args):
+        pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", pointer, ir.Constant(ir.IntType(64), 1), "monotonic")
+
+    return types.int64(types.uint64), generate
+
+
 def _pointer(to):
     @intrinsic
     def pointer(typingctx, address):
@@ -137,6 +160,36 @@ u8_at = _pointer(types.uint64)
 u4_at = _pointer(types.uint32)
 u2_at = _pointer(types.uint16)
 u1_at = _pointer(types.uint8)
+
+
+def _array(of):
+    @intrinsic
+    def array(typingctx, address, n):
+        kind = types.Array(of, 1, "C")
+
+        def generate(context, builder, signature, args):
+            made = arrayobj.make_array(kind)(context, builder)
+            item = context.get_constant(types.intp, 8)
+            arrayobj.populate_array(
+                made,
+                data=builder.inttoptr(args[0], made.data.type),
+                shape=(args[1],),
+                strides=(item,),
+                itemsize=item,
+                meminfo=None,
+            )
+            return made._getvalue()  # noqa: SLF001 - Numba's word for it
+
+        return kind(types.uint64, types.int64), generate
+
+    return array
+
+
+floats_at = _array(types.float64)
+"""The `n` float64 values from an address on, as an array that owns nothing."""
+
+words_at = _array(types.uint64)
+"""The `n` 64-bit words from an address on, as an array that owns nothing."""
 
 
 def _byte_swap(width):

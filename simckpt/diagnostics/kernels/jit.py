@@ -26,11 +26,24 @@ _OPTIONS: dict[str, Any] = {
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile `function`, keeping the machine code in the folder of `cache_folder`."""
+    """Compile `function`, which makes no arrays, keeping the machine code in `cache_folder`.
+
+    References to arrays are not counted: on a short chunk, counting costs as much as arithmetic,
+    and threads would take turns at the counters.
+    """
+    return _compiled(function, _nrt=False)
+
+
+def allocating_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a `function` that makes arrays of its own."""
+    return _compiled(function)
+
+
+def _compiled(function: Callable[..., Any], **more: Any) -> Any:
     users = config.CACHE_DIR
     # Numba reads its setting when a function is decorated; the user's own functions keep theirs.
     config.CACHE_DIR = str(cache_folder())
     try:
-        return numba.njit(**_OPTIONS)(function)
+        return numba.njit(**_OPTIONS, **more)(function)
     finally:
         config.CACHE_DIR = users

@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import carray  # type: ignore[attr-defined]
 
-from .intrinsics import f8_at, greatest, kept_apart, widest_vectors
+from .intrinsics import floats_at, greatest, kept_apart, widest_vectors
 from .jit import kernel
 
 (
@@ -26,13 +25,16 @@ from .jit import kernel
 ) = range(20, 39)  # fmt: skip
 WHERE = 50
 
+STRIP = 256
+"""Values that go through all operations before the next ones do."""
+
 
 @kernel
 def arithmetic(code, out, first, second, n):
     widest_vectors()
-    o = carray(f8_at(out), n)
-    a = carray(f8_at(first), n)
-    b = carray(f8_at(second), n)
+    o = floats_at(out, n)
+    a = floats_at(first, n)
+    b = floats_at(second, n)
     if code == ADD:
         for j in range(o.size):
             o[j] = a[j] + b[j]
@@ -50,9 +52,9 @@ def arithmetic(code, out, first, second, n):
 @kernel
 def two_arguments(code, out, first, second, n):
     kept_apart()
-    o = carray(f8_at(out), n)
-    a = carray(f8_at(first), n)
-    b = carray(f8_at(second), n)
+    o = floats_at(out, n)
+    a = floats_at(first, n)
+    b = floats_at(second, n)
     for j in range(o.size):
         x, y = a[j], b[j]
         if code == POWER:
@@ -78,8 +80,8 @@ def two_arguments(code, out, first, second, n):
 @kernel
 def algebraic(code, out, first, n):
     widest_vectors()
-    o = carray(f8_at(out), n)
-    a = carray(f8_at(first), n)
+    o = floats_at(out, n)
+    a = floats_at(first, n)
     if code == NEGATIVE:
         for j in range(o.size):
             o[j] = -a[j]
@@ -103,8 +105,8 @@ def algebraic(code, out, first, n):
 @kernel
 def transcendental(code, out, first, n):  # noqa: C901 - a table that must be a chain for numba
     kept_apart()
-    o = carray(f8_at(out), n)
-    a = carray(f8_at(first), n)
+    o = floats_at(out, n)
+    a = floats_at(first, n)
     for j in range(o.size):
         x = a[j]
         if code == SIGN:
@@ -137,16 +139,16 @@ def transcendental(code, out, first, n):  # noqa: C901 - a table that must be a 
 
 @kernel
 def choose(out, condition, first, second, n):
-    o = carray(f8_at(out), n)
-    c = carray(f8_at(condition), n)
-    a = carray(f8_at(first), n)
-    b = carray(f8_at(second), n)
+    o = floats_at(out, n)
+    c = floats_at(condition, n)
+    a = floats_at(first, n)
+    b = floats_at(second, n)
     for j in range(o.size):
         o[j] = a[j] if c[j] != 0.0 else b[j]
 
 
 @kernel
-def execute(operations, places, n):
+def operate(operations, places, n):
     """Run `operations`, rows of (code, out, first, second, third), on the buffers at `places`."""
     kept_apart()
     for i in range(operations.shape[0]):
@@ -166,10 +168,24 @@ def execute(operations, places, n):
 
 
 @kernel
+def execute(operations, places, strides, here, n):
+    """Run `operations` strip by strip, so that what lies between them stays in the nearest cache.
+
+    `strides` are the bytes from value to value of each buffer: 0 for constants, and for results
+    that no one reads after the strip. `here` is room for the addresses of one strip.
+    """
+    kept_apart()
+    for begin in range(0, n, STRIP):
+        for b in range(here.size):
+            here[b] = places[b] + strides[b] * np.uint64(begin)
+        operate(operations, here, min(STRIP, n - begin))
+
+
+@kernel
 def largest(values, n):
     """The largest of `n` values that are not NaN, and how many are NaN."""
     widest_vectors()
-    x = carray(f8_at(values), n)
+    x = floats_at(values, n)
     top = -np.inf
     missing = 0
     for j in range(x.size):

@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import carray  # type: ignore[attr-defined]
 
-from .bare import bare_inputs, bare_layout, bare_plan, bare_totals, bare_workspace
 from .chunk import GOLDEN, measure_chunk, settle
 from .folds import LONGEST
 from .gather import FLOAT64, read_row
-from .intrinsics import kept_apart, u8_at
+from .intrinsics import kept_apart, next_number, words_at
 from .jit import kernel
 from .limbs import normalise
 
@@ -24,34 +22,32 @@ SPARE_BUFFERS = 3
 
 @kernel
 def carry_sums(totals):
-    """Pass on the carries of the exact sums."""
+    """Pass on the carries of the expressions' sums."""
     kept_apart()
-    for f in range(totals.limbs.shape[0]):
-        normalise(totals.limbs[f])
     for i in range(totals.sum_limbs.shape[0]):
         normalise(totals.sum_limbs[i])
 
 
 @kernel
 def finish_tile(totals, tile):
-    """Deposit what was put off, and pass on the carries of a tile's fixed-point sums."""
-    settle(totals, tile)
-    for f in range(totals.mean.shape[0]):
-        normalise(totals.mean[f, tile])
+    """Deposit what was put off, and pass on the carries of a tile's sums."""
+    for f in range(totals.limbs.shape[0]):
+        settle(totals.pending[f], totals.limbs[f, tile], totals.scale[f])
+        normalise(totals.limbs[f, tile])
 
 
 @kernel
 def squeeze(n, views, places, words, keys, mask):
     """Drop the masked cells of a gathered chunk; returns how many are left."""
-    counts = carray(u8_at(places[mask]), n)
-    k = carray(u8_at(keys), n)
+    counts = words_at(places[mask], n)
+    k = words_at(keys, n)
     left = np.int64(0)
     for v in range(views + 1):
         if v == mask:
             continue
         same = v == views or words[v] == places[v]
-        x = k if v == views else carray(u8_at(places[v]), n)
-        w = x if same else carray(u8_at(words[v]), n)
+        x = k if v == views else words_at(places[v], n)
+        w = x if same else words_at(words[v], n)
         left = np.int64(0)
         for j in range(n):
             # The mask is 0.0 or 1.0, so its bits tell.
@@ -151,6 +147,15 @@ def set_up(inputs, plan, work):
         own[r] = start + np.uint64(8 * LONGEST * r)
         places[r] = own[r]
     count = inputs.views.shape[0]
+    strides = work.addresses[3]
+    strides[:] = 0
+    strides[:count] = 8
+    for i in range(plan.sums.shape[0]):
+        for side in range(2):
+            if plan.sums[i, side] >= 0:
+                strides[plan.sums[i, side]] = 8
+    for i in range(plan.maxima.size):
+        strides[plan.maxima[i]] = 8
     for i in range(plan.constants.size):
         work.values[count + i, :] = plan.constants[i]
     start = np.uint64(work.words.ctypes.data)
@@ -160,25 +165,25 @@ def set_up(inputs, plan, work):
 
 
 @kernel
-def sweep(placed, given, planned, results, buffers, thread, threads):
-    """Measure the cells of a part; of its blocks, those whose number is `thread` of `threads`."""
-    layout = bare_layout(placed)
-    inputs = bare_inputs(given)
-    plan = bare_plan(planned)
-    totals = bare_totals(results)
-    work = bare_workspace(buffers)
+def sweep(layout, inputs, plan, totals, work, claims):
+    """Measure the cells of a part, block by block.
+
+    Threads that share a part share `claims`, an int64 [1] that begins with 0: the number of the
+    next block, which whoever is free takes.
+    """
     set_up(inputs, plan, work)
     for j in range(LONGEST):
         work.keys[0, j] = np.uint64(j * layout.steps[3]) * GOLDEN
-    begin = np.empty(4, np.int64)
-    end = np.empty(4, np.int64)
+    begin, end = work.box[0], work.box[1]
+    counter = np.uint64(claims.ctypes.data)
+    mine = next_number(counter)
     block = 0
     chunks = np.int64(0)
     for p0 in range(layout.pieces[0]):
         for p1 in range(layout.pieces[1]):
             for p2 in range(layout.pieces[2]):
                 for p3 in range(layout.pieces[3]):
-                    if block % threads == thread:
+                    if block == mine:
                         tile = np.int64(0)
                         for axis, p in enumerate((p0, p1, p2, p3)):
                             begin[axis] = layout.begin[axis, p]
@@ -187,5 +192,6 @@ def sweep(placed, given, planned, results, buffers, thread, threads):
                         chunks = sweep_block(
                             tile, begin, end, layout, inputs, plan, totals, work, chunks
                         )
+                        mine = next_number(counter)
                     block += 1
     carry_sums(totals)

@@ -8,9 +8,6 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-MEAN_LIMBS = 8
-"""Limbs of a tile's fixed-point sum: 256 bits above its unit."""
-
 
 class Layout(NamedTuple):
     """Where a part lies. Axes are in the order of its memory, padded to four in front.
@@ -58,12 +55,12 @@ class Plan(NamedTuple):
 class Totals(NamedTuple):
     """Accumulators; all of them add up over parts, threads and ranks.
 
-    Fields: `limbs` int64 [fields, 70], `counts` int64 [fields, 3] of NaN, +Inf, -Inf, `first`
-    int64 [fields] least linear index of a value that is not finite, `scale` int64 [fields] the
-    exponent of the unit of the means, `seeds` uint64 [fields]. Tiles: `digest`, `smallest`,
-    `largest`, `finite` (a count) [fields, tiles], `mean` int64 [fields, tiles, 8]. `pending`
-    int64 [fields, 8] is what a tile has yet to deposit. Sums: `sum_limbs`, `sum_counts`,
-    `guess`. Maxima: `top`, `missing`. `cells` [1] counts the cells seen.
+    Fields: `counts` int64 [fields, 3] of NaN, +Inf, -Inf, `first` int64 [fields] least linear
+    index of a value that is not finite, `scale` int64 [fields] the exponent of the low fold that
+    is tried first, `seeds` uint64 [fields]. Tiles: `limbs` int64 [fields, tiles, 70] the exact
+    sums, `digest`, `smallest`, `largest`, `finite` (a count) [fields, tiles]. `pending` int64
+    [fields, 4] is what a tile has yet to deposit. Sums: `sum_limbs`, `sum_counts`, `guess`.
+    Maxima: `top`, `missing`. `cells` [1] counts the cells seen.
     """
 
     limbs: Array
@@ -75,7 +72,6 @@ class Totals(NamedTuple):
     smallest: Array
     largest: Array
     finite: Array
-    mean: Array
     pending: Array
     sum_limbs: Array
     sum_counts: Array
@@ -88,8 +84,9 @@ class Totals(NamedTuple):
 class Workspace(NamedTuple):
     """Buffers of one chunk: float64 [buffers + 3, LONGEST], uint64 words and keys, small arrays.
 
-    `addresses` [3, buffers or more] are where each buffer is of its own, where its values lie
-    just now, and where their bits do.
+    `addresses` [5, buffers or more] are where each buffer is of its own, where its values lie
+    just now, where their bits do, the bytes from value to value while expressions are worked out,
+    and where the values of one strip lie. `box` int64 [2, 4] is where a block begins and ends.
     """
 
     values: Array
@@ -98,3 +95,4 @@ class Workspace(NamedTuple):
     raw: Array
     sums: Array
     addresses: Array
+    box: Array
