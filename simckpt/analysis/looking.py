@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import blake3
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from ..capture.files import content_hasher
 from ..capture.probes import reason_of
 from ..capture.redaction import redact_text
 from ..capture.values import clean_text, plain
@@ -47,7 +47,7 @@ class Digest:
     """
 
     def __init__(self, deadline: float) -> None:
-        self._hasher = blake3.blake3(max_threads=blake3.blake3.AUTO)
+        self._hasher = content_hasher()
         self._deadline = deadline
 
     def dataset(self, look: Look) -> None:

@@ -108,7 +108,12 @@ class Transformation:
             others = {k: v for k, v in bound.items() if not _datasets([v])}
             watch = _watch(wording.filled(bound), data, function, others)
             begun = time.perf_counter()
-            result = function(*args, **kwargs)
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                if watch is not None:
+                    watch.fail(error)
+                raise
             if watch is not None:
                 watch.complete(_datasets([result]) or data, time.perf_counter() - begun)
             return result
@@ -126,7 +131,9 @@ class Transformation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None and self._watch is not None:
+        if error is not None and self._watch is not None:
+            self._watch.fail(error)
+        elif self._watch is not None:
             # Nothing was said to come of it: what went in may have been changed in place.
             self._watch.complete(self._sources)
         self._watch = None
@@ -141,7 +148,7 @@ class Transformation:
 
 
 class Watch:
-    """One transform under way in an active stage, on rank 0."""
+    """One transform under way in an active stage, on this rank."""
 
     def __init__(
         self,
@@ -176,8 +183,15 @@ class Watch:
         made = structs.replace(self._made, seconds=took, changes=changes if self._before else ())
         self._profile.add(made, self._before, after)
 
+    def fail(self, error: BaseException) -> None:
+        """The transform ended by an exception, and nothing came of it."""
+        took = time.perf_counter() - self._begun
+        made = structs.replace(self._made, seconds=took, problem=_text(reason_of(error)))
+        self._profile.add(made, self._before, ())
+
     def _seen(self, thing: Any, origin: tuple[str, ...]) -> Dataset:
-        dataset = identify(thing, origin)
+        with self._recorder.capturing():
+            dataset = identify(thing, origin)
         if not dataset.schema and dataset.problem:
             text = f"a dataset of the transform {self._made.kind!r}: {dataset.problem}"
             if self._recorder.settings.strict:
@@ -245,8 +259,7 @@ def _watch(
     if recorder is None or profile is None:
         _say_outside(wording.kind)
         return None
-    if recorder.rank != 0:
-        return None
+    profile.ranks = recorder.size
     try:
         return Watch(recorder, profile, wording, sources, function, parameters or {})
     except InstrumentError:

@@ -16,6 +16,8 @@ FIELDS = ("JobID", "State", "ExitCode", "Start", "End", "ElapsedRaw", "MaxRSS", 
 TIME_LIMIT = 10.0
 """Seconds after which `sacct` is given up."""
 
+OUT_OF_MEMORY = "OUT_OF_MEMORY"
+
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -40,6 +42,9 @@ class Account:
         sample was taken.
     nodes : str
         SLURM's list of the nodes.
+    step_state : str
+        How a step of the job ended, if one ran out of memory: the job itself is then cancelled,
+        failed, or, where it requeued itself, ``REQUEUED``.
     """
 
     job: str
@@ -50,6 +55,7 @@ class Account:
     elapsed: float = 0.0
     max_rss: int | None = None
     nodes: str = ""
+    step_state: str = ""
 
     def covers(self, moment: float) -> bool:
         """Whether this attempt was running at `moment`; SLURM's times are whole seconds."""
@@ -103,14 +109,13 @@ def parse(text: str) -> tuple[Account, ...]:
         memory = _bytes(row["MaxRSS"])
         number, step = row["JobID"].partition(".")[::2]
         if step:
-            if found and found[-1].job == number and memory is not None:
-                found[-1] = replace(found[-1], max_rss=max(found[-1].max_rss or 0, memory))
+            if found and found[-1].job == number:
+                found[-1] = _with_step(found[-1], _state(row["State"]), memory)
             continue
         found.append(
             Account(
                 job=number,
-                # "CANCELLED by 1000": who did it is nobody's business here.
-                state=row["State"].split(" ")[0],
+                state=_state(row["State"]),
                 exit_code=row["ExitCode"],
                 start=_number(row["Start"]),
                 end=_number(row["End"]),
@@ -120,6 +125,19 @@ def parse(text: str) -> tuple[Account, ...]:
             )
         )
     return tuple(found)
+
+
+def _with_step(job: Account, state: str, memory: int | None) -> Account:
+    return replace(
+        job,
+        step_state=state if state == OUT_OF_MEMORY else job.step_state,
+        max_rss=job.max_rss if memory is None else max(job.max_rss or 0, memory),
+    )
+
+
+def _state(text: str) -> str:
+    """``CANCELLED`` of ``CANCELLED by 1000``: who did it is nobody's business here."""
+    return text.split(" ", maxsplit=1)[0]
 
 
 def _number(text: str) -> float | None:

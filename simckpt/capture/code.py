@@ -14,7 +14,8 @@ from ..model.manifest import CodeModule, Repository, Text
 from ..model.record import content_hash
 from .driver import driver_name, driver_path
 from .files import FileHash, hash_file
-from .git import STATUS_LIMIT, capture_repository, find_root
+from .git import STATUS_LIMIT, capture_repository
+from .git_head import find_root
 from .redaction import redact_text
 from .values import clean_text
 
@@ -74,9 +75,9 @@ def capture_code(
         recorded.append(
             CodeModule(
                 name=clean_text(name),
-                path=clean_text(str(path)),
+                path=_shown(path),
                 hash=told.hash or "",
-                repository=clean_text(str(root)) if root else "",
+                repository=_shown(root) if root else "",
                 source=content_hash(source) if source else None,
                 edited=told.mtime > started + _CLOCK,
             )
@@ -131,6 +132,10 @@ def _is_installed(path: Path, installed: Iterable[Path]) -> bool:
     if not _PACKAGE_FOLDERS.isdisjoint(path.parts) or path.is_relative_to(_OWN):
         return True
     return any(path.is_relative_to(folder) for folder in installed)
+
+
+def _shown(path: Path) -> str:
+    return redact_text(clean_text(str(path)))
 
 
 def _source(name: str, path: Path) -> Text | None:

@@ -23,6 +23,7 @@ from .jit import read_compilers
 from .libraries import COMMON, read_libraries
 from .lockfile import read_lockfile
 from .memory import read_memory
+from .nvml import read_nvml
 from .operating_system import read_operating_system
 from .packages import capture_packages
 from .probes import Findings, Probe, harvest
@@ -67,6 +68,11 @@ def capture_node() -> Environment:
     return Environment(sections=found.stable, unavailable=found.unavailable)
 
 
+def capture_circumstances() -> Circumstances:
+    """The volatile facts of this node and process, cheaply: what its first rank tells."""
+    return Circumstances(sections=harvest((*_NODE, _PROCESS), _NODE_BUDGET).volatile)
+
+
 def common_part(environment: Environment) -> Environment:
     """The part of a full environment that `capture_node` would have captured on that node."""
     names = {probe.section for probe in _NODE}
@@ -106,6 +112,7 @@ _NODE = (
     Probe("python", read_interpreter, None),
     Probe("variables", read_variables, None),
 )
+_PROCESS = Probe("process", read_process, None)
 _COMMON_LIBRARIES = Probe("libraries", partial(read_libraries, common=True))
 _FULL = (
     Probe("virtual_environment", read_virtual_environment),
@@ -113,6 +120,7 @@ _FULL = (
     Probe("packages", _read_packages),
     Probe("jit", read_compilers),
     Probe("blas", read_thread_pools),
+    Probe("gpu", read_nvml, 2.0),
     Probe("libraries", read_libraries, 2.0),
-    Probe("process", read_process, None),
+    _PROCESS,
 )

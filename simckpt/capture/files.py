@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import blake3
@@ -45,7 +47,7 @@ def hash_file(path: Path, deadline: float = float("inf")) -> FileHash:
     The file is read block by block and not mapped into memory: a mapped file that somebody
     truncates, or whose server goes away, kills the process with SIGBUS.
     """
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         before = os.fstat(file.fileno())
         if before.st_size <= PARALLEL_FROM:
             # One read past the size tells a file that grew meanwhile.
@@ -63,8 +65,31 @@ def hash_file(path: Path, deadline: float = float("inf")) -> FileHash:
     return FileHash(before.st_size, before.st_mtime, digest)
 
 
+def content_hasher() -> blake3.blake3:
+    """A hasher on as many threads as may be; on one in a forked process, which has no others."""
+    return blake3.blake3(max_threads=_threads)
+
+
+def _alone() -> None:
+    global _threads  # noqa: PLW0603 - the library's threads are one pool of the process
+    _threads = 1
+
+
+_threads: int = blake3.blake3.AUTO
+os.register_at_fork(after_in_child=_alone)
+
+
+def open_regular(path: Path) -> FileIO:
+    """Open a regular file for reading; OSError for anything else, on which a reader may wait."""
+    file = FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(None, "not a regular file", None)
+    return file
+
+
 def _hash_blocks(file: object, size: int, deadline: float) -> Hash:
-    hasher = blake3.blake3(max_threads=blake3.blake3.AUTO)
+    hasher = content_hasher()
     block = memoryview(bytearray(min(BLOCK, size)))
     while True:
         n = file.readinto(block)  # type: ignore[attr-defined]

@@ -12,14 +12,15 @@ from ..model.manifest import CodeModule, Manifest, Packages, Repository, Stage, 
 from ..model.record import Document, Hash, content_hash
 from .code import capture_code
 from .driver import callable_name
-from .inputs import Contents, capture_inputs, no_contents
-from .packages import capture_packages
+from .inputs import HASHING_LIMIT, Contents, capture_inputs, no_contents
+from .packages import capture_packages, loaded_packages
 from .probes import attempt
 from .redaction import redact_arguments, redact_text
 from .values import clean_text, plain
 
 _PACKAGES_LIMIT = 5.0
 _CODE_LIMIT = 20.0
+_INPUTS_LIMIT = HASHING_LIMIT + 10.0
 
 
 def capture_manifest(
@@ -69,7 +70,7 @@ def capture_manifest(
     nothing: tuple[tuple[CodeModule, ...], tuple[Repository, ...], tuple[Text, ...]]
     nothing = ((), (), ())
     modules, repositories, texts = part("code", capture_code, _CODE_LIMIT, nothing)
-    files = part("inputs", partial(capture_inputs, inputs, contents), None, ())
+    files = part("inputs", partial(capture_inputs, inputs, contents), _INPUTS_LIMIT, ())
     manifest = Manifest(
         stage=stage,
         command=part("command", _command, None, ()),
@@ -81,6 +82,7 @@ def capture_manifest(
         modules=modules,
         repositories=repositories,
         packages=content_hash(packages) if packages is not None else None,
+        loaded=part("loaded", loaded_packages, _PACKAGES_LIMIT, ()),
         upstream=tuple(upstream),
         simckpt_version=part("simckpt_version", _own_version, None, ""),
         unavailable=unavailable,

@@ -13,12 +13,14 @@ import msgspec
 
 from ..model.manifest import Packages
 from .driver import driver_path
-from .git import head_commit
+from .git_head import head_commit
 from .redaction import redact_url
 from .values import clean_text
 
 _DISTRIBUTION = re.compile(r"(?P<name>.+?)-(?P<version>\d[^-]*)(?:-py[\d.]+)?\.(?:dist|egg)-info\Z")
 _CONDA = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)-(?P<build>[^-]+)\.json\Z")
+
+_LONGEST_RECORD = 1 << 15
 
 
 def capture_packages(folders: Iterable[Path] | None = None, prefix: Path | None = None) -> Packages:
@@ -51,6 +53,29 @@ def capture_packages(folders: Iterable[Path] | None = None, prefix: Path | None 
     return Packages(versions=versions, editable=editable, conda=conda)
 
 
+def loaded_packages(
+    modules: Iterable[str] | None = None, folders: Iterable[Path] | None = None
+) -> tuple[str, ...]:
+    """The installed packages of which a module is loaded, by name, sorted.
+
+    Parameters
+    ----------
+    modules : iterable of str, optional
+        Names of modules; those of ``sys.modules`` by default.
+    folders : iterable of Path, optional
+        As for `capture_packages`.
+    """
+    names = {name.partition(".")[0] for name in (sys.modules if modules is None else modules)}
+    alike = {_shown(name) for name in names}
+    found = set()
+    for folder in _installation_folders() if folders is None else folders:
+        for name, _, entry in _distributions(folder):
+            # Most packages have the name of their module; only the others are looked into.
+            if name in alike or not names.isdisjoint(_top_level(entry)):
+                found.add(name)
+    return tuple(sorted(found))
+
+
 def version_of(package: str) -> str:
     """The installed version of one package; "" if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
@@ -77,8 +102,26 @@ def _distributions(folder: Path) -> Iterator[tuple[str, str, Path]]:
     for name in names:
         match = _DISTRIBUTION.match(name) if name.endswith("-info") else None
         if match:
-            shown = re.sub(r"[-_.]+", "-", match["name"]).lower()
-            yield clean_text(shown), clean_text(match["version"]), folder / name
+            yield _shown(match["name"]), clean_text(match["version"]), folder / name
+
+
+def _shown(name: str) -> str:
+    return clean_text(re.sub(r"[-_.]+", "-", name).lower())
+
+
+def _top_level(entry: Path) -> set[str]:
+    """The modules that an installed package brings."""
+    try:
+        return set((entry / "top_level.txt").read_text("utf-8", "replace").split())
+    except OSError:
+        pass
+    try:
+        with (entry / "RECORD").open(encoding="utf-8", errors="replace") as lines:
+            places = lines.read(_LONGEST_RECORD).splitlines()
+    except OSError:
+        return set()
+    tops = (place.partition(",")[0].partition("/")[0] for place in places)
+    return {top.partition(".")[0] for top in tops if not top.endswith(("-info", ".data"))}
 
 
 def _origin(entry: Path) -> str:

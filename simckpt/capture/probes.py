@@ -103,7 +103,12 @@ def attempt(read: Callable[[], Any], limit: float | None) -> tuple[Any, str]:
     except RuntimeError as error:  # no thread can be had any more
         return None, reason_of(error)
     thread.join(limit)
-    return outcome[0] if outcome else (None, f"took longer than {limit:g} s")
+    return outcome[0] if outcome else (None, out_of_time(limit))
+
+
+def out_of_time(limit: float) -> str:
+    """The reason that `attempt` gives for a reader which took too long."""
+    return f"took longer than {limit:g} s"
 
 
 def reason_of(error: BaseException) -> str:

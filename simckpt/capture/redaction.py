@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from .quoted_secrets import without_quoted
 from .secret_shapes import BLOCKS, NAME, SECRET_NAMES, SHAPES, WEBHOOKS
 
 REDACTED = "***"
@@ -48,13 +49,14 @@ _VALUE = (
     r"|(?P<bare>[^\s'\",;&|<>]++))"
 )
 _ASSIGNED = re.compile(
-    rf"(?P<name>(?<![A-Za-z0-9])(?:{_names})['\"]?\]?[ \t]{{0,40}}(?::=|=>|[:=])[ \t]{{0,40}})"
-    + _VALUE,
+    rf"(?P<name>(?<![A-Za-z0-9])(?:{_names})['\"]?\]?[ \t]{{0,40}}"
+    r"(?::=|=>|[:=\uff1a\uff1d])[ \t]{0,40})" + _VALUE,
     re.IGNORECASE,
 )
 _CAMEL = re.compile(
     r"(?P<name>(?<=[a-z0-9])(?:Password|Passwd|Secret|Token|ApiKey|AccessKey|AccountKey|PrivateKey"
-    r"|SecretKey|Credentials?|Signature)['\"]?\]?[ \t]{0,40}(?::=|=>|[:=])[ \t]{0,40})" + _VALUE
+    r"|SecretKey|Credentials?|Signature)['\"]?\]?[ \t]{0,40}(?::=|=>|[:=\uff1a\uff1d])[ \t]{0,40})"
+    + _VALUE
 )
 _NO_VALUES = """
 str int float bool bytes none null true false any object optional callable self
@@ -65,6 +67,10 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NUMBER = re.compile(r"[+-]?[\d_]*\.?\d*(?:[eEdD][+-]?\d+)?")
 _NEVER_A_SETTING = re.compile(r"passw|passphrase|passcode|pwd|secret|pin|otp|key", re.IGNORECASE)
 _LOGINS = frozenset({"ssh", "git+ssh", "sftp", "rsync", "scp", "svn+ssh"})
+_PLAIN_WORDS = frozenset({"password", "passwd", "passphrase"})
+_WITH_P = frozenset({"sshpass", "docker", "podman", "mysql", "mysqldump", "mariadb", "mongosh"})
+"""Programs whose ``-p`` is a password."""
+_HEX = re.compile(r"[0-9a-f]{32,64}")
 _LOGIN_OPTIONS = frozenset({"-u", "--user", "--proxy-user", "--login", "--http-user"})
 
 
@@ -90,6 +96,7 @@ def redact_text(text: str) -> str:
     text = redact_url(text)
     text = _HEADER.sub(_keep_name, text)
     text = _SCHEME.sub(rf"\g<name> {REDACTED}", text)
+    text = without_quoted(text, REDACTED)
     text = _ASSIGNED.sub(_assigned, text)
     text = _CAMEL.sub(_assigned, text)
     return _NETRC.sub(_keep_name, text)
@@ -116,6 +123,7 @@ def redact_arguments(arguments: Iterable[str]) -> tuple[str, ...]:
     result: list[str] = []
     waiting = False
     login = False
+    program = False
     for argument in arguments:
         option = argument.startswith("-") and len(argument) > 1
         if waiting and not option:
@@ -129,10 +137,19 @@ def redact_arguments(arguments: Iterable[str]) -> tuple[str, ...]:
         name, equals, value = argument.partition("=")
         if equals and value and is_secret_name(name.lstrip("-")):
             result.append(f"{name}={REDACTED}")
+        elif name in _LOGIN_OPTIONS and ":" in value:
+            result.append(f"{name}={value.partition(':')[0]}:{REDACTED}")
+        elif program and argument.startswith("-p") and len(argument) > 2:
+            result.append(f"-p{REDACTED}")
+        elif result and result[-1] == "login" and _HEX.fullmatch(argument):
+            result.append(REDACTED)
         else:
             result.append(redact_text(argument))
-        waiting = option and not equals and is_secret_name(argument.lstrip("-"))
+        told = argument.lstrip("-").lower()
+        named = option and not equals and (is_secret_name(told) or told == "pw")
+        waiting = named or told in _PLAIN_WORDS or (program and argument == "-p")
         login = argument in _LOGIN_OPTIONS
+        program = program or argument.rpartition("/")[2] in _WITH_P
     return tuple(result)
 
 

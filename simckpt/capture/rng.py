@@ -14,6 +14,7 @@ from .values import plain, qualified_name
 PYTHON_GLOBAL = "random"
 NUMPY_GLOBAL = "numpy.random"
 _WORDS = 624
+_MARK = 12
 
 
 def capture_random(declared: Mapping[str, object]) -> RandomState:
@@ -49,6 +50,18 @@ def capture_random(declared: Mapping[str, object]) -> RandomState:
                 found = {"kind": found["kind"], "fresh": True}
             generators.setdefault(name, found | {"declared": False})
     return RandomState(seeds=seeds, generators=generators)
+
+
+def stream_mark(declared: Mapping[str, object]) -> str:
+    """A short hash of the declared seeds and generator states; "" if none is declared.
+
+    Ranks that draw from streams of their own tell them apart by it.
+    """
+    if not declared:
+        return ""
+    found = capture_random(declared)
+    own = {name: facts for name, facts in found.generators.items() if facts["declared"]}
+    return hash_bytes(canonical_json([found.seeds, own]))[:_MARK]
 
 
 def describe_generator(value: object) -> Facts | None:

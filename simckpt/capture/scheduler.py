@@ -33,6 +33,7 @@ _TEXTS = {
     "SLURM_STEP_ID": "step_id",
     "SLURM_MPI_TYPE": "mpi_type",
     "SLURM_CONF_VERSION": "version",
+    "SIMCKPT_TEMPLATE": "template",  # set by simckpt's job templates
 }
 _NUMBERS = {
     "SLURM_ARRAY_TASK_ID": "array_task_id",

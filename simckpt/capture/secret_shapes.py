@@ -14,13 +14,38 @@ SECRET_NAMES = (
     r"secret",
     r"tokens?",
     r"credentials?",
-    r"(?:api|access|account|auth|private|secret|signing|encryption|master|ssh)[_\-. ]?keys?",
+    (
+        r"(?:api|access|account|auth|private|secret|signing|encryption|master|ssh|subscription"
+        r"|licen[cs]e|munge|fernet|shared)[_\-. ]?keys?"
+    ),
+    r"psk",
+    r"secret[_\-]?id",
+    r"client[_\-]?assertion",
+    r"code[_\-]?verifier",
+    r"activation[_\-]?code",
+    r"(?:bind|root|user|db|admin|login)[_\-]?(?:pw|pwd)",
+    # A name of one word that ends in one of these: PGPASSWORD, csrfmiddlewaretoken.
+    r"[a-z0-9]{1,40}(?:password|passwd|passphrase|secret|token)",
+    r"sshpass",
+    # In other languages
+    r"passwort",
+    r"kennwort",
+    r"mot[_\-]?de[_\-]?passe",
+    r"contrase[nñ]a",
+    r"senha",
+    r"wachtwoord",
+    r"l[oö]senord",
+    r"has[lł]o",
+    r"пароль",
+    r"密码",
+    r"パスワード",
     r"apikey",
     r"auth(?:orization)?",
     r"bearer",
     r"cookies?",
     r"csrf",
-    r"session[_\-]?id",
+    r"(?:j|php)?sess(?:ion)?[_\-]?id",
+    r"connect\.sid",
     r"sas",
     r"sig(?:nature)?",
     r"otp",
@@ -91,6 +116,12 @@ KEY_SHAPES = (
     r"pat[0-9A-Za-z]{14}\.[0-9a-f]{64}",
     r"tskey-[0-9A-Za-z\-]{20,}",
     r"AGE-SECRET-KEY-1[0-9A-Z]{58}",
+    # Hashes of passwords, by which these can be guessed
+    (
+        r"\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|argon2(?:id|i|d)|scrypt|pbkdf2-sha\d{1,3})"
+        r"\$[0-9A-Za-z./$=,+]{8,}"
+    ),
+    r"bot\d{8,10}:AA[0-9A-Za-z_\-]{32,}",
     # A JSON web token, signed or encrypted
     r"eyJ[0-9A-Za-z_\-]{8,400}\.[0-9A-Za-z_\-]{8,}(?:\.[0-9A-Za-z_\-]*){1,3}",
 )

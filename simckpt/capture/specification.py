@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..model.changes import Specification
-from ..model.manifest import Manifest
+from ..model.manifest import InputFile, Manifest
 from ..model.numerics import NumericalSettings, Numerics
 from ..model.record import Facts, Json
 from .values import plain
@@ -19,11 +19,15 @@ def specification(
     numerics: Numerics | NumericalSettings | Facts,
     declarations: Mapping[str, Json] = NOTHING,
     seeds: Mapping[str, Json] = NOTHING,
+    captures: Mapping[str, Json] = NOTHING,
 ) -> Specification:
     """The specification of a run: parameters, requested numerics, inputs and code by hash.
 
-    Nothing of the machine is in it: no absolute path, time or host. An input that could not
-    be hashed stands with its problem.
+    `captures` are the rules that capture more, and their cap.
+
+    Nothing of the machine is in it: no absolute path, time or host. An input whose contents are
+    known by variable stands with those: written again with another history it is the same. One
+    that could not be hashed stands with its problem.
     """
     if isinstance(numerics, Numerics):
         requested = numerics.settings()
@@ -36,10 +40,19 @@ def specification(
         "driver": manifest.driver,
         "parameters": manifest.parameters,
         "numerics": plain(requested),
-        "inputs": {file.path: file.hash or f"({file.problem})" for file in manifest.inputs},
+        "inputs": {file.path: _identity(file) for file in manifest.inputs},
         "outputs": list(manifest.outputs),
         "code": {module.name: module.hash for module in manifest.modules},
         "seeds": plain(seeds),
         "declarations": plain(declarations),
     }
+    if captures:
+        facts["captures"] = plain(captures)
     return Specification(facts=facts)
+
+
+def _identity(file: InputFile) -> Json:
+    """What tells one state of an input from another."""
+    if file.contents:
+        return dict(file.contents)
+    return file.hash or f"({file.problem})"

@@ -32,6 +32,7 @@ LONGEST_REPR = 400
 LARGEST_ARRAY = 256 * 2**20
 """Bytes past which an array is described and not hashed."""
 SHOWN_ELEMENTS = 16
+_MARGIN = 2_048
 IN_MEMORY = frozenset({"pandas", "jax", "jaxlib"})
 """Packages whose arrays hold their values, besides NumPy."""
 
@@ -81,6 +82,11 @@ def qualified_name(thing: Any) -> str:
         return qualified_name(type(thing))
     module = getattr(thing, "__module__", None)
     return name if module in (None, "builtins") else clean_text(f"{module}.{name}")
+
+
+def has_fields(value: object) -> bool:
+    """Whether a value is a bag of named values: a dataclass, a struct, a namespace."""
+    return _is_namespace(value) or (not isinstance(value, type) and _fields(value) is not None)
 
 
 class _Conversion:
@@ -212,11 +218,13 @@ def _simple(value: Any) -> tuple[bool, Json]:
     return False, None
 
 
-def _text(text: str) -> str:
-    if len(text) > LONGEST_TEXT:
-        rest = len(text) - LONGEST_TEXT
-        text = f"{text[:LONGEST_TEXT]}... (cut: {rest} more characters)"
-    return redact_text(clean_text(text))
+def _text(text: str, longest: int = LONGEST_TEXT) -> str:
+    # Cut behind what is kept, so that no secret loses the part it is known by.
+    shown = redact_text(clean_text(text[: longest + _MARGIN]))
+    if len(text) <= longest and len(shown) <= longest + _MARGIN:
+        return shown
+    rest = max(len(text), len(shown)) - longest
+    return f"{shown[:longest]}... (cut: {rest} more characters)"
 
 
 def _key(key: Any) -> str:
@@ -305,7 +313,5 @@ def _package(value: Any) -> str:
 def _opaque(value: Any) -> Json:
     facts: dict[str, Json] = {"type": qualified_name(type(value))}
     if "__repr__" in {name for cls in type(value).__mro__[:-1] for name in vars(cls)}:
-        text = _ADDRESS.sub("", repr(value))
-        shown = text if len(text) <= LONGEST_REPR else f"{text[:LONGEST_REPR]}..."
-        facts["repr"] = _text(shown)
+        facts["repr"] = _text(_ADDRESS.sub("", repr(value)), LONGEST_REPR)
     return facts

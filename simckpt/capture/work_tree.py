@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .git_head import head_commit
+
 LONGEST_DIFF = 256 * 1024
 """Characters of the whole diff."""
 
@@ -129,8 +131,6 @@ def _unchanged_since_indexed(entry: Any, status: os.stat_result, index_time: int
 
 
 def _submodule_differs(place: Path, commit: bytes) -> bool:
-    from .git import head_commit
-
     if not (place / ".git").exists():
         return False  # not checked out
     return head_commit(place) != commit.decode("ascii")

@@ -25,6 +25,7 @@ import numpy as np
 from ..errors import SetupError
 from .findings import Finding
 from .magnitudes import magnitudes
+from .monotone import Monotone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +42,10 @@ MAD_TO_SIGMA = 1.4826
 
 ROUNDING = 4096
 """A drift from sample to sample below so many units of rounding is never an alarm."""
+
+LEAST_DRIFT = 2.0**-32
+"""Nor is one below this part of the quantity's scale: what a limiter, where it switches on, lets
+through an open boundary is as large, in a run in which the quantity was constant till then."""
 
 DRIFT_FACTOR = 10.0
 """A drift must be so many times the largest in the history."""
@@ -114,17 +119,19 @@ class AnomalyRule:
         self._at_drifts = np.array([at[n] for n in self._drifts], np.intp)
         self._at_stable = np.array([at[n] for n in self._stable], np.intp)
         self._at_sizes = np.array([[at[f"{n}.min"], at[f"{n}.max"]] for n in self._sizes], np.intp)
-        self._rounding = ROUNDING * _coarsest(t.dtype for t in schema.tiles)
+        self._rounding = max(ROUNDING * _coarsest(t.dtype for t in schema.tiles), LEAST_DRIFT)
         self._last: tuple[int, Floats] | None = None
         signals = len(self._drifts) + len(self._stable) + len(self._sizes)
         self._histories = _Histories(settings, signals)
         self._log_sizes = _Histories(settings, len(self._sizes))
         self._unsound: set[str] = set()
+        self._monotone = Monotone(schema)
 
     def look(self, reading: Reading) -> Finding | None:
         unsound = self._non_finite(reading)
+        reversed_ = self._reversed(reading)
         unusual = None if reading.faults else self._unusual(reading)
-        return unsound or unusual
+        return unsound or reversed_ or unusual
 
     def _non_finite(self, reading: Reading) -> Finding | None:
         """The fields and numbers that are not finite for the first time."""
@@ -142,6 +149,17 @@ class AnomalyRule:
             f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not finite",
             {"not_finite": new, "first_cell": shown},
         )
+
+    def _reversed(self, reading: Reading) -> Finding | None:
+        """The integrals that go the other way than was declared, for the first time."""
+        found = self._monotone.look(reading)
+        if not found:
+            return None
+        return Finding(
+            "; ".join(reversal.text for reversal in found),
+            {r.name: {"value": r.value, "reached": r.reached, "relative": r.relative}
+             for r in found},
+        )  # fmt: skip
 
     def _unusual(self, reading: Reading) -> Finding | None:
         now = (reading.step, reading.values)

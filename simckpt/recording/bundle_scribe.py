@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..bundle.writer import CheckpointHeld
 from ..errors import SimckptWarning
-from ..model.changes import SpecDiff, Specification, diff
 from ..model.checkpoint import Checkpoint, Cost, Parts, Reason, StateDescriptor
 from ..model.segment import Event, Segment, SegmentEnd, SegmentSchema
 from ..model.series import Sample, SeriesSchema, TileRow
-from .declared import comparable, declared_in
+from .declared import declared_in
+from .disclosed import redacted, told
+from .monotone import Monotone, wrong_way
 from .origins import Origins
 from .outage import Outage
+from .overlap import NOTHING, Known, Overlap
+from .spec_diffs import SpecDiffs
+from .waypoints import NO_WAYPOINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..bundle.writer import BundleWriter
     from ..diagnostics.probe import Reading
-    from ..model.record import Facts, Hash, Json
+    from ..model.changes import SpecDiff, Specification
+    from ..model.record import Hash, Json
     from ..model.segment import Decomposition, Ending
     from .captures import Captures
     from .sentry import Sentry, Wishes
     from .triggers import Kind
+    from .waypoints import Waypoints
 
 
 class BundleScribe:
@@ -51,6 +56,10 @@ class BundleScribe:
         What that checkpoint's specification was.
     upstream : tuple of (Hash, Specification or None)
         Ids of the checkpoints this run starts from, and what was specified there.
+    waypoints : Waypoints
+        The checkpoints of the run's earlier segments that this one may go on from.
+    known : Known
+        The samples of those segments.
     """
 
     unsaid: tuple[Event, ...] = ()
@@ -65,6 +74,8 @@ class BundleScribe:
         previous: Checkpoint | None = None,
         specification: Specification | None = None,
         upstream: tuple[tuple[Hash, Specification | None], ...] = (),
+        waypoints: Waypoints = NO_WAYPOINTS,
+        known: Known = NOTHING,
     ) -> None:
         self._writer = writer
         self._outage = Outage()
@@ -72,17 +83,25 @@ class BundleScribe:
         self._sentry = sentry
         self._segment = segment
         self._previous = previous
-        self._specification = specification
+        self._spec_diffs = SpecDiffs(specification, upstream)
         if specification is not None:
             # Until the first sample says otherwise, an earlier segment's declarations stand.
             captures.declared(declared_in(specification))
         self._upstream = upstream
+        self._waypoints = waypoints
+        self._start_step = segment.start_step
         self._schema: SeriesSchema | None = None
         self._reading: Reading | None = None
         self._tiled: Reading | None = None
         self._samples = 0
         self._origins = Origins()
+        self._overlap = Overlap(known)
+        self._monotone = Monotone(SeriesSchema(columns=()))
         writer.append(segment)
+
+    @property
+    def awaits_step(self) -> bool:
+        return bool(self._waypoints.passed) and not self._segment.start_step
 
     def describe(
         self,
@@ -90,8 +109,10 @@ class BundleScribe:
         decomposition: Decomposition,
         step: int,
         declarations: Mapping[str, Json],
+        joint: bool = False,
     ) -> None:
         self._schema = schema
+        self._monotone = Monotone(schema)
         self._captures.declared(declarations)
         stored = self._writer.store(schema)
         self._sentry.describe(schema, stored)
@@ -101,8 +122,12 @@ class BundleScribe:
                 schema=stored,
                 decomposition=self._writer.store(decomposition),
                 start_step=step,
+                joint=joint,
+                resumed_from=self._resumed_from(),
             )
         )
+        # Solvers that were given to the run are configured by now, and were not when it began.
+        self._in_effect(self._captures.in_effect.read(step), step)
 
     def sample(self, reading: Reading, wall: float) -> None:
         self._reading = reading
@@ -119,45 +144,52 @@ class BundleScribe:
         )
         for found in self._origins.events(reading, wall):
             self.event(found)
+        if self._overlap.going_on and self._schema is not None:
+            digests = _field_digests(self._schema, reading.digests)
+            if repeated := self._overlap.look(reading, self._schema, digests):
+                self.event(repeated)
+        for reversal in self._monotone.look(reading):
+            self.event(wrong_way(reversal, wall))
         self._sentry.sample(reading, wall)
 
     def event(self, event: Event) -> None:
-        self._writer.append(event)
+        self._writer.append(told(event))
 
-    def effective(self, settings: Facts) -> None:
-        for name, (requested, effective) in self._captures.effective(settings).items():
-            self.event(
-                Event(
-                    name="numerics_fallback",
-                    severity="warning",
-                    step=self._reading.step if self._reading else self._segment.start_step,
-                    wall=time.time(),
-                    text=f"{name} was requested as {requested!r} and is {effective!r} in effect",
-                    facts={"setting": name, "requested": requested, "effective": effective},
-                )
-            )
+    def effective(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
+        step = self._reading.step if self._reading else self._segment.start_step
+        self._in_effect(self._captures.in_effect.report(things, settings, step), step)
+
+    def follow(self, source: Callable[[], Any]) -> None:
+        self._captures.in_effect.follow(source)
 
     def checkpoint(
         self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
     ) -> Checkpoint | None:
         self._store_tile_rows()
-        why = why or os.environ.get("SIMCKPT_WHY", "")
+        if reason == "start":
+            self._start_step = step
+        else:
+            self._in_effect(self._captures.in_effect.read(step), step)
+        specification = self._captures.specification()
+        # What else ends up at a checkpoint, such as an exception, is no reason for a change.
+        given = why if reason == "user" else ""
+        spec_diff, reasoned = self._spec_diffs.next(specification, given)
         previous = self._previous
         parents = (previous.id,) if previous else tuple(id_ for id_, _ in self._upstream)
         made = Checkpoint(
             parents=parents,
             segment=self._segment.index,
             index=previous.index + 1 if previous else 0,
-            label=label,
+            label=redacted(label),
             reason=reason,
             step=step,
             t=t if math.isfinite(t) else None,
             wall=time.time(),
-            parts=self._parts(step, why, wait=reason == "final"),
+            parts=self._parts(step, specification, spec_diff, wait=reason == "final"),
             state=self._state(),
             samples=self._samples,
             cost=cost,
-            why=why,
+            why=redacted(why) or reasoned,
         )
         try:
             self._previous = self._writer.commit(made)
@@ -180,8 +212,7 @@ class BundleScribe:
     def wishes(self) -> Wishes:
         return self._sentry.wishes()
 
-    def end(self, ending: Ending, step: int, why: str) -> None:
-        self._captures.close()
+    def end(self, ending: Ending, step: int, why: str, joint: bool = False) -> None:
         if self._writer.lost:
             text = f"{self._writer.lost} samples are lost: {self._writer.trouble}"
             self.event(
@@ -189,21 +220,37 @@ class BundleScribe:
             )
         self._writer.append(
             SegmentEnd(
-                segment=self._segment.index, ending=ending, ended=time.time(), step=step, why=why
+                segment=self._segment.index,
+                ending=ending,
+                ended=time.time(),
+                step=step,
+                why=redacted(why),
+                joint=joint,
             )
         )
         if unresolved := self._outage.unresolved(self._writer.lost):
             warnings.warn(unresolved, SimckptWarning, stacklevel=3)
         self._writer.close()
 
-    def _parts(self, step: int, why: str, *, wait: bool) -> Parts:
+    def _resumed_from(self) -> Hash | None:
+        """The checkpoint that the segment continues, if that was not known when it began."""
+        found = self._waypoints.before(self._start_step)
+        return None if found == self._segment.resumed_from else found
+
+    def _in_effect(self, events: list[Event], step: int) -> None:
+        for event in events:
+            self.event(event)
+        if loosened := self._captures.in_effect.loosened:
+            self.met("environment", f"tolerances in effect changed: {loosened}", step)
+
+    def _parts(
+        self, step: int, specification: Specification, spec_diff: SpecDiff, *, wait: bool
+    ) -> Parts:
         store, captures = self._writer.store, self._captures
-        specification = captures.specification()
         artifacts = captures.artifacts(wait=wait)
         transforms = captures.transforms()
-        spec_diff = self._spec_diff(specification, why)
-        self._specification = specification
-        self._sentry.checkpoint(captures.beginning.environment, specification, step)
+        environment = captures.beginning.environment
+        self._sentry.checkpoint(environment, specification, step, captures.nodes)
         return Parts(
             manifest=store(captures.beginning.manifest),
             specification=store(specification),
@@ -215,16 +262,6 @@ class BundleScribe:
             random=store(captures.random()),
             transforms=store(transforms) if transforms else None,
             configuration=tuple(store(text) for text in captures.configuration()),
-        )
-
-    def _spec_diff(self, specification: Specification, why: str) -> SpecDiff:
-        since = self._specification
-        known = [s for _, s in self._upstream if s is not None]
-        changes = diff(*comparable(since, specification)) if since else ()
-        return SpecDiff(
-            changes=changes,
-            since_upstream=diff(*comparable(known[0], specification)) if known else (),
-            why=why if changes else "",
         )
 
     def _state(self) -> StateDescriptor | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import numbers
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, is_dataclass
+from typing import TYPE_CHECKING, Protocol, cast
 
 from ..errors import SetupError
 
@@ -118,21 +119,41 @@ def cadence(every: int | float | Iterable[int] | Cadence) -> Cadence:
     SetupError
         For zero, negative or non-finite values, and for anything else.
     """
-    if isinstance(every, bool | str):
+    if isinstance(every, bool | str | bytes):
         raise SetupError("every", every, "is not a cadence", choices=_CHOICES)
-    if isinstance(every, int):
-        if every < 1:
+    # NumPy's numbers are registered as these.
+    if isinstance(every, numbers.Integral):
+        n = int(every)
+        if n < 1:
             raise SetupError("every", every, "is not positive", choices=_CHOICES)
-        return EverySteps(every)
-    if isinstance(every, float):
-        if not 0 < every < math.inf:
+        return EverySteps(n)
+    if isinstance(every, numbers.Real):
+        interval = float(every)
+        if not 0 < interval < math.inf:
             raise SetupError("every", every, "is not a positive time", choices=_CHOICES)
-        return EveryTime(every)
+        return EveryTime(interval)
     if isinstance(every, Iterable):
         steps = list(every)
-        if not steps or not all(isinstance(s, int) and s >= 0 for s in steps):
+        if not steps or not all(_is_step(step) for step in steps):
             raise SetupError("every", steps, "is not a list of step numbers", choices=_CHOICES)
-        return AtSteps(frozenset(steps))
+        return AtSteps(frozenset(map(int, steps)))
     if callable(getattr(every, "start", None)):
-        return every
+        return cast("Cadence", every)
     raise SetupError("every", every, "is not a cadence", choices=_CHOICES)
+
+
+def cadence_text(rule: Cadence) -> str:
+    """The rule in words that are the same in every process."""
+    match rule:
+        case EverySteps(n):
+            return f"{n} steps"
+        case EveryTime(interval):
+            return f"a simulated time of {interval!r}"
+        case AtSteps(steps):
+            return f"the steps {', '.join(map(str, sorted(steps)))}"
+    return repr(rule) if is_dataclass(rule) else type(rule).__qualname__
+
+
+def _is_step(value: object) -> bool:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return whole and int(value) >= 0  # type: ignore[call-overload]

@@ -7,14 +7,13 @@ is read again at each checkpoint; the rest is captured when the segment begins.
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from ..bundle.contents import content_hashes
-from ..capture.artifacts import index_artifacts
-from ..capture.configuration import capture_configuration
+from ..capture.configuration import ConfigurationFiles
 from ..capture.environment import capture_environment
 from ..capture.manifest import capture_manifest
 from ..capture.packages import capture_packages
@@ -23,7 +22,9 @@ from ..capture.scheduler import scheduler_facts
 from ..capture.specification import specification
 from ..capture.values import plain
 from ..model.manifest import Packages
-from ..model.numerics import NumericalSettings
+from .disclosed import meant, placed
+from .in_effect import InEffect
+from .indexing import Indexer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,13 +33,10 @@ if TYPE_CHECKING:
     from ..model.changes import Specification
     from ..model.environment import Circumstances, Environment
     from ..model.manifest import Manifest, RandomState, Text
+    from ..model.numerics import NumericalSettings
     from ..model.record import Document, Facts, Hash, Json
     from ..model.transform import TransformManifest
     from .settings import RunSettings
-
-
-SETTLED = 2.0
-"""Seconds for which an output has not changed before it is hashed while the run goes on."""
 
 FRESH = 5.0
 """Seconds for which the facts of the machine are taken to be still true."""
@@ -68,7 +66,7 @@ def capture_beginning(
         parameters=parameters,
         inputs=settings.inputs,
         outputs=settings.outputs,
-        stage=settings.stage,
+        stage=placed(settings.stage),
         upstream=upstream,
         contents=content_hashes,
     )
@@ -85,29 +83,29 @@ class Captures:
         What the run was asked for.
     beginning : Beginning
         What was captured when the segment began.
+    streams : tuple of str
+        What tells the seeds and generators of each rank from those of the others.
     """
 
-    def __init__(self, settings: RunSettings, beginning: Beginning) -> None:
+    def __init__(
+        self, settings: RunSettings, beginning: Beginning, streams: tuple[str, ...] = ()
+    ) -> None:
         self._settings = settings
+        self._streams = streams if any(streams) and len(streams) > 1 else ()
         self.beginning = beginning
         self._begun = time.monotonic()
-        self.intent = settings.intent
+        self.intent = meant(settings.intent) if settings.intent else None
+        self._configuration = ConfigurationFiles(settings.config)
         self._declarations: Mapping[str, Json] = {}
+        self.nodes: Mapping[str, Environment] = {}
         self.start_step = settings.start_step
-        requested = settings.numerics.settings() if settings.numerics else {}
-        self.numerics = NumericalSettings(requested=_facts(requested))
-        self._indexer = ThreadPoolExecutor(1, thread_name_prefix="simckpt-index")
-        self._index: Future[ArtifactIndex] | None = None
-        self._indexed: ArtifactIndex | None = None
+        self.in_effect = InEffect(settings.numerics.settings() if settings.numerics else {})
+        self._outputs = Indexer(settings.outputs)
 
-    def effective(self, settings: Facts) -> dict[str, tuple[Any, Any]]:
-        """Take note of settings in effect; the fall-backs that are new: (requested, effective)."""
-        known = self.numerics.fallbacks()
-        self.numerics = NumericalSettings(
-            requested=self.numerics.requested,
-            effective=self.numerics.effective | _facts(settings),
-        )
-        return {k: v for k, v in self.numerics.fallbacks().items() if known.get(k) != v}
+    @property
+    def numerics(self) -> NumericalSettings:
+        """Numerical settings as requested, and as far as they are known to be in effect."""
+        return self.in_effect.settings
 
     def specification(self) -> Specification:
         """Everything the user chose."""
@@ -116,6 +114,10 @@ class Captures:
             self.numerics,
             declarations=self._declarations,
             seeds=_facts({k: v for k, v in self._settings.seeds.items() if isinstance(v, int)}),
+            captures={
+                "one_in": self._settings.captures,
+                "triggers": {t.name: t.facts() for t in self._settings.triggers},
+            },
         )
 
     def declared(self, declarations: Mapping[str, Json]) -> None:
@@ -124,7 +126,7 @@ class Captures:
 
     def random(self) -> RandomState:
         """Seeds, and the state of the generators now."""
-        return capture_random(self._settings.seeds)
+        return replace(capture_random(self._settings.seeds), streams=self._streams)
 
     def transforms(self) -> TransformManifest | None:
         """What an analysis did to its data so far; None for a simulation."""
@@ -132,7 +134,7 @@ class Captures:
 
     def configuration(self) -> tuple[Text, ...]:
         """The configuration files as they are now."""
-        return capture_configuration(self._settings.config)
+        return self._configuration.read()
 
     def artifacts(self, *, wait: bool) -> ArtifactIndex | None:
         """The index of the outputs that was last finished, and a new one started.
@@ -140,21 +142,7 @@ class Captures:
         Hashing goes on in a thread that the run does not wait for, unless `wait` says so; a
         checkpoint then carries the index that was ready when it was made.
         """
-        if not self._settings.outputs:
-            return None
-        if self._index is not None and (wait or self._index.done()):
-            self._indexed = self._index.result()
-            self._index = None
-        if self._index is None:
-            self._index = self._indexer.submit(
-                index_artifacts,
-                self._settings.outputs,
-                Path.cwd(),
-                content_hashes,
-                settled=0.0 if wait else SETTLED,
-                previous=self._indexed,
-            )
-        return self._index.result() if wait else self._indexed
+        return self._outputs.index(wait=wait)
 
     def surroundings(self) -> dict[str, Document]:
         """All facts of this node and process as they are now, and the whole list of packages."""
@@ -166,10 +154,6 @@ class Captures:
             environment, circumstances = capture_environment({"mpi": mpi} if mpi else {})
             packages = capture_packages()
         return {"environment": environment, "circumstances": circumstances, "packages": packages}
-
-    def close(self) -> None:
-        """Stop indexing."""
-        self._indexer.shutdown(wait=False, cancel_futures=True)
 
 
 def _facts(values: Mapping[str, Any]) -> Facts:

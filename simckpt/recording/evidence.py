@@ -107,7 +107,14 @@ class Evidence:
         return found, problems
 
     def _environment(self) -> dict[str, Any]:
-        return {name: self._store(d) for name, d in self._captures.surroundings().items()}
+        found: dict[str, Any] = {
+            name: self._store(d) for name, d in self._captures.surroundings().items()
+        }
+        nodes = self._captures.nodes
+        if len(nodes) > 1:
+            # As they told when the job began: rank 0 cannot read another node, and no rank waits.
+            found["nodes"] = {host: self._store(told) for host, told in nodes.items()}
+        return found
 
     def _dump(self) -> dict[str, Any]:
         flight = self._flight.dump(self._schema) if self._schema else None

@@ -11,6 +11,8 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from ..capture.redaction import redact_text
+from ..capture.values import clean_text
 from ..errors import InstrumentError, SimckptWarning
 
 if TYPE_CHECKING:
@@ -90,4 +92,6 @@ def one_line(error: BaseException | None) -> str:
     """An exception's type and text in one line of at most 500 characters."""
     if error is None:
         return ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+    # Redacted as it is, since lines tell secrets from words, and before it is cut.
+    message = " ".join(redact_text(clean_text(str(error))).split())
+    return f"{type(error).__name__}: {message}"[:500]

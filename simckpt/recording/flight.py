@@ -23,7 +23,7 @@ KEPT_BYTES = 64 << 20
 DUMPED_BYTES = 4 << 20
 """Bytes of one dump, before its encoding as text."""
 
-_TILE_BYTES = 192
+_TILE_BYTES = 640
 """About what the message behind a sample holds for each tile."""
 
 _DUMPED_TILE_BYTES = 32

@@ -40,10 +40,11 @@ class Origins:
         tile = _tile(next(t for t in reading.schema.tiles if t.field == field), index)
         facts: Facts = {"field": field, "index": list(index), "tile": list(tile), **counts}
         told = ", ".join(f"{n} {KINDS[kind]}" for kind, n in counts.items() if n)
-        text = (
-            f"{field} is not finite for the first time{': ' if told else ''}{told}, from cell "
-            f"{_listed(index)} in tile {_listed(tile)} on"
-        )
+        text = f"{field} is not finite for the first time{': ' if told else ''}{told}; "
+        if field.startswith("particles."):
+            text += f"the first is the particle with the id {index[0]}"
+        else:
+            text += f"the first cell is ({_listed(index)}), in tile ({_listed(tile)})"
         if self._before is not None:
             low, high = self._before[f"{field}.min"], self._before[f"{field}.max"]
             if isfinite(low) and isfinite(high):

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 from ..parallel.comm import ExchangeFailed
 
 if TYPE_CHECKING:
+    from ..model.checkpoint import Reason
     from ..model.segment import Ending, Event
+    from ..model.transform import StagePart
     from ..parallel.comm import Comm
+
+_LAST_CHECKPOINTS: dict[Ending, tuple[str, Reason]] = {
+    "finished": ("final", "final"),
+    "signal": ("stopped by a signal", "signal"),
+    "exception": ("exception", "exception"),
+    "aborted": ("aborted", "exception"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class Farewell:
     signal: str
     events: tuple[Event, ...]
     trigger: str = ""
+    stage: StagePart | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,13 @@ class Parting:
         if self.missing:
             return "aborted", "not every rank reached the end of the run"
         return "finished", ""
+
+    @property
+    def last_checkpoint(self) -> tuple[str, Reason]:
+        """Label and reason of the run's last checkpoint."""
+        if self.stopped:
+            return "stopped by a trigger", "trigger"
+        return _LAST_CHECKPOINTS[self.ending[0]]
 
     @property
     def stopped(self) -> str:

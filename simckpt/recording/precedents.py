@@ -10,9 +10,10 @@ from ..bundle.reader import open_bundle
 from ..errors import BundleError
 from ..model.environment import Environment
 from .placing import specified_at
+from .waypoints import Waypoints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ..bundle.reader import Bundle
     from ..model.changes import Specification
@@ -26,19 +27,28 @@ class Precedent:
     ----------
     none : bool
         Nothing came before: this is the beginning of a campaign.
+    continued : bool
+        They are the run's own earlier attempts.
     environment, specification
         Those of the last checkpoint, where they are at hand.
+    nodes : tuple of Environment
+        What the nodes of the last job attempt told of themselves.
     first : mapping of str to float
         Values of the run's first sample by column; empty for a new run.
     captures : mapping of str to int
         The run's last capture of each trigger, as the number of its checkpoint.
+    waypoints : Waypoints
+        The run's checkpoints that it may go on from.
     """
 
     none: bool = True
+    continued: bool = False
     environment: Environment | None = None
     specification: Specification | None = None
+    nodes: tuple[Environment, ...] = ()
     first: Mapping[str, float] = field(default_factory=dict)
     captures: Mapping[str, int] = field(default_factory=dict)
+    waypoints: Waypoints = field(default_factory=Waypoints)
 
 
 def precedent(
@@ -54,7 +64,7 @@ def precedent(
     try:
         return _earlier_attempt(continued, quantities)
     except (BundleError, OSError):
-        return Precedent(none=False)
+        return Precedent(none=False, continued=True)
 
 
 def _earlier_attempt(path: str, quantities: frozenset[str]) -> Precedent:
@@ -71,10 +81,13 @@ def _earlier_attempt(path: str, quantities: frozenset[str]) -> Precedent:
             firsts = {name: float(series[name][0]) for name in known}
         return Precedent(
             none=there.none,
+            continued=True,
             environment=there.environment,
             specification=there.specification,
+            nodes=there.nodes,
             first={name: value for name, value in firsts.items() if math.isfinite(value)},
             captures=captures,
+            waypoints=Waypoints.of(bundle.checkpoints, bundle.segments),
         )
 
 
@@ -97,4 +110,14 @@ def _last(bundle: Bundle) -> Precedent:
         none=False,
         environment=document if isinstance(document, Environment) else None,
         specification=specified_at(bundle, last),
+        nodes=tuple(_environments(bundle)),
     )
+
+
+def _environments(bundle: Bundle) -> Iterator[Environment]:
+    """Those of the nodes of the last job attempt, each kind of node once."""
+    nodes = bundle.segments[-1].segment.nodes if bundle.segments else ()
+    for reference in dict.fromkeys(node.environment for node in nodes):
+        document = bundle.document(reference)
+        if isinstance(document, Environment):
+            yield document

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .disclosed import redacted
 from .findings import Finding
 
 if TYPE_CHECKING:
@@ -28,5 +29,5 @@ class PredicateRule:
         if isinstance(answer, dict):
             return Finding("the predicate holds", answer) if answer else None
         if isinstance(answer, str):
-            return Finding(answer[:500]) if answer else None
+            return Finding(redacted(answer)[:500]) if answer else None
         return Finding("the predicate holds") if bool(answer) else None

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import time
 import traceback
 from typing import TYPE_CHECKING
 
+from ..capture.memory import read_memory
+from ..capture.probes import attempt
+from ..capture.process import read_process
 from ..capture.redaction import redact_text
+from ..capture.values import clean_text
 from ..model.segment import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from ..model.record import Facts
 
 RAISED = "rank_raised"
 MOST_TOLD = 8
@@ -21,22 +29,38 @@ _LONGEST_TRACEBACK = 8000
 
 
 def raised(error: BaseException, rank: int, step: int) -> Event:
-    """The event that says which rank raised what, at which step and where in the code."""
+    """The event that says which rank raised what, at which step and where in the code.
+
+    It also has what the rank's node and process are like at that moment, such as free memory:
+    rank 0 may be on another node.
+    """
     lines = "".join(traceback.format_exception(error))
-    message = " ".join(str(error).split())
+    # Redacted as it is, since lines tell secrets from words.
+    message = " ".join(redact_text(clean_text(str(error))).split())
     return Event(
         name=RAISED,
         severity="error",
         step=step,
         wall=time.time(),
         rank=rank,
-        text=redact_text(f"{type(error).__name__}: {message}"[:_LONGEST_TEXT]),
+        text=f"{type(error).__name__}: {message}"[:_LONGEST_TEXT],
         facts={
             "exception": type(error).__name__,
             # The end of a traceback says where it happened.
-            "traceback": redact_text(lines[-_LONGEST_TRACEBACK:]),
+            "traceback": redact_text(clean_text(lines))[-_LONGEST_TRACEBACK:],
+            **_surroundings(),
         },
     )
+
+
+def _surroundings() -> Facts:
+    facts: Facts = {}
+    for name, read in (("memory", read_memory), ("process", read_process)):
+        found, _ = attempt(read, None)
+        if found is not None:
+            facts[name] = found.volatile
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return facts | {"host": os.uname().nodename, "peak_memory_KiB": peak}
 
 
 def bounded(events: Iterable[Event]) -> Iterator[Event]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..bundle.last_words import leave
 from ..model.segment import Event
+from .cadence import cadence_text
 from .faults import Faults, one_line
 from .ledger import Ledger
 from .opening import open_scribe
@@ -30,18 +31,19 @@ from .parting import Farewell, Parting, part
 from .raised import bounded, raised
 from .sampling import Sampling, built
 from .sentry import NO_WISHES
-from .settings import EXCHANGE_TIMEOUT, PARTING_TIMEOUT
+from .settings import EXCHANGE_TIMEOUT, PARTING_GRACE, PARTING_TIMEOUT, SETTLE_TIMEOUT
 from .stopping import Stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from ..diagnostics.declarations import Declarations
     from ..diagnostics.probe import State
     from ..errors import SetupError
     from ..model.checkpoint import Checkpoint, Reason
     from ..model.record import Facts
-    from ..model.segment import Ending, Severity
+    from ..model.segment import Severity
     from ..parallel.comm import Comm, Vote
     from .cadence import Beat, Cadence
     from .reports import Reports
@@ -51,19 +53,6 @@ if TYPE_CHECKING:
     from .triggers import Kind
 
 LifeCycle = Literal["idle", "open", "sampling", "muted", "closed"]
-
-SETTLE_TIMEOUT = 20.0
-"""Seconds that a checkpoint waits for the last sample to arrive from the other ranks."""
-
-PARTING_GRACE = 1.0
-"""Seconds that ranks other than 0 wait before a signal ends them."""
-
-_LAST_CHECKPOINTS: dict[Ending, tuple[str, Reason]] = {
-    "finished": ("final", "final"),
-    "signal": ("stopped by a signal", "signal"),
-    "exception": ("exception", "exception"),
-    "aborted": ("aborted", "exception"),
-}
 
 
 class Recorder:
@@ -88,8 +77,10 @@ class Recorder:
         self._declarations: Declarations | None = None
         self._scribe: Scribe
         self._unsampled: Callable[[], None] | None = None
+        self._unplaced = False
         self._votes = comm.duplicate()
         self._beat: Beat | None = None
+        self._alike: dict[str, str] = {}
         self._faults = Faults(strict=settings.strict, record=self._warning)
         self._sampling = Sampling(self._control, comm.duplicate(), settings.triggers, self._faults)
         self._stopping = Stopping(comm.duplicate(), self._answer, lambda: self._ledger.busy)
@@ -118,14 +109,27 @@ class Recorder:
             )
         self._life = "open"
         self._stopping.watch()
-        self.checkpoint("start", reason="start")
+        self._unplaced = self._scribe.awaits_step
+        if not self._unplaced:
+            self.checkpoint("start", reason="start")
+
+    def resume(self, step: int) -> None:
+        """The driver goes on from this step."""
+        self.step = step
+        self._place()
 
     def sample(
-        self, declarations: Declarations, build: Callable[[], State], step: int | None = None
+        self,
+        declarations: Declarations,
+        build: Callable[[], State],
+        step: int | None = None,
+        *,
+        joint: bool = False,
     ) -> None:
         """Take a sample of the state that `build` finds; every rank calls it at the same step.
 
-        The first call is collective: it sets the sample up.
+        The first call is collective: it sets the sample up. It is a `joint` if the cadence asks
+        for none there.
 
         Raises
         ------
@@ -137,22 +141,33 @@ class Recorder:
         self._unsampled = None
         if self._life not in ("open", "sampling"):
             return
+        self._place()
         with self._ledger.spending("setup" if self._life == "open" else "samples"):
             state, problem = built(build)
             if self._life == "open":
-                self._set_up(declarations, state, problem)
-            elif declarations != self._declarations:
-                self._faults.note(
-                    "declarations_changed", "a sample with other declarations was skipped"
-                )
+                self._set_up(declarations, state, problem, joint)
+            elif self._declarations is not None and declarations != self._declarations:
+                changes = "; ".join(self._declarations.changes(declarations))
+                text = f"a sample with other declarations was skipped: {changes}"
+                self._faults.note("declarations_changed", text)
                 return
             if self._life == "sampling":
                 self._sampling.take(self.step, state, problem)
         self.collect()
 
+    @property
+    def size(self) -> int:
+        """Ranks of the run."""
+        return self._control.size
+
+    def capturing(self) -> AbstractContextManager[None]:
+        """Counts the time of its body as that of a capture."""
+        return self._ledger.spending("captures")
+
     def due(self, cadence: Cadence, step: int, t: float) -> bool:
         """Whether a sample is due; asked once a step, on every rank."""
         if self._beat is None:
+            self._alike["every"] = cadence_text(cadence)
             self._beat = cadence.start(self)
         return self._beat.due(step, t)
 
@@ -200,6 +215,7 @@ class Recorder:
         """
         if self._life in ("idle", "closed"):
             return None
+        self._place()
         with self._ledger.spending("checkpoints"):
             if self.rank == 0 and not self._sampling.settle(SETTLE_TIMEOUT):
                 self._faults.note("sample_late", "a sample had not arrived from all ranks")
@@ -211,18 +227,25 @@ class Recorder:
                 )
             # A checkpoint that a trigger wished for meanwhile is this one.
             self._grant(replace(self._scribe.wishes(), checkpoint=""))
-            return made
+        if not self._ledger.busy:
+            self._stopping.attend()
+        return made
 
     def stopping(self) -> bool:
         """Whether a signal has asked any rank to stop; every rank asks once a step."""
         return self._life not in ("idle", "closed") and self._stopping.agreed(EXCHANGE_TIMEOUT)
 
-    def effective(self, **settings: Any) -> None:
-        """Report numerical settings as they are in effect, such as ``dt`` or a fall-back."""
+    def effective(self, *things: Any, **settings: Any) -> None:
+        """Report numerical settings in effect: solver objects, ``dt``, or a fall-back."""
         if self._life in ("idle", "closed"):
             return
-        with self._faults.contained("effective settings"):
-            self._scribe.effective(settings)
+        with self._stopping.deferred(), self._faults.contained("effective settings"):
+            self._scribe.effective(things, settings)
+
+    def follow(self, source: Callable[[], Any]) -> None:
+        """Say where solver objects are found when their settings are read."""
+        if self._life in ("open", "sampling"):
+            self._scribe.follow(source)
 
     def report(self, what: str, take: Callable[[Reports], None]) -> None:
         """Let `take` add a report of the driver's to those of the next sample."""
@@ -242,7 +265,10 @@ class Recorder:
         """Record that something happened, on this rank."""
         if self._life in ("idle", "closed"):
             return
-        with self._faults.contained(f"event {name!r}", recorded=False):
+        with (
+            self._stopping.deferred(),
+            self._faults.contained(f"event {name!r}", recorded=False),
+        ):
             self._scribe.event(
                 Event(
                     name=name,
@@ -266,7 +292,7 @@ class Recorder:
         self._faults.strict = self._faults.strict and error is None
         words = None if error is None else raised(error, self.rank, self.step)
         if words is not None:
-            with self._faults.contained("recording the exception"):
+            with self._stopping.deferred(), self._faults.contained("recording the exception"):
                 self._scribe.event(words)
         farewell = Farewell(
             rank=self.rank,
@@ -276,64 +302,83 @@ class Recorder:
             signal=self._stopping.reason,
             trigger=self._stopping.request,
             events=self._scribe.unsaid,
+            stage=self.settings.profile.parting(),
         )
         parting = part(self._control, farewell, PARTING_TIMEOUT if error else EXCHANGE_TIMEOUT)
+        if not parting.missing:
+            self.settings.profile.gather(tuple(f.stage for f in parting.farewells))
         if words is not None and parting.missing and self.rank and self.path:
             # Rank 0 may never hear of it.
             with self._faults.contained("leaving last words", recorded=False):
                 leave(self.path, words)
-        if parting.together and self._unsampled is not None and self._life == "sampling":
+        joint = parting.together and self._unsampled is not None and self._life == "sampling"
+        if joint and self._unsampled is not None:
             self._unsampled()
         # Where every rank is here, what can arrive is on its way.
         self._sampling.settle(0.0 if parting.missing else PARTING_TIMEOUT)
         self.collect()
-        self._tell(parting)
-        self._faults.count()
-        ending, why = parting.ending
-        last = _LAST_CHECKPOINTS[ending]
-        if parting.stopped:
-            last = ("stopped by a trigger", "trigger")
-        elif ending != "finished":
-            kind: Kind = "signal" if ending == "signal" else "exception"
-            with self._faults.contained("triggers"):
-                self._scribe.met(kind, why, self.step, error)
-        self.checkpoint(*last, why=why)
-        with self._faults.contained("closing the bundle"):
-            self._scribe.end(ending, self.step, why)
-        self._life = "closed"
+        # The bundle is whole before a signal that comes now does what it does without simckpt.
+        with self._stopping.deferred():
+            self._finish(parting, error, joint)
+        self._stopping.attend()
         self._stopping.close()
         if error is not None and parting.missing and self.settings.abort:
             sys.excepthook(type(error), error, error.__traceback__)
             self._control.abort(1)
 
+    def _finish(self, parting: Parting, error: BaseException | None, joint: bool) -> None:
+        """Write what is left to write, the last checkpoint with it."""
+        self._tell(parting)
+        self._faults.count()
+        ending, why = parting.ending
+        if ending != "finished" and not parting.stopped:
+            kind: Kind = "signal" if ending == "signal" else "exception"
+            with self._faults.contained("triggers"):
+                self._scribe.met(kind, why, self.step, error)
+        self.checkpoint(*parting.last_checkpoint, why=why)
+        with self._faults.contained("closing the bundle"):
+            self._scribe.end(ending, self.step, why, joint)
+        self._life = "closed"
+
+    def _place(self) -> None:
+        """Commit the first checkpoint of a continued run, now that its step is known."""
+        if self._unplaced:
+            self._unplaced = False
+            self.checkpoint("start", reason="start")
+
     def _set_up(
-        self, declarations: Declarations, state: State | None, problem: SetupError | None
+        self,
+        declarations: Declarations,
+        state: State | None,
+        problem: SetupError | None,
+        joint: bool,
     ) -> None:
         self._declarations = declarations
-        probe = self._sampling.set_up(declarations, state, problem)
+        probe = self._sampling.set_up(declarations, state, problem, self._alike)
         if probe is None:
             self._life = "muted"
             return
         self._life = "sampling"
         with self._faults.contained("describing the samples"):
             known = declarations.facts()
-            self._scribe.describe(probe.schema, probe.decomposition, self.step, known)
+            self._scribe.describe(probe.schema, probe.decomposition, self.step, known, joint)
 
-    def _answer(self, name: str) -> None:
+    def _answer(self, name: str) -> bool:
         if self._life == "closed":
-            return
+            return True
+        fatal = self._stopping.fatal(name)
+        if fatal and self.rank:
+            # The launcher ends all ranks once one is gone; rank 0 needs a moment to commit.
+            self._stopping.end_later(name, PARTING_GRACE)
+            return False
         with self._faults.contained("triggers"):
             self._scribe.met("signal", f"rank {self.rank} received {name}", self.step)
         self.checkpoint(f"signal {name}", reason="signal")
-        if not self._stopping.fatal(name):
-            return
-        if self.rank == 0:
+        if fatal:
             with self._faults.contained("closing the bundle"):
                 self._scribe.end("signal", self.step, f"rank 0 received {name}")
-        else:
-            # The launcher ends all ranks once one is gone; rank 0 needs a moment to commit.
-            time.sleep(PARTING_GRACE)
-        self._life = "closed"
+            self._life = "closed"
+        return True
 
     def _grant(self, wishes: Wishes) -> None:
         """Do what triggers ask for."""

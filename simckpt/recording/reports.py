@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..diagnostics.quantity import ExactSum
     from ..diagnostics.reported import Reported, Solves
 
@@ -18,13 +20,19 @@ class Reports:
     """
 
     def __init__(self) -> None:
-        self._clear()
+        self._amounts: dict[str, ExactSum] = {}
+        self._counts: dict[str, int] = {}
+        self._solves: dict[str, Solves] = {}
+        self._scalars: dict[str, float] = {}
 
     def account(self, name: str, amount: float) -> None:
         """Add what has come in; exact."""
         from ..diagnostics.quantity import exact_term
 
         term = exact_term(float(amount))
+        if not term.finite:
+            # Nothing could be told of the budget ever after.
+            raise ValueError(f"an amount of {amount} is not finite: it is not counted")
         known = self._amounts.get(name)
         self._amounts[name] = term if known is None else known + term
 
@@ -51,11 +59,20 @@ class Reports:
         from ..diagnostics.reported import Reported
 
         reported = Reported(self._amounts, self._counts, self._solves, self._scalars)
-        self._clear()
+        self._amounts, self._counts, self._solves, self._scalars = {}, {}, {}, {}
         return reported
 
-    def _clear(self) -> None:
-        self._amounts: dict[str, ExactSum] = {}
-        self._counts: dict[str, int] = {}
-        self._solves: dict[str, Solves] = {}
-        self._scalars: dict[str, float] = {}
+    def give_back(self, reported: Reported) -> None:
+        """Keep what a sample took and could not send, for the next one."""
+        later = self.take()
+        self._amounts = _joined(reported.amounts, later.amounts)
+        self._counts = _joined(reported.counts, later.counts)
+        self._solves = _joined(reported.solves, later.solves)
+        self._scalars = {**reported.scalars, **later.scalars}
+
+
+def _joined(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    joined = dict(earlier)
+    for name, value in later.items():
+        joined[name] = joined[name] + value if name in joined else value
+    return joined

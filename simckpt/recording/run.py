@@ -13,7 +13,7 @@ from ..capture.values import plain
 from . import active
 from .ranks import choose_comm
 from .recorder import Recorder
-from .settings import Asked
+from .settings import Asked, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..model.record import Facts
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+_SAMPLE_ARGUMENTS = ("grid", "fields", "particles", "step", "t", "dt")
 
 
 class Run:
@@ -95,18 +97,26 @@ class Run:
 
     def resume(self, step: int) -> None:
         """Say, before the first step, which step a restarted driver continues from."""
-        self._begun("run.resume").step = step
+        self._begun("run.resume").resume(step_number("run.resume", step))
 
-    def effective(self, **settings: Any) -> None:
+    def effective(self, *solvers: Any, **settings: Any) -> None:
         """Report numerical settings as they are in effect.
 
         A setting whose requested value was another one is recorded as a fall-back.
+
+        Parameters
+        ----------
+        *solvers : object
+            What `simckpt.describe` reads settings off: solvers, integrators, their results. A
+            solver is read again at each checkpoint, as long as the program keeps it.
+        **settings
+            Settings by name; their values may be solvers too: ``pressure=ksp``.
         """
-        self._begun("run.effective").effective(**settings)
+        self._begun("run.effective").effective(*solvers, **settings)
 
     def event(self, name: str, text: str = "", **facts: Any) -> None:
         """Record that something happened: a stable `name`, one sentence, and values."""
-        known: Facts = {key: plain(value) for key, value in facts.items()}
+        known: Facts = plain(facts)
         self._begun("run.event").event(name, text or name, **known)
 
     def account(self, name: str, amount: float) -> None:
@@ -177,7 +187,7 @@ class Run:
             step = recorder.step + (recorder.life == "sampling")
 
         recorder.sample(
-            Declarations(**declared),
+            Declarations.given("run.sample", declared, _SAMPLE_ARGUMENTS),
             lambda: State(
                 grid=grid, fields=fields or {}, particles=particles, step=step, t=t, dt=dt
             ),
@@ -210,7 +220,7 @@ class BareRun(Run):
     def resume(self, step: int) -> None:
         """Nothing to do."""
 
-    def effective(self, **settings: Any) -> None:
+    def effective(self, *solvers: Any, **settings: Any) -> None:
         """Nothing to do."""
 
     def event(self, name: str, text: str = "", **facts: Any) -> None:
@@ -254,8 +264,9 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
         ``SIMCKPT_BUNDLE`` overrides it.
     intent : Intent or str
         Why the run is made.
-    numerics : Numerics or dict
-        The numerical settings as requested.
+    numerics : Numerics, dict, path or solver object
+        The numerical settings as requested; a path is that of a settings file. Solver objects,
+        alone or among the settings, tell those in effect: see `simckpt.describe`.
     inputs, outputs, config : list of path or pattern
         Input files (hashed), outputs (indexed by hash at checkpoints), and configuration files
         (kept by content).

@@ -11,10 +11,11 @@ from ..parallel.comm import ExchangeFailed
 from .faults import one_line
 from .reports import Reports
 from .settings import EXCHANGE_TIMEOUT
+from .step_order import StepOrder
 from .stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..diagnostics.declarations import Declarations
     from ..diagnostics.probe import Offer, Probe, Reading, State
@@ -48,6 +49,7 @@ class Sampling:
         self._triggers = triggers
         self._faults = faults
         self._probe: Probe | None = None
+        self._order = StepOrder()
 
     @property
     def taken(self) -> int:
@@ -55,9 +57,15 @@ class Sampling:
         return self._stream.started + self._stream.refused
 
     def set_up(
-        self, declarations: Declarations, state: State | None, problem: SetupError | None
+        self,
+        declarations: Declarations,
+        state: State | None,
+        problem: SetupError | None,
+        alike: Mapping[str, str],
     ) -> Probe | None:
         """Agree with all ranks on what a sample holds; collective.
+
+        `alike` are the texts of other arguments that must be the same on every rank.
 
         Returns
         -------
@@ -72,7 +80,7 @@ class Sampling:
         from ..diagnostics.probe import Probe
 
         probe = Probe(declarations, rank=self._control.rank)
-        mine: Offer | SetupError = problem or probe.offer(state)  # type: ignore[arg-type]
+        mine: Offer | SetupError = problem or probe.offer(state, alike)  # type: ignore[arg-type]
         try:
             offers = self._control.exchange("first sample", mine, EXCHANGE_TIMEOUT)
         except ExchangeFailed:
@@ -99,6 +107,7 @@ class Sampling:
         probe = self._probe
         assert probe is not None
         known = len(probe.faults)
+        reported = None
         if state is None:
             # What was reported waits for a sample that can be taken.
             message = probe.unreadable(step)
@@ -106,8 +115,11 @@ class Sampling:
             reported = self.reports.take()
             message = probe.measure(replace(state, reported=reported))
             self._check_declared(probe, reported)
+        sent = False
         with self._faults.contained("sending a sample"):
-            self._stream.push(*message, time.time())
+            sent = self._stream.push(*message, time.time())
+        if reported is not None and not sent:
+            self.reports.give_back(reported)
         if problem is not None:
             self._faults.note("state_unreadable", str(problem))
         for fault in probe.faults[known:]:
@@ -122,6 +134,8 @@ class Sampling:
                 # The rank on which a diagnostic failed has said so already.
                 said = bool(reading.failed)
                 self._faults.note("sample_incomplete", text, step=reading.step, said=said)
+            if text := self._order.problem(reading):
+                self._faults.note("step_out_of_order", text, step=reading.step)
             yield reading, wall
 
     def settle(self, timeout: float) -> bool:

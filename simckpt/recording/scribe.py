@@ -7,16 +7,16 @@ that nobody has to ask which rank it is.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .sentry import NO_WISHES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..diagnostics.probe import Reading
     from ..model.checkpoint import Checkpoint, Cost, Reason
-    from ..model.record import Facts, Json
+    from ..model.record import Json
     from ..model.segment import Decomposition, Ending, Event
     from ..model.series import SeriesSchema
     from .sentry import Wishes
@@ -35,8 +35,12 @@ class Scribe(Protocol):
         decomposition: Decomposition,
         step: int,
         declarations: Mapping[str, Json],
+        joint: bool = False,
     ) -> None:
-        """The first sample is set up: what samples mean, which rank holds what, what was asked."""
+        """The first sample is set up: what samples mean, which rank holds what, what was asked.
+
+        With `joint` it is taken only because the segment begins there; likewise in `end`.
+        """
 
     @abstractmethod
     def sample(self, reading: Reading, wall: float) -> None:
@@ -47,8 +51,12 @@ class Scribe(Protocol):
         """Something happened."""
 
     @abstractmethod
-    def effective(self, settings: Facts) -> None:
-        """Numerical settings as they are in effect."""
+    def effective(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
+        """Numerical settings as they are in effect: solver objects, and settings by name."""
+
+    @abstractmethod
+    def follow(self, source: Callable[[], Any]) -> None:
+        """Where to find the solver objects whenever their settings are read."""
 
     @abstractmethod
     def checkpoint(
@@ -65,8 +73,13 @@ class Scribe(Protocol):
         """What triggers ask of the recorder, since this was last asked."""
 
     @abstractmethod
-    def end(self, ending: Ending, step: int, why: str) -> None:
+    def end(self, ending: Ending, step: int, why: str, joint: bool = False) -> None:
         """The segment ends: commit what is left and close the bundle."""
+
+    @property
+    @abstractmethod
+    def awaits_step(self) -> bool:
+        """Whether the run goes on from a step that has not been told yet."""
 
     @property
     @abstractmethod
@@ -77,6 +90,8 @@ class Scribe(Protocol):
 class SilentScribe:
     """The scribe of a rank that does not write: it keeps its events for rank 0."""
 
+    awaits_step = False
+
     def __init__(self) -> None:
         self._events: list[Event] = []
 
@@ -86,6 +101,7 @@ class SilentScribe:
         decomposition: Decomposition,
         step: int,
         declarations: Mapping[str, Json],
+        joint: bool = False,
     ) -> None:
         """Nothing to do."""
 
@@ -96,8 +112,11 @@ class SilentScribe:
         if len(self._events) < MOST_KEPT_EVENTS:
             self._events.append(event)
 
-    def effective(self, settings: Facts) -> None:
+    def effective(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
         """Nothing to do: rank 0 reports the settings."""
+
+    def follow(self, source: Callable[[], Any]) -> None:
+        """Nothing to do: rank 0 reads them."""
 
     def checkpoint(
         self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
@@ -110,7 +129,7 @@ class SilentScribe:
     def wishes(self) -> Wishes:
         return NO_WISHES
 
-    def end(self, ending: Ending, step: int, why: str) -> None:
+    def end(self, ending: Ending, step: int, why: str, joint: bool = False) -> None:
         """Nothing to do."""
 
     @property

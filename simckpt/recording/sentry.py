@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .disclosed import told
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..diagnostics.probe import Reading
     from ..model.changes import Specification
@@ -69,13 +71,19 @@ class Sentry:
         self._evidence.note(reading, wall)
         self._capture(self._watch.sample(reading))
 
-    def checkpoint(self, environment: Environment, specification: Specification, step: int) -> None:
-        """A checkpoint is about to be committed."""
+    def checkpoint(
+        self,
+        environment: Environment,
+        specification: Specification,
+        step: int,
+        nodes: Mapping[str, Environment],
+    ) -> None:
+        """A checkpoint is about to be committed; `nodes` are the run's, by name."""
         if self._began:
             self._capture(self._watch.specified(specification, step))
         else:
             self._began = True
-            self._capture(self._watch.began(environment, specification, step))
+            self._capture(self._watch.began(environment, specification, step, nodes))
 
     def committed(self, number: int) -> None:
         """The checkpoint of this number is made; it is the one that was wished for, if any."""
@@ -103,7 +111,7 @@ class Sentry:
 
     def _answer(self, firing: Firing, error: BaseException | None) -> None:
         event, problems = self._evidence.event(firing, self._checkpoint, error)
-        self._append(event)
+        self._append(told(event))
         actions = firing.trigger.then
         checkpoint = event.text if "checkpoint" in actions and firing.captures else ""
         stop = event.text if "stop" in actions else ""

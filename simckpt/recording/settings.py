@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
+import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ..capture.describe import describe, is_bag, is_live
 from ..errors import SetupError
 from ..model.intent import Intent
 from ..model.manifest import Stage
@@ -24,6 +27,12 @@ EXCHANGE_TIMEOUT = 300.0
 
 PARTING_TIMEOUT = 3.0
 """Seconds that a rank which raised waits for the others before it ends the job."""
+
+SETTLE_TIMEOUT = 20.0
+"""Seconds that a checkpoint waits for the last sample to arrive from the other ranks."""
+
+PARTING_GRACE = 5.0
+"""Seconds that ranks other than 0 wait before a signal ends them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +70,7 @@ class RunSettings:
         *,
         bundle: str | os.PathLike[str] | None = None,
         intent: Intent | str | None = None,
-        numerics: Numerics | Mapping[str, Any] | None = None,
+        numerics: Any = None,
         inputs: str | Iterable[str | os.PathLike[str]] = (),
         outputs: str | Iterable[str | os.PathLike[str]] = (),
         config: str | Iterable[str | os.PathLike[str]] = (),
@@ -87,12 +96,6 @@ class RunSettings:
             raise SetupError(
                 "durability", durability, "is not a choice", choices=get_args(Durability)
             )
-        if checkpoint_every is not None and not _whole(checkpoint_every, least=1):
-            raise SetupError(
-                "checkpoint_every", checkpoint_every, "is not a positive number of steps"
-            )
-        if not _whole(start_step, least=0):
-            raise SetupError("start_step", start_step, "is not a step number of zero or more")
         return cls(
             bundle=os.environ.get("SIMCKPT_BUNDLE") or (None if bundle is None else str(bundle)),
             intent=_intent(intent),
@@ -103,11 +106,11 @@ class RunSettings:
             seeds=_seeds(seeds),
             stage=_stage(stage),
             upstream=_paths("upstream", upstream) or _upstream_variable(),
-            checkpoint_every=checkpoint_every,
+            checkpoint_every=_period(checkpoint_every),
             triggers=checked_triggers(triggers),
             captures=checked_rate(captures),
             logs=_paths("logs", logs),
-            start_step=start_step,
+            start_step=step_number("start_step", start_step),
             exists=exists,
             durability=durability,
             strict=bool(strict),
@@ -155,8 +158,14 @@ class Asked:
     def __init__(self, **written: Any) -> None:
         known = {f.name for f in fields(RunSettings)}
         for name in written.keys() - known:
-            raise SetupError(name, written[name], "is no argument of run", choices=sorted(known))
-        self._callables = {k: v for k, v in written.items() if k in _BY_PARAMETERS and callable(v)}
+            raise SetupError(
+                name,
+                written[name],
+                "is no argument of run",
+                choices=sorted(known - _INTERNAL | {"comm"}),
+                mend=_meant(name, known - _INTERNAL | {"comm"}),
+            )
+        self._callables = {k: v for k, v in written.items() if _by_parameters(k, v)}
         self._plain = {k: v for k, v in written.items() if k not in self._callables}
         RunSettings.checked(**self._plain)
 
@@ -166,9 +175,22 @@ class Asked:
         return RunSettings.checked(**self._plain, **found)
 
 
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {close[0]}=?" if close else "Parameters of the driver are its arguments."
+
+
+_INTERNAL = frozenset({"profile", "whole_world"})
+"""Settings that are no arguments of `simckpt.run`."""
+
 _BY_PARAMETERS = frozenset(
     {"intent", "numerics", "inputs", "outputs", "config", "logs", "seeds", "stage", "upstream"}
 )
+
+
+def _by_parameters(name: str, value: Any) -> bool:
+    """Whether an argument is a function of the driver's; a solver may be callable and is not."""
+    return name in _BY_PARAMETERS and callable(value) and not is_live(value)
 
 
 def _called(name: str, source: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
@@ -187,8 +209,36 @@ def _called(name: str, source: Callable[..., Any], parameters: Mapping[str, Any]
     return source(**{p.name: parameters[p.name] for p in wanted if p.name in parameters})
 
 
-def _whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def step_number(argument: str, value: Any) -> int:
+    """A step number, of whatever integer type; SetupError if it is none."""
+    if not _whole(value, least=0):
+        raise SetupError(
+            argument,
+            value,
+            "is not a step number of zero or more",
+            mend="Give the number of the step that the restart file holds.",
+        )
+    return operator.index(value)
+
+
+def _period(steps: Any) -> int | None:
+    if steps is None:
+        return None
+    if not _whole(steps, least=1):
+        raise SetupError(
+            "checkpoint_every",
+            steps,
+            "is not a positive number of steps",
+            mend="Write checkpoint_every=100, or leave it out.",
+        )
+    return operator.index(steps)
+
+
+def _whole(value: Any, least: int) -> bool:
+    # An integer of NumPy's is one; a truth value is not meant to be.
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return False
+    return operator.index(value) >= least
 
 
 def _intent(intent: Intent | str | None) -> Intent | None:
@@ -201,18 +251,22 @@ def _intent(intent: Intent | str | None) -> Intent | None:
     )
 
 
-def _numerics(numerics: Numerics | Mapping[str, Any] | None) -> Numerics | None:
+def _numerics(numerics: Any) -> Numerics | None:
     if numerics is None or isinstance(numerics, Numerics):
         return numerics
-    if isinstance(numerics, Mapping):
+    if is_live(numerics):
+        return Numerics(solver=numerics)
+    if is_bag(numerics):
+        facts = numerics if isinstance(numerics, Mapping) else describe(numerics)
         known = set(Numerics.__struct_fields__) - {"extra"}
-        named = {k: v for k, v in numerics.items() if k in known}
-        return Numerics(**named, extra={k: v for k, v in numerics.items() if k not in known})
+        named = {k: v for k, v in facts.items() if k in known}
+        return Numerics(**named, extra={k: v for k, v in facts.items() if k not in known})
     raise SetupError(
         "numerics",
         numerics,
-        "is neither a Numerics nor a dict",
-        mend="Write numerics=simckpt.Numerics(solver='...', ...).",
+        "is neither a Numerics, nor a dict, nor an object whose settings can be read",
+        mend="Write numerics=simckpt.Numerics(solver='...', ...), or teach "
+        "@simckpt.describe.register what the object's class has to tell.",
     )
 
 
@@ -234,7 +288,7 @@ def _seeds(seeds: Mapping[str, Any] | int | None) -> Mapping[str, Any]:
     if isinstance(seeds, Mapping):
         return dict(seeds)
     if _whole(seeds, least=0):
-        return {"seed": seeds}
+        return {"seed": operator.index(seeds)}
     raise SetupError("seeds", seeds, "is neither an int nor a dict of name to seed or generator")
 
 

@@ -3,7 +3,9 @@
 A driver that asks `simckpt.stopping` leaves its loop by itself, on all ranks at one step. For
 any other driver rank 0 commits a checkpoint as soon as the signal is seen, and then what would
 have happened without simckpt happens: the previous handler is called, or the default action is
-taken. Only the default action of SIGUSR1, which SLURM sends as a warning, is left out.
+taken. Only the default action of SIGUSR1, which SLURM sends as a warning, is left out. Where that
+is to end, ranks other than 0 go on for a few seconds: rank 0 may be waiting for them, and acts on
+the signal once it has left the exchange it is in.
 """
 
 from __future__ import annotations
@@ -56,6 +58,18 @@ class SignalWatch:
     def pass_on(self, name: str) -> None:
         """Do what would have been done with the signal `name` without simckpt."""
         self._pass_on(signal.Signals[name], None)
+
+    def pass_on_later(self, name: str, seconds: float) -> None:
+        """Let the signal `name` end this process after so long, or when it comes once more.
+
+        Until then the program goes on, so that other ranks leave the exchanges they are in.
+        """
+        number = signal.Signals[name]
+        signal.signal(number, signal.SIG_DFL)
+        # The default action needs no interpreter: it ends a process that waits in an exchange.
+        timer = threading.Timer(seconds, os.kill, (os.getpid(), number))
+        timer.daemon = True
+        timer.start()
 
     def _received(self, number: int, frame: Any) -> None:
         if self._notice(signal.Signals(number).name):

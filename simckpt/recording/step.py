@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 Source = Literal["arguments", "result"]
 
+_ARGUMENTS = (
+    "grid", "fields", "particles", "time", "dt", "step", "numerics", "every", "source",
+)  # fmt: skip
+
 
 class Step:
     """What to measure around a step: a decorator, a context manager, and plain calls.
@@ -40,6 +44,7 @@ class Step:
         time: Any,
         dt: Any,
         step: Any,
+        numerics: Any,
         every: Cadence,
         source: Source,
     ) -> None:
@@ -50,6 +55,7 @@ class Step:
         self._time = Accessor("time", time)
         self._dt = Accessor("dt", dt)
         self._step = Accessor("step", step)
+        self._numerics = Accessor("numerics", numerics)
         self._cadence = every
         self._source = source
         self._warn = active.OnceWarned()
@@ -97,14 +103,14 @@ class Step:
         if recorder.life != "open":
             return
         number = self._number(recorder, arguments, recorder.step)
-        recorder.due(self._cadence, number, self._now(arguments, bound))
-        self._sample(recorder, arguments, bound, number)
+        due = recorder.due(self._cadence, number, self._now(arguments, bound))
+        self._sample(recorder, arguments, bound, number, joint=not due)
 
     def _after(self, recorder: Recorder, arguments: Arguments, bound: Mapping[str, Any]) -> None:
         recorder.step = number = self._number(recorder, arguments, recorder.step + 1)
         due = recorder.due(self._cadence, number, self._now(arguments, bound))
         if due or recorder.life == "open":
-            self._sample(recorder, arguments, bound, number)
+            self._sample(recorder, arguments, bound, number, joint=not due)
         else:
             recorder.hold(lambda: self._sample(recorder, arguments, bound, number))
             recorder.collect()
@@ -113,7 +119,12 @@ class Step:
             recorder.checkpoint(f"step {number}", reason="schedule")
 
     def _sample(
-        self, recorder: Recorder, arguments: Arguments, bound: Mapping[str, Any], number: int
+        self,
+        recorder: Recorder,
+        arguments: Arguments,
+        bound: Mapping[str, Any],
+        number: int,
+        joint: bool = False,
     ) -> None:
         def build() -> State:
             from ..diagnostics.probe import State
@@ -127,7 +138,9 @@ class Step:
                 dt=self._interval(arguments, bound),
             )
 
-        recorder.sample(self._declarations, build, number)
+        if self._numerics.source is not None:
+            recorder.follow(lambda: self._numerics(arguments))
+        recorder.sample(self._declarations, build, number, joint=joint)
 
     def _number(self, recorder: Recorder, arguments: Arguments, counted: int) -> int:
         if self._step.source is None:
@@ -168,14 +181,15 @@ def step(
     time: Any = None,
     dt: Any = None,
     step: Any = None,
+    numerics: Any = None,
     every: int | float | Iterable[int] | Cadence = 1,
     source: Source = "arguments",
     **declared: Any,
 ) -> Step:
     """Sample diagnostics around the function that advances the simulation by one step.
 
-    Each of `grid`, `fields`, `particles`, `time`, `dt` and `step` is a value, or a callable that
-    gets the positional arguments of the decorated function, as many as it accepts.
+    Each of `grid`, `fields`, `particles`, `time`, `dt`, `step` and `numerics` is a value, or a
+    callable that gets the positional arguments of the decorated function, as many as it accepts.
 
     Parameters
     ----------
@@ -190,6 +204,9 @@ def step(
         called ``t`` or ``time``, or ``dt``, or that attribute of the first argument.
     step : callable
         The step number; by default the calls are counted from the run's ``start_step``.
+    numerics : callable
+        The solver objects, one or a dict of them, whose settings in effect are recorded: see
+        `simckpt.describe`. Asked for at the first sample and at each checkpoint, on rank 0 only.
     every : int, float, list of int, or `simckpt.overhead(share)`
         The cadence: steps, simulated time, a list of steps, or as often as a share of the wall
         time allows. The initial condition is always sampled, before the first step, and so is
@@ -224,13 +241,14 @@ def step(
             "grid", grid, "is all that was given", mend="Did you forget fields=lambda sim: {...}?"
         )
     return Step(
-        Declarations(**declared),
+        Declarations.given("step", declared, _ARGUMENTS),
         grid=grid,
         fields=fields,
         particles=particles,
         time=time,
         dt=dt,
         step=step,
+        numerics=numerics,
         every=cadence(every),
         source=source,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .signals import SignalWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..parallel.comm import Comm, Vote
 
@@ -20,19 +21,21 @@ class Stopping:
     comm : Comm
         A communicator that carries the votes and nothing else.
     answer : callable
-        Acts on a signal, by name, if the driver does not ask `agreed`. It is called when
-        `busy` says no: in the signal's handler, or by `attend` later.
+        Acts on a signal, by name, if the driver does not ask `agreed`, and returns whether it is
+        to be passed on now. It is called when `busy` says no: in the signal's handler, or by
+        `attend` later.
     busy : callable
         Whether the recorder is in the middle of something.
     """
 
-    def __init__(self, comm: Comm, answer: Callable[[str], None], busy: Callable[[], bool]) -> None:
+    def __init__(self, comm: Comm, answer: Callable[[str], bool], busy: Callable[[], bool]) -> None:
         self._comm = comm
         self._answer = answer
         self._busy = busy
         self._signals = SignalWatch(self._noticed)
         self._received = ""
         self._waiting = False
+        self._deferring = 0
         self._vote: Vote | None = None
         self._wanted = ""
         self._agreed = False
@@ -68,6 +71,10 @@ class Stopping:
         """Whether the signal `name` ends this process once it is passed on."""
         return self._signals.fatal(name)
 
+    def end_later(self, name: str, seconds: float) -> None:
+        """Let the signal `name` end this process after so long, and go on until then."""
+        self._signals.pass_on_later(name, seconds)
+
     def agreed(self, timeout: float) -> bool:
         """Whether any rank received a signal or asks to stop: the same answer on all ranks.
 
@@ -80,12 +87,21 @@ class Stopping:
             self._agreed = True
         return self._agreed
 
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """In the body the bundle is being written: a signal waits for `attend`."""
+        self._deferring += 1
+        try:
+            yield
+        finally:
+            self._deferring -= 1
+
     def attend(self) -> None:
         """Act on a signal that came while the recorder was busy."""
-        if self._waiting:
+        if self._waiting and not self._deferring:
             self._waiting = False
-            self._answer(self._received)
-            self._signals.pass_on(self._received)
+            if self._answer(self._received):
+                self._signals.pass_on(self._received)
 
     def _noticed(self, name: str) -> bool:
         first, self._received = not self._received, name
@@ -93,8 +109,7 @@ class Stopping:
             return True
         if self._vote is not None:
             return False  # the driver asks, and leaves its loop by itself
-        if self._busy():
+        if self._deferring or self._busy():
             self._waiting = True
             return False
-        self._answer(name)
-        return True
+        return self._answer(name)

@@ -43,15 +43,19 @@ class Stream:
         """Reductions under way."""
         return len(self._pending)
 
-    def push(self, sums: Sums, maxima: Maxima, wall: float) -> None:
-        """Start the reduction of one message, taken at `wall` seconds since the epoch."""
+    def push(self, sums: Sums, maxima: Maxima, wall: float) -> bool:
+        """Start the reduction of one message, taken at `wall` seconds since the epoch.
+
+        False where the bound is reached: it has not been sent.
+        """
         size = sums.nbytes + maxima.nbytes
         most = max(MOST_PENDING, MOST_PENDING_BYTES // max(size, 1))
         if self.refused or len(self._pending) >= most:
             self.refused += 1
-            return
+            return False
         self._pending.append((wall, self._comm.reduce(sums, maxima)))
         self.started += 1
+        return True
 
     def ready(self) -> Iterator[tuple[float, Sums, Maxima]]:
         """The messages that are complete, oldest first; only rank 0 receives any."""

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ..capture.values import plain
 from ..errors import SetupError
 from .anomaly import Anomaly
 from .bounds import Bound
 
 if TYPE_CHECKING:
+    from ..model.record import Facts
     from ..model.series import SeriesSchema
 
 Kind = Literal["environment", "anomaly", "exception", "signal", "bound", "predicate"]
@@ -88,6 +90,13 @@ class Trigger:
         """The quantities that the rule compares with the run's first sample."""
         when = self.when
         return (when.quantity,) if isinstance(when, Bound) and when.since_first else ()
+
+    def facts(self) -> Facts:
+        """What the specification says of it."""
+        rule: Any = self.when
+        if isinstance(rule, Bound):
+            rule = str(rule)
+        return {"rule": plain(rule), "then": list(self.then)}
 
     def check(self, schema: SeriesSchema) -> None:
         """SetupError if the rule needs what samples of `schema` do not have."""

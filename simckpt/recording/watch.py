@@ -8,16 +8,18 @@ checkpoints, whichever trigger it is of.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .anomaly import Anomaly, AnomalyRule
 from .bounds import Bound, BoundRule
+from .declared import alike
 from .findings import Finding
 from .predicate import PredicateRule
-from .surroundings import environment_changes, specification_changes
+from .surroundings import environment_changes, node_changes, specification_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..diagnostics.probe import Reading
     from ..model.changes import Change, Specification
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from .findings import Rule
     from .precedents import Precedent
     from .triggers import Kind, Trigger
+
+NO_NODES: Mapping[str, Environment] = MappingProxyType({})
 
 MOST_FIRINGS = 100
 """Firings of one trigger that are told of, in one job attempt."""
@@ -98,16 +102,28 @@ class Watch:
                 yield from self._fire(trigger, finding, reading.step)
 
     def began(
-        self, environment: Environment, specification: Specification, step: int
+        self,
+        environment: Environment,
+        specification: Specification,
+        step: int,
+        nodes: Mapping[str, Environment] = NO_NODES,
     ) -> Iterator[Firing]:
-        """The triggers that the first checkpoint of a job attempt fires."""
+        """The triggers that the first checkpoint of a job attempt fires.
+
+        `environment` is that of rank 0; `nodes` has what all nodes tell of theirs.
+        """
         before = self._precedent
         self._specification = specification
         changes: dict[str, tuple[Change, ...]] = {}
         if before.environment is not None:
             changes |= environment_changes(before.environment, environment)
-        if before.specification is not None:
-            changes |= specification_changes(before.specification, specification)
+            for host, found in node_changes(before.nodes, nodes).items():
+                for name, members in found.items():
+                    changes.setdefault(f"{name} of {host}", members)
+        earlier = before.specification
+        # Of a run upstream, another program is no other version of this one.
+        if earlier is not None and (before.continued or alike(earlier, specification)):
+            changes |= specification_changes(earlier, specification)
         if before.none:
             finding = Finding("this is the first checkpoint of a campaign")
         elif before.environment is None:

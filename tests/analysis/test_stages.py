@@ -131,7 +131,7 @@ def test_a_change_in_place_is_seen(tmp_path: Path) -> None:
     assert look.sources == look.results
 
 
-def test_a_transform_that_raises_is_no_step_and_its_error_is_the_users(tmp_path: Path) -> None:
+def test_a_transform_that_raises_is_on_record_and_its_error_is_the_users(tmp_path: Path) -> None:
     @transform("filter")
     def broken(data):
         raise ValueError("mine")
@@ -139,11 +139,22 @@ def test_a_transform_that_raises_is_no_step_and_its_error_is_the_users(tmp_path:
     @stage(tmp_path / "broken")
     def work():
         transform("first", np.ones(2)).into(np.ones(1))
+        with pytest.raises(ValueError, match="mine"), transform("select", np.ones(4)):
+            raise ValueError("mine, with --password hunter22")
         broken(np.ones(3))
 
     with pytest.raises(ValueError, match="mine"):
         work()
-    assert [s.kind for s in told(tmp_path / "broken").transforms] == ["first"]
+    found = told(tmp_path / "broken")
+    assert [(s.kind, len(s.results), s.problem) for s in found.transforms[::2]] == [
+        ("first", 1, ""),
+        ("filter", 0, "ValueError: mine"),
+    ]
+    select = found.transforms[1]
+    assert select.problem.startswith("ValueError: mine")
+    assert "hunter22" not in select.problem
+    sizes = [list(found.dataset(s.sources[0]).dims.values()) for s in found.transforms]
+    assert sizes == [[2], [4], [3]]
     with simckpt.open(tmp_path / "broken") as bundle:
         assert bundle.segments[-1].ending == "exception"
 

@@ -28,6 +28,13 @@ def test_memory_is_the_largest_of_the_steps_in_bytes() -> None:
     assert third.max_rss is None
 
 
+def test_a_step_that_ran_out_of_memory_is_told_though_the_job_was_requeued() -> None:
+    text = "71|REQUEUED|0:0|1000|1100|100||n1\n71.0|OUT_OF_MEMORY|0:125|1000|1100|100|9G|n1\n"
+    (account,) = parse(text + "71.1|COMPLETED|0:0|1000|1100|100|1G|n1\n")
+    assert (account.state, account.step_state) == ("REQUEUED", "OUT_OF_MEMORY")
+    assert account.max_rss == 9 * 2**30
+
+
 def test_an_account_covers_the_time_in_which_its_attempt_ran() -> None:
     first, second, third = parse(TEXT)
     assert first.covers(1000.3)

@@ -111,13 +111,42 @@ def test_petsc_solvers_are_known_by_their_class_name(monkeypatch):
     assert (facts["rtol"], facts["max_iterations"]) == (1e-8, 200)
 
 
-def test_a_real_petsc_solver():
-    petsc = pytest.importorskip("petsc4py.PETSc")
-    ksp = petsc.KSP().create()
-    ksp.setType("cg")
-    ksp.setTolerances(rtol=1e-9)
-    facts = describe(ksp)
-    assert (facts["solver"], facts["rtol"]) == ("cg", 1e-9)
+def test_the_solvers_of_diffrax_and_what_they_did():
+    diffrax = pytest.importorskip("diffrax")
+    import jax.numpy as jnp
+
+    controller = diffrax.PIDController(rtol=1e-5, atol=1e-7)
+    assert describe(diffrax.Tsit5())["solver"] == "Tsit5"
+    assert describe(controller)["rtol"] == 1e-5
+    term = diffrax.ODETerm(lambda t, y, args: -y)
+    solution = diffrax.diffeqsolve(
+        term, diffrax.Tsit5(), 0.0, 1.0, 0.1, jnp.ones(2), stepsize_controller=controller
+    )
+    facts = describe(solution)
+    assert (facts["result"], facts["num_rejected_steps"]) == ("successful", 0)
+    assert "ys" not in facts
+
+
+def test_diffrax_is_known_by_its_class_names():
+    """By stand-ins, where Diffrax is not installed."""
+
+    @dataclasses.dataclass
+    class AbstractStepSizeController:
+        rtol: float
+        dtmin: float | None = None
+
+    class Solution:
+        stats = {"num_steps": 4}
+        result = "diffrax._solution.RESULTS<The maximum number of steps was reached>"
+        ys = np.zeros(3)
+
+    AbstractStepSizeController.__module__ = Solution.__module__ = "diffrax._stand_in"
+    facts = describe(type("PIDController", (AbstractStepSizeController,), {})(1e-5))
+    assert facts == {"stepsize_controller": "PIDController", "rtol": 1e-5}
+    assert describe(Solution()) == {
+        "num_steps": 4,
+        "result": "The maximum number of steps was reached",
+    }
 
 
 def test_bags_of_settings_tell_their_fields():
@@ -192,6 +221,13 @@ def test_a_namelist_is_read_by_f90nml(tmp_path):
     path = tmp_path / "a.nml"
     path.write_text("&run cfl = 0.4, n = 3 /\n")
     assert describe(path) == {"run": {"cfl": 0.4, "n": 3}}
+
+
+def test_a_yaml_file_is_read_by_pyyaml(tmp_path):
+    pytest.importorskip("yaml")
+    path = tmp_path / "a.yaml"
+    path.write_text("run:\n  cfl: 0.4\n  limiters: [mc, minmod]\n")
+    assert describe(path) == {"run": {"cfl": 0.4, "limiters": ["mc", "minmod"]}}
 
 
 def test_a_damaged_settings_file_gives_the_reason(tmp_path):

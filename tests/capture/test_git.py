@@ -11,7 +11,8 @@ from dulwich import porcelain
 from dulwich.repo import Repo
 
 from simckpt.capture import git, work_tree
-from simckpt.capture.git import capture_repository, find_root, head_commit
+from simckpt.capture.git import capture_repository
+from simckpt.capture.git_head import find_root, head_commit
 
 WHO = b"A <a@example.org>"
 
@@ -184,7 +185,7 @@ def test_no_process_is_started(tree, monkeypatch):
 
 def test_a_comparison_that_takes_too_long_leaves_the_commit_and_the_reason(tree, monkeypatch):
     root, sha = tree
-    monkeypatch.setattr(git, "_changes", lambda *a: __import__("time").sleep(5))
+    monkeypatch.setattr(git, "find_changes", lambda *a: __import__("time").sleep(5))
     repository, diff = capture_repository(root, limit=0.05)
     assert (repository.commit, repository.dirty, diff) == (sha, None, None)
     assert "took longer" in repository.problem

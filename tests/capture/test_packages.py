@@ -7,7 +7,7 @@ from importlib.metadata import distributions
 
 from dulwich import porcelain
 
-from simckpt.capture.packages import capture_packages, version_of
+from simckpt.capture.packages import capture_packages, loaded_packages, version_of
 
 
 def install(folder, name, direct_url=None):
@@ -57,6 +57,18 @@ def test_editable_packages_are_told_by_commit(tmp_path):
         "theirs": "ab" * 20,
         "wheel": "https://***@h/x.whl",
     }
+
+
+def test_loaded_packages_are_known_by_the_modules_that_they_bring(tmp_path):
+    for name in ("numpy-2.0", "PyYAML-6.0", "fancy_tool-1.0", "scikit_learn-1.5", "idle-3.0"):
+        install(tmp_path, f"{name}.dist-info")
+    (tmp_path / "PyYAML-6.0.dist-info" / "top_level.txt").write_text("_yaml\nyaml\n")
+    record = "fancy_tool-1.0.dist-info/RECORD,,\n../../bin/fancy,,\nfancy/core.py,,\n"
+    (tmp_path / "fancy_tool-1.0.dist-info" / "RECORD").write_text(record)
+    (tmp_path / "scikit_learn-1.5.dist-info" / "RECORD").write_text("sklearn/__init__.py,,\n")
+    modules = ["numpy.linalg", "yaml", "fancy.core", "os"]
+    assert loaded_packages(modules, [tmp_path]) == ("fancy-tool", "numpy", "pyyaml")
+    assert "pytest" in loaded_packages()
 
 
 def test_conda_packages_are_listed_with_their_build(tmp_path):

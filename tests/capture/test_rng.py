@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simckpt.capture.rng import capture_random, describe_generator
+from simckpt.capture.rng import capture_random, describe_generator, stream_mark
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +24,14 @@ def test_integers_are_seeds_and_generators_are_told_by_state():
     assert told.generators["noise"]["entropy"] == 7
     assert told.generators["noise"]["declared"] is True
     assert rng.random() == np.random.default_rng(7).random()
+
+
+def test_ranks_with_streams_of_their_own_are_told_apart():
+    marks = [stream_mark({"noise": np.random.default_rng([1, rank])}) for rank in range(4)]
+    assert len(set(marks)) == 4
+    assert stream_mark({"noise": np.random.default_rng([1, 2])}) == marks[2]
+    assert stream_mark({"seed": 1}) != stream_mark({"seed": 2})
+    assert stream_mark({}) == ""
 
 
 def test_a_draw_changes_the_state_and_nothing_else_does():

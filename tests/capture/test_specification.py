@@ -71,3 +71,15 @@ def test_one_changed_choice_is_one_difference():
     new = specification(manifest(), {"limiter": "minmod"})
     (change,) = diff(old.facts, new.facts)
     assert (change.path, change.old, change.new) == ("numerics.limiter", "mc", "minmod")
+
+
+def test_an_input_written_again_with_the_same_contents_is_the_same_choice():
+    def given(hash_, rho):
+        contents = {"rho": rho, "t": "tt"}
+        return specification(
+            manifest(inputs=(InputFile(path="ic.nc", hash=hash_, contents=contents),)), {}
+        )
+
+    assert diff(given("first", "aa").facts, given("second", "aa").facts) == ()
+    (change,) = diff(given("first", "aa").facts, given("second", "bb").facts)
+    assert (change.path, change.old, change.new) == ("inputs.ic.nc.rho", "aa", "bb")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt.errors import SetupError
 from simckpt.parallel.comm import SerialComm, Vote
-from simckpt.recording.cadence import Beat, cadence
+from simckpt.recording.cadence import Beat, cadence, cadence_text
 from simckpt.recording.overhead import MEASURED_STEPS, Overhead, OverheadBeat
 
 
@@ -112,3 +113,22 @@ def test_a_share_that_is_none_is_refused(share: object) -> None:
 def test_nonsense_is_refused_with_the_choices(nonsense: object) -> None:
     with pytest.raises(SetupError, match=r"every = .*Choices: a positive int"):
         cadence(nonsense)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_count_like_pythons() -> None:
+    assert cadence(np.int64(4)) == cadence(4)
+    assert cadence(np.float32(0.5)) == cadence(0.5)
+    assert cadence(np.arange(3)) == cadence([0, 1, 2])
+    for wrong in (np.bool_(True), np.int64(0), np.float64("nan"), [np.float64(1.0)]):
+        with pytest.raises(SetupError, match="every"):
+            cadence(wrong)
+
+
+def test_the_text_of_a_cadence_is_the_same_in_every_process() -> None:
+    rules = [4, 0.5, [30, 1, 7], Overhead(0.01)]
+    assert [cadence_text(cadence(rule)) for rule in rules] == [
+        "4 steps",
+        "a simulated time of 0.5",
+        "the steps 1, 7, 30",
+        "Overhead(share=0.01)",
+    ]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simckpt.diagnostics import Declarations, Grid, Probe, State
+from simckpt.diagnostics import Declarations, Grid, Particles, Probe, State
 from simckpt.recording.origins import Origins
 
 
@@ -35,7 +35,7 @@ def test_the_event_names_cell_tile_and_the_last_finite_extrema() -> None:
         low <= i < high for (low, high), i in zip(tiles.bounds(number), (9, 300), strict=True)
     ]
     assert inside == [True, True]
-    assert "1 NaN, 1 +Inf, from cell 9, 300 in tile" in event.text
+    assert "1 NaN, 1 +Inf; the first cell is (9, 300), in tile (" in event.text
     assert "1 ... 2 at step 6" in event.text
     assert events(8) == [], "told once"
 
@@ -61,3 +61,14 @@ def test_an_unsound_sample_does_not_stop_the_telling() -> None:
     (event,) = Origins().events(reading, 0.0)
     assert event.facts["index"] == [1]
     assert "nan" not in event.facts
+
+
+def test_a_particle_is_named_by_its_id() -> None:
+    particles = Particles(np.array([4, 2, 0, 1, 3]), velocity=np.full((5, 1), 1.0))
+    assert particles.velocity is not None
+    particles.velocity[1] = np.nan
+    state = State(particles=particles)
+    probe = Probe(Declarations())
+    probe.agree([probe.offer(state)])
+    (event,) = Origins().events(probe.finish(*probe.measure(state)), 0.0)
+    assert event.text.endswith("1 NaN; the first is the particle with the id 2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import simckpt
 from simckpt.errors import InstrumentError, SetupError, SimckptWarning
 from simckpt.recording.reports import Reports
+from simckpt.recording.stream import Stream
 
 DECLARED = {
     "budget": {"mass": "rho"},
@@ -183,3 +185,84 @@ def test_reports_of_all_ranks_come_together(mpiexec, tmp_path: Path) -> None:
         assert list(series["rho.max.i"]) == [8, 8, 8]
         assert list(series["rho.max.rank"]) == [1, 1, 1]
         assert any("scalar other differs" in e.text for e in bundle.events)
+
+
+def test_reports_of_a_sample_that_is_not_sent_come_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push = Stream.push
+    asked = []
+
+    def refuse_the_second(stream: Stream, *message: Any, **more: Any) -> bool:
+        asked.append(1)
+        return len(asked) != 2 and push(stream, *message, **more)
+
+    monkeypatch.setattr(Stream, "push", refuse_the_second)
+    drive(tmp_path / "x")
+    with simckpt.open(tmp_path / "x") as bundle:
+        series = bundle.series()
+        assert list(series.step) == [0, 4]
+        assert list(series["mass.input"]) == [0.0, 0.5]
+        assert list(series["mass.residual"]) == [0.0, 0.0]
+        assert list(series["limiter"]) == [0, 12]
+        assert list(series["poisson.solves"]) == [0, 4]
+        assert series["multiplier"][1] == 0.5
+
+
+def test_what_is_given_back_comes_before_what_was_reported_later() -> None:
+    reports = Reports()
+    reports.scalar("a", 1.0)
+    reports.count("n", 2)
+    taken = reports.take()
+    reports.scalar("a", 2.0)
+    reports.count("n", 3)
+    reports.account("m", 0.5)
+    reports.give_back(taken)
+    again = reports.take()
+    assert again.scalars == {"a": 2.0}
+    assert again.counts == {"n": 5}
+    assert again.amounts["m"].rounded == 0.5
+
+
+@pytest.mark.parametrize("amount", [math.nan, math.inf])
+def test_an_amount_that_is_not_finite_is_an_event_and_not_counted(
+    tmp_path: Path, amount: float
+) -> None:
+    rho = np.ones(8)
+    given = {"grid": simckpt.Grid(8), "fields": {"rho": rho}, "budget": {"mass": "rho"}}
+    with simckpt.run(tmp_path / "x") as run:
+        for step in range(3):
+            run.sample(step=step, **given)
+            rho[0] += 0.5
+            run.account("mass", 0.5)
+            if step == 0:
+                with pytest.warns(SimckptWarning, match="is not finite"):
+                    run.account("mass", amount)
+    with simckpt.open(tmp_path / "x") as bundle:
+        assert list(bundle.series()["mass.imbalance"]) == [0.0, 0.0, 0.0]
+        (event,) = [e for e in bundle.events if e.name == "instrument_failed"]
+        assert "run.account('mass', ...)" in event.text
+        assert "is not finite: it is not counted" in event.text
+
+
+def test_other_declarations_later_say_what_is_different(tmp_path: Path) -> None:
+    given = {"grid": simckpt.Grid(8), "fields": {"rho": np.ones(8)}}
+    with simckpt.run(tmp_path / "x") as run:
+        run.sample(step=0, conserved={"m": "rho", "e": "rho*rho"}, **given)
+        with pytest.warns(SimckptWarning, match="declarations"):
+            run.sample(step=1, conserved={"m": "2*rho"}, extrema=["rho"], **given)
+    with simckpt.open(tmp_path / "x") as bundle:
+        (event,) = [e for e in bundle.events if e.name == "declarations_changed"]
+        assert "conserved['m'] is 'integral of 2*rho' and was 'integral of rho'" in event.text
+        assert "without conserved['e'], 'integral of rho*rho'" in event.text
+        assert "with extrema['rho']" in event.text
+
+
+def test_an_argument_that_is_unknown_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"gird = 1: is no argument of step.*mean grid=\?"):
+        simckpt.step(gird=1)
+    with simckpt.run(tmp_path / "x") as run:
+        with pytest.raises(SetupError, match=r"conservd = {}: .*run.sample.*mean conserved=\?"):
+            run.sample(conservd={})
+        with pytest.raises(SetupError, match=r"grid = \(8, 6\): .*Write simckpt.Grid\(\(8, 6\)\)"):
+            run.sample(grid=(8, 6), fields={"rho": np.ones((8, 6))})

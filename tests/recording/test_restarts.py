@@ -67,3 +67,27 @@ def test_a_forgotten_variable_is_found_at_the_next_step(tmp_path: Path) -> None:
     found = judged(tmp_path / "forgot", lambda w: w.u.copy(), lambda u: restored(u, 0.0))
     assert (found.parts_at, found.in_state) == (6, False)
     assert "sum" in found.quantities
+
+
+def told(path: Path) -> list[tuple[str, int, str]]:
+    with simckpt.open(path) as bundle:
+        return [(e.name, e.step, e.text) for e in bundle.events if e.name.startswith("restart_")]
+
+
+def test_the_run_itself_says_that_it_repeats_the_overlap(tmp_path: Path) -> None:
+    judged(tmp_path / "x", lambda w: (w.u.copy(), w.memory), lambda k: restored(*k))
+    text = "the restart repeats 4 samples of the earlier attempt bit for bit, from step 5 to 8"
+    assert told(tmp_path / "x") == [("restart_repeats", 8, text)]
+
+
+def test_the_run_itself_says_where_it_does_not(tmp_path: Path) -> None:
+    judged(tmp_path / "x", lambda w: w.u.copy(), lambda u: restored(u, 0.0))
+    ((name, step, text),) = told(tmp_path / "x")
+    assert (name, step) == ("restart_differs", 6)
+    assert "u is different at step 6; 1 before repeats it" in text
+
+
+def test_a_restart_without_overlap_says_nothing(tmp_path: Path) -> None:
+    drive(tmp_path / "x", Wave(), 0, 4)
+    drive(tmp_path / "x", Wave(), 5, 8)
+    assert told(tmp_path / "x") == []

@@ -267,3 +267,22 @@ def test_a_signal_to_any_rank_stops_all_ranks_at_one_step(mpiexec, tmp_path: Pat
     with simckpt.open(tmp_path / "x") as bundle:
         assert bundle.segments[-1].ending == "signal"
         assert "SIGUSR1" in bundle.checkpoints[-1].why
+
+
+STREAMS = """
+import sys
+import numpy as np
+from mpi4py import MPI
+import simckpt
+
+rank = MPI.COMM_WORLD.rank
+with simckpt.run(sys.argv[1], seeds={"seed": 1, "noise": np.random.default_rng([1, rank])}):
+    simckpt.checkpoint("drawn")
+"""
+
+
+def test_the_seeds_and_generators_of_every_rank_are_told_apart(mpiexec, tmp_path: Path) -> None:
+    mpiexec(STREAMS, str(tmp_path / "a"), ranks=3).check()
+    with simckpt.open(tmp_path / "a") as bundle:
+        told = bundle.document(bundle.checkpoints[0].parts.random).streams
+    assert len(set(told)) == 3

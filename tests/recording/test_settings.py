@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from simckpt.errors import SetupError
 from simckpt.model.intent import Intent
+from simckpt.recording.run import run
 from simckpt.recording.settings import RunSettings
 
 
@@ -52,6 +54,8 @@ def test_variables_override_the_path_and_give_the_upstream(monkeypatch: pytest.M
         ("checkpoint_every", 0),
         ("checkpoint_every", 2.5),
         ("start_step", -1),
+        ("start_step", True),
+        ("checkpoint_every", np.float64(3)),
         ("intent", 3),
         ("numerics", "HLLC"),
         ("inputs", 3),
@@ -62,3 +66,38 @@ def test_variables_override_the_path_and_give_the_upstream(monkeypatch: pytest.M
 def test_nonsense_is_refused_by_name(argument: str, value: object) -> None:
     with pytest.raises(SetupError, match=rf"^{argument} = "):
         RunSettings.checked(**{argument: value})  # type: ignore[arg-type]
+
+
+def test_integers_of_numpy_are_step_numbers() -> None:
+    settings = RunSettings.checked(
+        checkpoint_every=np.int64(3), start_step=np.uint8(7), seeds=np.int32(5)
+    )
+    found = (settings.checkpoint_every, settings.start_step, settings.seeds["seed"])
+    assert found == (3, 7, 5)
+    assert [type(n) for n in found] == [int, int, int]
+
+
+def test_a_misspelt_argument_of_run_is_named_with_what_was_meant() -> None:
+    with pytest.raises(SetupError) as refused:
+        run("x", intnt="a goal")
+    assert "intnt = 'a goal': is no argument of run" in str(refused.value)
+    assert {"intent", "comm"} <= set(refused.value.choices)
+    assert not {"profile", "whole_world"} & set(refused.value.choices)
+    assert "intent=" in refused.value.mend
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"goal": 3}, "Intent.goal = 3: is not a text"),
+        ({"goal": "  "}, "Intent.goal = '  ': is empty"),
+        ({"goal": "x", "conclusion": None}, "Intent.conclusion = None: is not a text"),
+        ({"goal": "x", "assumptions": 3}, "Intent.assumptions = 3: is not a list of lines"),
+        ({"goal": "x", "assumptions": ["a", 2]}, "Intent.assumptions[1] = 2: is not a text"),
+    ],
+)
+def test_an_intent_is_made_of_texts(given: dict[str, object], words: str) -> None:
+    with pytest.raises(SetupError) as refused:
+        Intent(**given)  # type: ignore[arg-type]
+    assert str(refused.value).startswith(words)
+    assert refused.value.mend

@@ -53,8 +53,8 @@ def test_a_rank_that_samples_alone_stops_sending_and_never_waits() -> None:
     comm = HeldComm()
     stream = Stream(comm)  # type: ignore[arg-type]
     large = np.zeros(MOST_PENDING_BYTES // 8 // 100, dtype=np.uint64), np.zeros(1)
-    for _ in range(110):
-        stream.push(*large, wall=0.0)
+    sent = [stream.push(*large, wall=0.0) for _ in range(110)]
+    assert sent == [True] * 99 + [False] * 11
     assert stream.started == len(comm.started) == 99
     assert stream.refused == 11
     assert not stream.settle(0.01)

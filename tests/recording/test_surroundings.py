@@ -8,7 +8,11 @@ import pytest
 
 from simckpt.model.changes import Specification
 from simckpt.model.environment import Environment
-from simckpt.recording.surroundings import environment_changes, specification_changes
+from simckpt.recording.surroundings import (
+    environment_changes,
+    node_changes,
+    specification_changes,
+)
 
 SECTIONS: dict[str, dict[str, Any]] = {
     "cpu": {"vendor": "GenuineIntel", "model": "Xeon", "microcode": "0x1"},
@@ -61,3 +65,21 @@ def test_code_and_tolerances_are_told_from_other_settings() -> None:
         "simulator version": ["code.solver"],
         "tolerances": ["numerics.rtol"],
     }
+
+
+def node(**cpu: str) -> Environment:
+    return Environment(sections={"cpu": {"model": "Xeon", **cpu}, "variables": {"LANG": "C"}})
+
+
+def test_a_node_unlike_every_node_before_is_told_from_the_nearest() -> None:
+    before = [node(), node(model="EPYC", sockets="2")]
+    now = {"a": node(), "b": node(model="EPYC", sockets="4"), "c": node(model="EPYC", sockets="2")}
+    found = node_changes(before, now)
+    assert list(found) == ["b"]
+    assert [c.path for c in found["b"]["machine"]] == ["cpu.sockets"]
+    assert node_changes([], now) == {}
+
+
+def test_a_node_that_differs_in_nothing_that_matters_is_no_change() -> None:
+    other = Environment(sections={"cpu": {"model": "Xeon"}, "variables": {"LANG": "de"}})
+    assert node_changes([node()], {"a": other}) == {}

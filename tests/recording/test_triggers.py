@@ -15,7 +15,11 @@ import pytest
 
 import simckpt
 from simckpt.errors import InstrumentError, SetupError, SimckptWarning
+from simckpt.model.changes import Specification
+from simckpt.model.environment import Environment
+from simckpt.recording.precedents import Precedent
 from simckpt.recording.triggers import checked_rate, checked_triggers
+from simckpt.recording.watch import Watch
 
 ROOT = Path(simckpt.__file__).parent.parent
 
@@ -314,3 +318,57 @@ with simckpt.run(bundle="x", logs=["x.log"]):
         (log,) = (bundle.document(h) for h in event.facts["documents"]["logs"])
         assert log.text == "last words\n"
         assert [c.reason for c in bundle.checkpoints][:2] == ["start", "signal"]
+
+
+def test_another_kind_of_node_fires_wherever_it_is() -> None:
+    rank0 = Environment(sections={"cpu": {"model": "Xeon"}})
+    other = Environment(sections={"cpu": {"model": "EPYC"}})
+    specified = Specification(facts={})
+    before = Precedent(none=False, environment=rank0, specification=specified, nodes=(rank0,))
+    watch = Watch(simckpt_triggers(), 10, before, 3)
+    (firing,) = watch.began(rank0, specified, 0, {"n1": rank0, "n2": other})
+    assert firing.finding.reason == "machine of n2 changed: cpu.model"
+    watch = Watch(simckpt_triggers(), 10, before, 3)
+    assert list(watch.began(rank0, specified, 0, {"n1": rank0})) == []
+
+
+def test_another_program_upstream_is_no_other_version_of_this_one() -> None:
+    machine = Environment(sections={"cpu": {"model": "Xeon"}})
+
+    def specified(role: str, **code: str) -> Specification:
+        return Specification(facts={"stage": {"role": role}, "driver": "main", "code": code})
+
+    before = specified("simulation", solver="a", drive="b")
+    for now, continued, fires in (
+        (specified("analysis", solver="c", plot="d"), False, False),
+        (specified("simulation", plot="d"), False, False),
+        (specified("simulation", solver="c", produce="d"), False, True),
+        (specified("simulation", produce="d"), True, True),
+    ):
+        earlier = Precedent(
+            none=False, continued=continued, environment=machine, specification=before
+        )
+        watch = Watch(simckpt_triggers(), 10, earlier, 3)
+        found = [f.finding.reason for f in watch.began(machine, now, 0)]
+        assert bool(found) is fires
+        assert all("simulator version changed" in reason for reason in found)
+
+
+def simckpt_triggers() -> tuple[simckpt.Trigger, ...]:
+    return (simckpt.Trigger("environment"),)
+
+
+def test_triggers_are_part_of_the_specification(tmp_path: Path) -> None:
+    for name, limit in (("a", 1e-9), ("b", 1e-6)):
+        rule = simckpt.Trigger(f"m drift > {limit}", then="stop", name="leak")
+        with simckpt.run(tmp_path / name, triggers=[rule], upstream=[*tmp_path.glob("a.*.h5")]):
+            pass
+    with simckpt.open(tmp_path / "b") as bundle:
+        parts = bundle.checkpoints[-1].parts
+        rules = bundle.document(parts.specification).facts["captures"]
+        (change,) = bundle.document(parts.spec_diff).since_upstream
+    assert rules["one_in"] == 10
+    assert rules["triggers"]["leak"] == {"rule": "m drift > 1e-06", "then": ["stop"]}
+    assert rules["triggers"]["signal"]["rule"] == "signal"
+    assert change.path == "captures.triggers.leak.rule"
+    assert (change.old, change.new) == ("m drift > 1e-09", "m drift > 1e-06")
