@@ -1,6 +1,6 @@
 """A cached index of bundles, never trusted over the files.
 
-An entry holds only for a file of the same size, time of change and inode whose own seal is the
+An entry holds only for a file of the same size, times of change and inode whose own seal is the
 same: of a folded bundle the user block with the BLAKE3 of the rest, of a journal its last bytes,
 whose frame is chained to all before it. So listing reads half a kibibyte of each file, and a
 bundle is opened again only if one of these differs. An index that is damaged, of another version
@@ -22,16 +22,19 @@ import msgspec
 
 from .. import __version__
 from ..bundle.paths import FOLDED, JOURNAL
-from ..errors import SimckptError
 from ..report.listing import Listed, Listing, Unreadable
+from .bundle_reading import Reader, Wanted, read_all, read_bundle
 
-MAGIC = b"SIMCKPTX\x01"
+MAGIC = b"SIMCKPTX\x02"
 SEALED = 512
 SAVE_EVERY = 5.0
 """Seconds after which what was read so far is saved, so that an interrupted listing goes on."""
 
-Identity: TypeAlias = tuple[int, int, int, bytes]
-"""Size, time of change in ns, inode, and the seal that the file itself holds."""
+Identity: TypeAlias = tuple[int, int, int, int, bytes]
+"""Size, times of change of contents and of status in ns, inode, and the seal in the file itself.
+
+A program may set the first of the times as it likes, and the second not.
+"""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -48,9 +51,6 @@ class Kept(msgspec.Struct, frozen=True):
     version: str
     folder: str
     entries: dict[str, Entry]
-
-
-Reader: TypeAlias = Callable[[str, str], Listed]
 
 
 def find_bundles(folder: Path) -> Iterator[str]:
@@ -71,7 +71,9 @@ def untold(done: int, left: int) -> None:
     """Where nobody watches the progress."""
 
 
-def list_folder(folder: Path, read: Reader, told: Callable[[int, int], None] = untold) -> Listing:
+def list_folder(
+    folder: Path, read: Reader = read_bundle, told: Callable[[int, int], None] = untold
+) -> Listing:
     """All bundles under a folder, from the index where their files have not changed.
 
     Parameters
@@ -96,16 +98,14 @@ def list_folder(folder: Path, read: Reader, told: Callable[[int, int], None] = u
             stale.append(stem)
     unreadable = []
     saved = monotonic()
-    for done, stem in enumerate(stale):
+    wanted = [_wanted(folder, stem, identities[stem][0] is not None) for stem in stale]
+    for done, found in enumerate(read_all(wanted, read)):
         told(done, len(stale) - done)
-        h5, journal = identities[stem]
-        shown = stem + (FOLDED if h5 is not None else JOURNAL)
-        try:
-            row = read(str(folder / stem), shown)
-        except (SimckptError, OSError) as problem:
-            unreadable.append(Unreadable(path=shown, problem=_told(problem, folder / stem)))
+        if found.row is None:
+            problem = _told(found.problem, Path(found.wanted.path))
+            unreadable.append(Unreadable(path=found.wanted.shown, problem=problem))
             continue
-        entries[stem] = Entry(h5, journal, row)
+        entries[found.wanted.stem] = Entry(*identities[found.wanted.stem], found.row)
         if monotonic() - saved > SAVE_EVERY:
             _save(place, folder, entries)
             saved = monotonic()
@@ -116,8 +116,12 @@ def list_folder(folder: Path, read: Reader, told: Callable[[int, int], None] = u
         folder=str(folder),
         found=len(rows) + len(unreadable),
         bundles=rows,
-        unreadable=tuple(unreadable),
+        unreadable=tuple(sorted(unreadable, key=lambda u: u.path)),
     )
+
+
+def _wanted(folder: Path, stem: str, folded: bool) -> Wanted:
+    return Wanted(stem, str(folder / stem), stem + (FOLDED if folded else JOURNAL))
 
 
 def index_path(folder: Path) -> Path:
@@ -148,7 +152,7 @@ def _identity(path: str, *, front: bool) -> Identity | None:
         return None
     finally:
         os.close(handle)
-    return status.st_size, status.st_mtime_ns, status.st_ino, seal
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, seal
 
 
 def _load(place: Path, folder: Path) -> dict[str, Entry]:
@@ -180,9 +184,8 @@ def _save(place: Path, folder: Path, entries: dict[str, Entry]) -> None:
             part.unlink(missing_ok=True)
 
 
-def _told(problem: Exception, stem: Path) -> str:
-    """The problem without the path, which stands before it already."""
-    text = str(problem)
+def _told(text: str, stem: Path) -> str:
+    """A problem without the path, which stands before it already."""
     for name in (f"{stem}{FOLDED}", f"{stem}{JOURNAL}", str(stem)):
         text = text.removeprefix(f"{name}: ")
     return text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import SetupError
+from .references import OPTION, ManyReferences, read_window
 
 if TYPE_CHECKING:
     from ..compare.comparison import Comparison
@@ -24,7 +25,7 @@ def _print_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.command()
+@click.command(cls=ManyReferences)
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option("--rtol", multiple=True, metavar="[NAME=]X", help="Relative tolerance.")
 @click.option("--atol", multiple=True, metavar="[NAME=]X", help="Absolute tolerance.")
@@ -45,6 +46,18 @@ def _print_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     help="Which samples belong together.",
 )
 @click.option("--map", "renames", multiple=True, metavar="A=B", help="A field's other name in B.")
+@click.option(
+    OPTION,
+    "references",
+    multiple=True,
+    metavar="RUN...",
+    help="Runs that count as the same as A: perturbed twins of it, or an ensemble with it.",
+)
+@click.option(
+    "--window",
+    metavar="STEPS",
+    help="FIRST:LAST, between which the ensemble is tested; else the later half.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print it as Markdown.")
 @click.option(
@@ -73,6 +86,8 @@ def compare(
     file: Path | None,
     by: Any,
     renames: tuple[str, ...],
+    references: tuple[str, ...],
+    window: str | None,
     as_json: bool,
     as_markdown: bool,
     junit: Path | None,
@@ -86,27 +101,45 @@ def compare(
     Equal means equal bits, unless a tolerance is given; then
     |a-b| <= max(rtol*max(|a|,|b|), atol) decides for each quantity. NAME may hold * and ?.
 
+    With --reference C D ..., behind the runs, a difference no larger than that between A and these
+    counts as the same: the growth of differences is compared, and with eight runs or more their
+    principal components.
+
     Exits with 0 if the runs are the same, 1 if they differ, 2 if they could not be compared.
     """
-    from ..bundle.reader import open_bundle
+    from ..bundle.guard import prepare
+
+    # The process that reads HDF5 starts while this one imports the rest.
+    prepare()
     from ..compare.comparison import Options
     from ..report.page import show, show_json, show_text, write_text
+    from .shelf import Shelf
 
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown are two forms; choose one", ctx)
-    if html is not None and len(runs) > 2:
-        raise click.UsageError("--html shows two runs", ctx)
     if len(runs) < 2:
         raise click.UsageError("one run is nothing to compare; name two or more", ctx)
-    options = Options(by=by, tolerance=_tolerance(file, limits), renames=read_renames(renames))
+    if window is not None and not references:
+        raise click.UsageError("--window is of use only with --reference", ctx)
+    options = Options(
+        by=by,
+        tolerance=_tolerance(file, limits),
+        renames=read_renames(renames),
+        window=read_window(window),
+    )
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_bundle(run)) for run in runs]
+        shelf = stack.enter_context(Shelf())
+        opened = [shelf.run(run) for run in runs]
+        others = [shelf.run(run) for run in references]
+        for other in others:
+            # A reference that is not there is an error even where none is needed.
+            _ = other.run_id
         result: Comparison | ManyRuns
         if len(opened) == 2:
             from ..compare.comparison import compare as compare_runs
             from ..report.comparison import comparison_report
 
-            result = compare_runs(opened[0], opened[1], options)
+            result = compare_runs(opened[0], opened[1], options, others)
             report = comparison_report(result)
             if html is not None:
                 from ..compare.curves import curves
@@ -120,8 +153,12 @@ def compare(
             from ..compare.many import compare_many
             from ..report.many import many_report
 
-            result = compare_many(opened, options)
+            result = compare_many(opened, options, others)
             report = many_report(result)
+            if html is not None:
+                from ..report.web.many_page import many_page
+
+                write_text(html, many_page(result))
     if junit is not None:
         from ..report.junit import junit as junit_text
 

@@ -52,14 +52,18 @@ def _list(bundle: str, most: int, as_json: bool) -> None:
     from ..bundle.reader import open_bundle
     from ..capture.accounting import accounts
     from ..compare.restart import restarts
+    from ..report.accounted import job_number
+    from ..report.continuation import continuation, template_of
     from ..report.history import history, history_report
-    from ..report.jobs import attempts, continuation, job_number
+    from ..report.jobs import attempts
     from ..report.page import show, show_json
     from ..report.text import clean
+    from .slurm import submitted_with
 
     with open_bundle(bundle) as run:
         jobs = {job_number(view.segment.scheduler) for view in run.segments} - {""}
-        told = history(run, attempts(run, accounts(jobs)), continuation(run), restarts(run))
+        again = continuation(run, submitted_with(template_of(run)))
+        told = history(run, attempts(run, accounts(jobs)), again, restarts(run))
     if as_json:
         show_json(told)
         return

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import SetupError
-
-if TYPE_CHECKING:
-    from ..report.listing import Listed
 
 
 @click.command()
@@ -60,7 +56,7 @@ def ls(
         raise SetupError("DIR", str(folder), "is no folder")
     wanted: Filter = parse_filter(where) if where is not None else Anything()
     columns = [parse_term(name, "--show") for name in shown]
-    found = list_folder(folder, _read, _progress if sys.stderr.isatty() else untold)
+    found = list_folder(folder, told=_progress if sys.stderr.isatty() else untold)
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
     require_known(found.bundles, columns, "--show")
@@ -74,14 +70,6 @@ def ls(
     else:
         show(listing_report(found, [*wanted.terms(), *columns], most))
     ctx.exit(2 if found.unreadable else 0 if runs else 1)
-
-
-def _read(path: str, shown: str) -> Listed:
-    from ..bundle.reader import open_bundle
-    from ..report.listing import listed
-
-    with open_bundle(path) as run:
-        return listed(run, shown)
 
 
 def _progress(done: int, left: int) -> None:

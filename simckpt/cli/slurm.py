@@ -28,11 +28,20 @@ if TYPE_CHECKING:
     help="Say whether a chain of jobs is finished (status 0), is to go on (75) or not (1).",
 )
 @click.option(
+    "--accounts",
+    "accounted",
+    metavar="BUNDLE",
+    help="Record in the bundle what sacct says of its jobs: state, memory, elapsed time.",
+)
+@click.option(
     "--attempts",
     type=click.IntRange(1),
     default=100,
     show_default=True,
     help="With --next, the most attempts that a run may take.",
+)
+@click.option(
+    "--warned", is_flag=True, help="With --next: Slurm has told the job that asks to stop."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_context
@@ -42,7 +51,9 @@ def slurm(
     folder: Path | None,
     force: bool,
     bundle: str | None,
+    accounted: str | None,
     attempts: int,
+    warned: bool,
     as_json: bool,
 ) -> None:
     """Templates for SLURM: list them, or copy them to where you submit from.
@@ -51,12 +62,20 @@ def slurm(
     """
     from ..report.page import show_json
 
-    if sum((listed, folder is not None, bundle is not None)) > 1:
-        raise click.UsageError("--list, --copy and --next are separate questions", ctx)
+    if sum((listed, folder is not None, bundle is not None, accounted is not None)) > 1:
+        message = "--list, --copy, --next and --accounts are separate questions"
+        raise click.UsageError(message, ctx)
+    if accounted is not None:
+        found = store_accounts(accounted)
+        if as_json:
+            show_json(found)
+        else:
+            click.echo("\n".join(found) or "sacct says nothing that the bundle does not have")
+        return
     if bundle is not None:
         from ..report.jobs import STATUS
 
-        decision = _next(bundle, attempts)
+        decision = _next(bundle, attempts, warned=warned)
         if as_json:
             show_json(decision)
         else:
@@ -94,6 +113,16 @@ def templates() -> tuple[Path, ...]:
     raise SimckptError(f"the templates are not where simckpt is installed ({package})")
 
 
+def submitted_with(script: str) -> str:
+    """The script to continue a run with: the one it was submitted with, or the chain of jobs."""
+    if script and Path(script).is_file():
+        return script
+    try:
+        return next(str(path) for path in templates() if path.name == "chain.sbatch")
+    except (SimckptError, StopIteration):
+        return "chain.sbatch"
+
+
 def purpose(template: Path) -> str:
     """The first sentence of a template, which says what it is for."""
     return template.read_text().splitlines()[1].removeprefix("# ")
@@ -125,18 +154,48 @@ def _differs(template: Path, existing: Path) -> bool:
     return existing.exists() and existing.read_bytes() != template.read_bytes()
 
 
-def _next(bundle: str, most: int) -> Decision:
+def store_accounts(bundle: str) -> tuple[str, ...]:
+    """Record what the scheduler's accounting says of the jobs of a bundle, where that is new.
+
+    Returns
+    -------
+    tuple of str
+        A sentence for each attempt of which something was recorded.
+
+    Raises
+    ------
+    BundleError
+        If the bundle cannot be read, or is being written by a run.
+    """
+    from ..bundle.reader import open_bundle
+    from ..bundle.writer import BundleWriter
+    from ..capture.accounting import accounts
+    from ..report.accounted import cut_off, job_number, unrecorded
+
+    with open_bundle(bundle) as run:
+        jobs = {job_number(view.segment.scheduler) for view in run.segments} - {""}
+        events = unrecorded(run, accounts(jobs))
+    if events:
+        with BundleWriter.resume(bundle) as writer:
+            for event in (*cut_off(writer.past.broken), *events):
+                writer.append(event)
+    return tuple(event.text for event in events)
+
+
+def _next(bundle: str, most: int, *, warned: bool) -> Decision:
     """The decision on the run in `bundle`, asked by the job that this process is part of."""
     from ..bundle.paths import bundle_paths
     from ..bundle.reader import open_bundle
     from ..capture.accounting import accounts
     from ..capture.scheduler import scheduler_facts
-    from ..report.jobs import attempts, decide, job_number
+    from ..report.accounted import job_number
+    from ..report.jobs import attempts, decide
 
-    if not bundle_paths(bundle).exists():
-        return decide((), most)
     asking = scheduler_facts(os.environ)
+    job, restarts = job_number(asking), asking.get("restarts")
+    if not bundle_paths(bundle).exists():
+        return decide((), most, job, restarts, warned=warned)
     with open_bundle(bundle) as run:
         jobs = {job_number(view.segment.scheduler) for view in run.segments} - {""}
         chain = attempts(run, accounts(jobs))
-    return decide(chain, most, job_number(asking), asking.get("restarts"))
+    return decide(chain, most, job, restarts, warned=warned)

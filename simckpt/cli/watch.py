@@ -32,8 +32,9 @@ ENDED = {"finished": 0}
 def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_json: bool) -> None:
     """Follow a run: progress, drifts, Courant number, events. Ctrl-C ends it.
 
-    Reads the journal that the run writes, and leaves the run alone. Ends when the run does, with
-    0 if it finished and 1 if not.
+    Reads the journal that the run writes, and leaves the run alone. Ends when the run does, or its
+    process is gone (which can be told on the host that it runs on), with 0 if it finished and 1 if
+    not.
     """
     from ..report.page import page, show, show_json
     from ..report.watching import watch_line, watch_report
@@ -57,37 +58,45 @@ def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_js
         told = None
         for last in follow(bundle, interval):
             # A log gets a line for what is new, not for each look.
-            if (last.step, last.ending) != told:
+            if (last.step, last.ending, last.killed) != told:
                 click.echo(watch_line(last, time()))
-                told = (last.step, last.ending)
+                told = (last.step, last.ending, last.killed)
     if last is not None:
         ctx.exit(ENDED.get(last.ending or "", 1))
 
 
 def look(bundle: str) -> Watched:
     """How the run is now."""
+    from ..bundle.lease import writer_lives
+    from ..bundle.paths import bundle_paths
     from ..bundle.reader import open_bundle
     from ..report.watching import watched
 
+    # Asked first: a run that ends between the questions has said so in what is read then.
+    lives = writer_lives(bundle_paths(bundle).journal)
     with open_bundle(bundle) as run:
-        return watched(run)
+        return watched(run, lives)
 
 
 def follow(
     bundle: str, interval: float, pause: Callable[[float], None] = sleep
 ) -> Iterator[Watched]:
-    """The run at each look, until it has ended; its files are read only when they changed."""
+    """The run at each look, until it has ended or its process is gone.
+
+    Its files are read only when they changed.
+    """
+    from ..bundle.lease import writer_lives
     from ..bundle.paths import bundle_paths
     from .bundle_index import identity
 
-    stem = Path(bundle_paths(bundle).stem)
+    paths = bundle_paths(bundle)
     known = None
     seen: Watched | None = None
     while True:
-        found = identity(stem)
-        if seen is None or found != known:
+        found = identity(Path(paths.stem))
+        if seen is None or found != known or writer_lives(paths.journal) is False:
             seen, known = look(bundle), found
         yield seen
-        if seen.ending is not None:
+        if seen.ending is not None or seen.killed:
             return
         pause(interval)

@@ -13,14 +13,17 @@ from collections.abc import Sequence
 
 from ..model.record import Record
 from .classify import Classification, times
-from .differences import RecordedDifference
+from .differences import STREAMS, RecordedDifference
 from .evidence import Evidence
-from .roles import PROFILES, UNRECORDED, Profile, Role, role
+from .profiles import PROFILES, UNRECORDED, Profile, Role
+from .roles import role
 
 MOST_CAUSES = 10
 MOST_ALIKE = 4
 """More differences than this that play the same part are one cause."""
 LEAST_SHARE = 0.005
+HAPPENED: frozenset[Role] = frozenset({"event", "nodes", "restart", "streams"})
+"""Roles that are themselves bound to a time or a place."""
 
 
 class Cause(Record, frozen=True, kw_only=True):
@@ -48,6 +51,11 @@ class Explanation(Record, frozen=True, kw_only=True):
         """Whether some recorded difference explains more than nothing recorded does."""
         return bool(self.causes) and self.causes[0].share > self.unexplained
 
+    @property
+    def acted(self) -> bool:
+        """Whether that difference acts by itself, where and when the solution lets it."""
+        return self.explained and role(self.causes[0].difference) not in HAPPENED
+
 
 def explain(
     differences: Sequence[RecordedDifference], evidence: Evidence, kind: Classification
@@ -58,7 +66,7 @@ def explain(
         # The states of generators follow from the seed that differs.
         able = [d for d in able if not _is_generator(d)]
     weighed = _pooled([(d, *_weigh(d, evidence)) for d in able])
-    against = _likelihood(UNRECORDED, evidence)
+    against = sum(_likelihood(rival, evidence) for rival in UNRECORDED.values())
     total = against + sum(weight for _, weight, _, _ in weighed)
     causes = [
         Cause(difference=d, share=weight / total, reason=reason, alike=alike)
@@ -119,13 +127,20 @@ def _pooled(
         if len(members) <= MOST_ALIKE:
             found += [(*member, 0) for member in members]
         else:
-            first = max(members, key=lambda member: member[1])
+            first = max(members, key=lambda member: (member[1], *_chosen(member[0])))
             found.append((*first, len(members) - 1))
     return found
 
 
+def _chosen(difference: RecordedDifference) -> tuple[bool, int, int]:
+    """What a user sets comes before what follows from it, and a short name before a long one."""
+    asked = difference.part in ("parameters", "command") or difference.path.startswith("requested.")
+    return asked, len(difference.also), -difference.path.count(".")
+
+
 def _is_generator(difference: RecordedDifference) -> bool:
-    return difference.part == "random" and difference.path.startswith("generators.")
+    derived = difference.path.startswith("generators.") or difference.path == STREAMS
+    return difference.part == "random" and derived
 
 
 def _weigh(difference: RecordedDifference, e: Evidence) -> tuple[float, str]:
@@ -158,6 +173,8 @@ def _likelihood(profile: Profile, e: Evidence) -> float:
         place = max(local, 0.5 * wide)
     else:
         place = wide
+    if e.edge:
+        place = max(place, profile.edge)
     moved = e.time_differs is not None and e.time_differs >= 0.3 * (e.observed or 0.0)
     if not e.state_differs:
         return profile.prior * profile.time if moved else profile.prior
@@ -174,13 +191,15 @@ def _dated(
             return 3.0 * weight, f"The restart at step {steps[0]} lies where the runs part."
         return 0.02 * weight, "No restart lies in the interval in which the runs part."
     step = difference.step if difference.step is not None else 0
+    since = difference.since if difference.since is not None else step
     after = e.after if e.after is not None else -1
     profile = PROFILES[part]
-    if after <= step <= e.step and (step > 0 or e.onset != "later"):
+    if after <= step and since <= e.step and (step > 0 or e.onset != "later"):
         certain = 3.0 * profile.prior * _coincidence(e)
-        return max(weight, certain), f"At step {step} it lies in the interval in which they part."
-    if step > e.step:
-        return 0.0, f"At step {step} it comes after the runs have parted."
+        when = f"At step {step}" if since == step else f"Between steps {since} and {step}"
+        return max(weight, certain), f"{when} it lies in the interval in which they part."
+    if since > e.step:
+        return 0.0, f"At step {since} it comes after the runs have parted."
     return 0.05 * weight, f"At step {step} it lies well before step {e.step}, where they part."
 
 

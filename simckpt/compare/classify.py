@@ -28,8 +28,10 @@ Kind: TypeAlias = Literal[
     "decomposition or halo",
     "roundoff, bounded",
     "roundoff, growing",
+    "statistical only",
     "answer-changing from the first step",
     "answer-changing at a later step",
+    "data",
     "inconclusive",
 ]
 
@@ -49,8 +51,10 @@ MEANINGS: dict[Kind, str] = {
     "decomposition or halo": "a fault along the borders between ranks",
     "roundoff, bounded": "roundoff-level and bounded",
     "roundoff, growing": "seeded at roundoff level and growing",
+    "statistical only": "other bits, and no further apart than the reference runs",
     "answer-changing from the first step": "answer-changing from the first step",
     "answer-changing at a later step": "answer-changing at a later step",
+    "data": "an analysis of other data, or by another rule",
     "inconclusive": "the record does not tell",
 }
 
@@ -76,9 +80,16 @@ LARGEST_BLOCK = 0.65
 Rule: TypeAlias = Callable[[Evidence], Classification | None]
 
 
-def classify(evidence: Evidence) -> Classification:
-    """The kind of a divergence between two runs of which something differs."""
+def classify(evidence: Evidence, *, explained: bool = False) -> Classification:
+    """The kind of a divergence between two runs of which something differs.
+
+    Where it is `explained` by what the runs recorded differently, no event is needed that changed
+    the state in one place, nor a restart that did: a setting that acts there first, or that was
+    changed with the restart, is one that acts later.
+    """
     for rule in RULES:
+        if explained and rule in (_local, _restart_of_one, _restart_of_both):
+            continue
         found = rule(evidence)
         if found is not None:
             return found
@@ -139,28 +150,30 @@ def times(ratio: float) -> str:
 
 
 def _initial(e: Evidence) -> Classification | None:
-    if e.onset != "initial":
+    if e.onset != "initial" or e.size == "roundoff":
         return None
     return Classification(
         kind="initial condition",
-        confidence=0.95,
+        confidence=0.95 if e.size != "unseen" else 0.7,
         evidence=("they differ at step 0, before any step was taken", *_size(e)),
     )
 
 
-def _restart(e: Evidence) -> Classification | None:
-    steps = e.restarts or e.shared_restarts
-    if not steps or (e.onset == "first interval" and 0 in steps):
+def _restart_of_one(e: Evidence) -> Classification | None:
+    return _seam(e, e.restarts, "one run was", 0.85)
+
+
+def _restart_of_both(e: Evidence) -> Classification | None:
+    return _seam(e, e.shared_restarts, "both runs were", 0.6)
+
+
+def _seam(
+    e: Evidence, steps: tuple[int, ...], which: str, confidence: float
+) -> Classification | None:
+    if not steps or e.onset == "initial" or (e.onset == "first interval" and 0 in steps):
         return None
-    which = "one run was" if e.restarts else "both runs were"
-    return Classification(
-        kind="restart seam",
-        confidence=0.85 if e.restarts else 0.6,
-        evidence=(
-            f"{which} restarted at step {steps[0]}, and they part {_interval(e)}",
-            *_size(e),
-        ),
-    )
+    text = f"{which} restarted at step {steps[0]}, and they part {_interval(e)}"
+    return Classification(kind="restart seam", confidence=confidence, evidence=(text, *_size(e)))
 
 
 def _borders(e: Evidence) -> Classification | None:
@@ -174,7 +187,11 @@ def _borders(e: Evidence) -> Classification | None:
 
 
 def _local(e: Evidence) -> Classification | None:
-    if e.onset != "later" or not e.resolved:
+    ranks = e.figure in ("one rank", "one node") and e.part <= SMALL_BLOCK
+    if not e.resolved or not (e.onset == "later" or (e.onset == "first interval" and ranks)):
+        return None
+    if e.size in ("roundoff", "unseen") and not e.connected:
+        # What turns up here and there is rounding, which marked one place first by chance.
         return None
     places = {
         "one tile": "a single tile differs",
@@ -226,10 +243,11 @@ def _answer_changing(e: Evidence) -> Classification | None:
 RULES: tuple[Rule, ...] = (
     _non_finite,
     _diagnostic,
+    _restart_of_one,
     _time_base,
     _initial,
     _blow_up,
-    _restart,
+    _restart_of_both,
     _borders,
     _local,
     _roundoff,
@@ -248,7 +266,9 @@ def _size(e: Evidence) -> tuple[str, ...]:
         return ("no recorded number shows how large it is",)
     level = "roundoff level" if e.observed <= e.roundoff else "above roundoff level"
     text = f"{e.observed:.1e} relative at step {e.step}, {level} ({e.roundoff:.0e})"
-    if e.relative is not None and e.relative < 0.5 * e.observed:
+    if e.rapid and e.relative is not None and e.observed <= e.roundoff:
+        text += f"; it leaves that level at {e.relative:.0e}, faster than rounding errors can grow"
+    elif e.relative is not None and e.relative < 0.5 * e.observed:
         text += f"; carried back to step {e.after}: {e.relative:.0e}"
     return (text,)
 

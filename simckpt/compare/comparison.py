@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import SetupError
 from ..model.record import Record
-from .alignment import By, Unmatched, align
+from .alignment import Alignment, By, Unmatched, align
 from .causes import Explanation, explain, explain_by_design, explain_length
 from .classify import Classification, Kind, classify
 from .differences import RecordedDifference, recorded_differences
 from .divergence import (
     FieldDifference,
+    FieldFindings,
     FirstDifference,
     compare_fields,
     first_difference,
@@ -24,25 +27,40 @@ from .held import held
 from .quantities import (
     TIME,
     QuantityDifference,
+    QuantityFindings,
     Reason,
     Uncompared,
     columns,
     compare_quantities,
 )
+from .reference import Reference, refer
+from .stages import StageComparison, compare_stages, judge_stages
+from .standing import with_reference
 from .tiles import TileStatisticDifference, compare_tiles
 from .tolerance import Tolerance
 from .verdict import Findings, Judgement, Verdict, hints, judge
 from .view import Floats, RunView
 
+LONG = 100_000
+"""Samples from which on a second thread earns its start."""
+
 EXIT_STATUS: dict[Verdict, int] = {"same": 0, "different": 1, "could-not-compare": 2}
 
 
 class Options(Record, frozen=True, kw_only=True):
-    """How to compare: alignment, tolerance, and names in B of what A calls otherwise."""
+    """How to compare: alignment, tolerance, and names in B of what A calls otherwise.
+
+    `window` holds the steps between which quantities are averaged where reference runs are given.
+    """
 
     by: By = "step"
     tolerance: Tolerance = Tolerance()
     renames: dict[str, str] = {}
+    window: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.window is not None and self.window[0] > self.window[1]:
+            raise SetupError("window", self.window, "ends before it begins")
 
 
 class RunSummary(Record, frozen=True, kw_only=True):
@@ -101,6 +119,11 @@ class Comparison(Record, frozen=True, kw_only=True):
         Options that a user may have wanted.
     bitwise : bool
         Equal means equal bits; else the tolerance decides, over quantities and tile statistics.
+    reference : Reference or None
+        How the difference compares with that between reference runs, if there are any.
+    stages : StageComparison or None
+        What two stages of an analysis did to their data; where they took no samples, the verdict
+        rests on it.
     """
 
     a: RunSummary
@@ -123,6 +146,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     uncompared: tuple[Uncompared, ...]
     health_a: Health
     health_b: Health
+    reference: Reference | None = None
+    stages: StageComparison | None = None
 
     @property
     def exit_status(self) -> int:
@@ -135,7 +160,9 @@ class Comparison(Record, frozen=True, kw_only=True):
         )
 
 
-def compare(a: RunView, b: RunView, options: Options | None = None) -> Comparison:
+def compare(
+    a: RunView, b: RunView, options: Options | None = None, references: Sequence[RunView] = ()
+) -> Comparison:
     """Compare two runs: whether they are the same, where they part, how, and why.
 
     Parameters
@@ -144,6 +171,9 @@ def compare(a: RunView, b: RunView, options: Options | None = None) -> Compariso
         Two bundles.
     options : Options, optional
         By default samples are paired by step and equal means equal bits.
+    references : sequence of RunView
+        Runs whose difference from A counts as none: perturbed twins, or an ensemble with A. Bits
+        that differ by no more than theirs are statistically the same.
 
     Raises
     ------
@@ -154,8 +184,7 @@ def compare(a: RunView, b: RunView, options: Options | None = None) -> Compariso
     a, b = held(a), held(b)
     _refuse_unknown_names(a, options)
     alignment = align(a, b, options.by)
-    quantities = compare_quantities(a, b, alignment, options.tolerance, options.renames)
-    fields = compare_fields(a, b, alignment, options.renames)
+    quantities, fields = _compared(a, b, alignment, options)
     bitwise = options.tolerance.bitwise and not alignment.interpolated
     rows = 0
     tiles: tuple[TileStatisticDifference, ...] = ()
@@ -177,9 +206,18 @@ def compare(a: RunView, b: RunView, options: Options | None = None) -> Compariso
     growth = fit_growth(curve, alignment.t, alignment.steps_a) if first is not None else None
     differences = recorded_differences(a, b)
     kind, explanation, judgement = _judged(found, first, growth, curve, differences)
+    stages = compare_stages(a, b)
+    if stages is not None and not len(a.series().step) and not len(b.series().step):
+        kind, explanation, judgement = judge_stages(stages, differences)
+    reference = None
+    if references and first is not None and judgement.verdict == "different":
+        reference = refer(
+            a, [b], [held(r) for r in references], options.by, options.window, options.renames
+        )
+        judgement, kind = with_reference(judgement, kind, reference, found, first)
     return Comparison(
-        a=_summary(a),
-        b=_summary(b),
+        a=summarise(a),
+        b=summarise(b),
         verdict=judgement.verdict,
         headline=judgement.headline,
         reasons=judgement.reasons,
@@ -198,7 +236,29 @@ def compare(a: RunView, b: RunView, options: Options | None = None) -> Compariso
         uncompared=found.uncompared,
         health_a=health(a),
         health_b=health(b),
+        reference=reference,
+        stages=stages,
     )
+
+
+def _compared(
+    a: RunView, b: RunView, alignment: Alignment, options: Options
+) -> tuple[QuantityFindings, FieldFindings]:
+    """Quantities and fields; those of long runs at the same time, since both wait for storage."""
+
+    def quantities() -> QuantityFindings:
+        return compare_quantities(a, b, alignment, options.tolerance, options.renames)
+
+    def fields() -> FieldFindings:
+        return compare_fields(a, b, alignment, options.renames)
+
+    if len(alignment) < LONG:
+        return quantities(), fields()
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(fields)
+        return quantities(), waiting.result()
 
 
 def _judged(
@@ -222,14 +282,16 @@ def _judged(
     kind = _of_other_fields(found) or classify(evidence)
     judgement = judge(found, first, kind.kind)
     if kind.kind == "resolution":
-        parts = ("numerics", "parameters", "inputs")
+        parts = ("numerics", "parameters", "command", "inputs")
         reason = "It may set the shape of the fields."
-        explanation = explain_by_design(differences, parts, reason)
+        explanation = explain_by_design(_sizes_first(found, differences), parts, reason)
     elif kind.kind == "diagnostic":
         reason = "It defines what is measured, not the state."
         explanation = explain_by_design(differences, ("declarations", "simckpt"), reason)
     else:
         explanation = explain(differences, evidence, kind)
+        if kind.kind in ("local event", "restart seam") and explanation.acted:
+            kind = classify(evidence, explained=True)
     if judgement.verdict == "same":
         kind = Classification(
             kind="identical" if found.bitwise else "within tolerance",
@@ -237,6 +299,21 @@ def _judged(
             evidence=(f"bits differ from step {first.step} on: {kind.meaning}", *kind.evidence),
         )
     return kind, explanation, judgement
+
+
+def _sizes_first(
+    found: Findings, differences: tuple[RecordedDifference, ...]
+) -> list[RecordedDifference]:
+    """Settings whose values are sides of the fields before all others."""
+    sides = [
+        {n for name in run.fields for n in run.digests(name).tiles.global_shape}
+        for run in (found.a, found.b)
+    ]
+
+    def names_sides(d: RecordedDifference) -> bool:
+        return all(isinstance(v, int) and v in s for v, s in zip((d.a, d.b), sides, strict=True))
+
+    return sorted(differences, key=lambda d: not names_sides(d))
 
 
 def _undivided(judgement: Judgement) -> Classification:
@@ -290,7 +367,8 @@ def _coverage(found: Findings) -> Coverage:
     )
 
 
-def _summary(run: RunView) -> RunSummary:
+def summarise(run: RunView) -> RunSummary:
+    """Which run it is and how far it got."""
     series = run.series()
     segments = list(run.segments)
     times = series.t[np.isfinite(series.t)]

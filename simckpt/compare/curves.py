@@ -19,6 +19,7 @@ from .divergence import FieldFindings, compare_fields, digest_rows, first_differ
 from .held import held
 from .quantities import STATE, columns, compare_quantities, renamed
 from .scales import scales
+from .tilings import in_common_tiles
 from .view import Floats, Ints, Mask, RunView, SeriesView
 
 MOST_POINTS = 600
@@ -205,7 +206,7 @@ def _map(
     fields: FieldFindings,
     renames: Mapping[str, str],
 ) -> TileMap:
-    one, two = a.digests(name), b.digests(renames.get(name, name))
+    one, two = in_common_tiles(a.digests(name), b.digests(renames.get(name, name)))
     rows_a = digest_rows(one, alignment.steps_a)
     rows_b = digest_rows(two, alignment.steps_b)
     usable = np.flatnonzero(alignment.exact & (rows_a >= 0) & (rows_b >= 0))

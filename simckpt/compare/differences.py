@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ..model.changes import ABSENT, Change, diff
 from ..model.record import Json, Record
 from ..model.segment import Event
+from .command_line import WORD
 from .facts import RunFacts, run_facts
 from .view import RunView
 
@@ -19,6 +20,7 @@ Weight: TypeAlias = Literal["decides", "may act", "describes"]
 WEIGHTS: dict[str, Weight] = {
     "numerics": "decides",
     "parameters": "decides",
+    "command": "decides",
     "inputs": "decides",
     "transforms": "decides",
     "code": "decides",
@@ -31,6 +33,7 @@ WEIGHTS: dict[str, Weight] = {
     "packages": "may act",
     "environment": "may act",
     "declarations": "describes",
+    "captures": "describes",
     "ending": "describes",
     "simckpt": "describes",
     "intent": "describes",
@@ -42,16 +45,32 @@ WEIGHTS: dict[str, Weight] = {
 IDLE = " (not drawn from)"
 """Ends the path of a random number generator whose state neither run changed."""
 
+UNLOADED = " (not loaded)"
+"""Ends the path of a package of which neither run had loaded a module when it began."""
+
+STREAMS = "streams of ranks"
+"""The path of a difference between what ranks declared as seeds and generators."""
+
 
 SYMPTOMS = frozenset(
     {
+        "cadence_settled",
+        "capture",
         "checkpoint_not_verified",
         "diagnostic_failed",
         "instrument_failed",
+        "journal_put_back",
         "non_finite",
+        "numerics_unreadable",
+        "restart_differs",
+        "restart_repeats",
+        "rank_raised",
+        "record_cut_off",
         "salvaged",
         "samples_lost",
         "step_unreadable",
+        "storage_back",
+        "trigger",
     }
 )
 """Events by which the instrument tells what it saw or suffered: none of them acts on the run."""
@@ -69,8 +88,9 @@ class RecordedDifference(Record, frozen=True, kw_only=True):
     weight : str
         ``decides``: it is part of what computes the answer; ``may act``: it can, by rounding,
         by order or by accident; ``describes``: it cannot.
-    step : int or None
-        The step from which on it holds, for what happened in mid-run.
+    step, since : int or None
+        For what happened in mid-run, the step from which on it surely holds, and the last one at
+        which it did not; equal for what happened at a known step.
     also : tuple of str
         Other places that say the same.
     """
@@ -81,6 +101,7 @@ class RecordedDifference(Record, frozen=True, kw_only=True):
     b: Json
     weight: Weight
     step: int | None = None
+    since: int | None = None
     also: tuple[str, ...] = ()
 
     @property
@@ -98,6 +119,11 @@ def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ..
         changes: Iterable[Change] = diff(one, two)
         if part == "inputs":
             changes = _same_file_elsewhere(changes)
+        if part == "command":
+            # What became a setting under the same name is compared there, defaults and all.
+            changes = [c for c in changes if c.path not in _settings(facts_a) & _settings(facts_b)]
+        if part == "code":
+            changes = _same_module_elsewhere(changes)
         if part == "ranks":
             changes = _one_layout(changes)
         if part == "parameters":
@@ -105,8 +131,10 @@ def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ..
             own = facts_a.own & facts_b.own
             changes = [c for c in changes if c.path not in own]
         if part == "random":
-            changes = _drawn(changes, facts_a.idle & facts_b.idle)
-        found += [_difference(part, c) for c in changes]
+            changes = _marked(_one_stream(changes), facts_a.idle & facts_b.idle, IDLE)
+        if part == "packages":
+            changes = _marked(changes, facts_a.unloaded & facts_b.unloaded, UNLOADED)
+        found += [_difference(part, c) for c in changes if c.path]
     found += _mid_run(facts_a, facts_b)
     found += _events(a.events, b.events)
     merged = _merge(found)
@@ -114,11 +142,16 @@ def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ..
     return tuple(sorted(merged, key=lambda d: order.index(d.part)))
 
 
+def _settings(facts: RunFacts) -> set[str]:
+    parts = ("parameters", "numerics")
+    return {leaf(part, path) for part in parts for path in facts.parts.get(part, {})}
+
+
 def leaf(part: str, path: str) -> str:
     """The name of a fact without the tables it stands in."""
     if part == "random" and path.startswith("generators."):
         return path.removeprefix("generators.")
-    if part in ("numerics", "random", "parameters"):
+    if part in ("numerics", "random", "parameters", "command"):
         return path.rpartition(".")[2]
     return path
 
@@ -153,9 +186,42 @@ def _same_file_elsewhere(changes: Iterable[Change]) -> list[Change]:
     return sorted(kept + come, key=lambda c: c.path)
 
 
-def _drawn(changes: Iterable[Change], idle: frozenset[str]) -> list[Change]:
-    """Generators that neither run drew from are told apart: they act before it begins, or never."""
-    return [replace(c, path=f"{c.path}{IDLE}") if c.path in idle else c for c in changes]
+def _same_module_elsewhere(changes: Iterable[Change]) -> list[Change]:
+    """Modules that only have another name are no difference; one for another is one, not two."""
+    changes = list(changes)
+    gone = [c for c in changes if c.new == ABSENT and not c.path.startswith("git ")]
+    come = [c for c in changes if c.old == ABSENT and not c.path.startswith("git ")]
+    kept = [c for c in changes if c not in gone and c not in come]
+    for old in list(gone):
+        twin = next((c for c in come if c.new == old.old), None)
+        if twin is not None:
+            gone.remove(old)
+            come.remove(twin)
+    if len(gone) == len(come) == 1:
+        path = f"{gone[0].path} → {come[0].path}"
+        return [*kept, Change(path=path, old=gone[0].old, new=come[0].new)]
+    return [*kept, *gone, *come]
+
+
+def _marked(changes: Iterable[Change], names: frozenset[str], mark: str) -> list[Change]:
+    """Generators not drawn from and packages not loaded are told apart: they hardly ever act."""
+    return [replace(c, path=f"{c.path}{mark}") if c.path in names else c for c in changes]
+
+
+def _one_stream(changes: Iterable[Change]) -> list[Change]:
+    """The streams of as many ranks are one difference; those of other numbers of ranks are none."""
+    kept, ranks = [], []
+    for change in changes:
+        if not change.path.startswith("streams."):
+            kept.append(change)
+        elif ABSENT not in (change.old, change.new):
+            ranks.append(change)
+    if ranks:
+        names = ", ".join(c.path.removeprefix("streams.").partition(" of ")[0] for c in ranks[:4])
+        more = f" and {len(ranks) - 4} more" if len(ranks) > 4 else ""
+        old, new = (f"{names}{more}: {getattr(ranks[0], side)}" for side in ("old", "new"))
+        kept.append(Change(path=STREAMS, old=old, new=new))
+    return kept
 
 
 def _one_layout(changes: Iterable[Change]) -> list[Change]:
@@ -184,6 +250,7 @@ def _mid_run(a: RunFacts, b: RunFacts) -> list[RecordedDifference]:
                     b="unchanged" if in_a else text,
                     weight=WEIGHTS[change.part],
                     step=change.step,
+                    since=change.since,
                 )
             )
     return found
@@ -210,6 +277,7 @@ def _events(a: Iterable[Event], b: Iterable[Event]) -> list[RecordedDifference]:
                 b=_happened(two),
                 weight="may act" if acts else "describes",
                 step=min(steps_a ^ steps_b),
+                since=min(steps_a ^ steps_b),
             )
         )
     return found
@@ -225,12 +293,15 @@ def _happened(events: list[Event]) -> str:
 
 def _merge(found: list[RecordedDifference]) -> list[RecordedDifference]:
     """One entry for a setting that is recorded as a parameter, as requested and as effective."""
-    kept: dict[object, RecordedDifference] = {}
+    kept: dict[tuple[object, ...], RecordedDifference] = {}
     for item in found:
-        if item.part in ("numerics", "parameters", "random"):
-            key: object = (item.name, repr(item.a), repr(item.b), item.step)
+        if item.part in ("numerics", "parameters", "command", "random"):
+            key: tuple[object, ...] = (item.name, repr(item.a), repr(item.b), item.step)
         else:
             key = (item.part, item.path, item.step)
+        if item.part == "command" and item.path.startswith(WORD):
+            # A word without a name is the value of the setting that has the same values.
+            key = next((k for k, d in kept.items() if _says(item, d)), key)
         if key in kept:
             first, other = kept[key], item
             if other.path.startswith("requested."):
@@ -240,6 +311,11 @@ def _merge(found: list[RecordedDifference]) -> list[RecordedDifference]:
         else:
             kept[key] = item
     return list(kept.values())
+
+
+def _says(word: RecordedDifference, setting: RecordedDifference) -> bool:
+    sides = ((word.a, setting.a), (word.b, setting.b))
+    return all(said in (ABSENT, meant) for said, meant in sides)
 
 
 def _short(value: Json) -> str:

@@ -11,15 +11,17 @@ from ..model.record import Record
 from ..model.series import FieldTiles
 from .alignment import Alignment
 from .patterns import Figure, Layout, pattern, ranks_holding
+from .propagation import Propagation, propagation
 from .quantities import STATE, QuantityFindings, Reason, Uncompared
-from .steps import common_rows
+from .steps import common_rows, rising
+from .tilings import in_common_tiles
 from .view import DigestView, Floats, Ints, Mask, RunView, Words
 
 MEAN_UNCERTAINTY = 1e-10
 """Tile means are good to this part of the field's scale."""
 
-BLOCK_BYTES = 1 << 24
-"""Digests are compared in blocks of this size, so that long runs need little memory."""
+BLOCK_BYTES = 1 << 21
+"""Digests are compared in blocks of this size, which a processor's cache holds."""
 
 
 class FieldDifference(Record, frozen=True, kw_only=True):
@@ -81,13 +83,17 @@ class FirstDifference(Record, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class FieldFindings:
-    """What the digests say; `counts[name]` is the number of differing tiles at each moment."""
+    """What the digests say; `counts[name]` is the number of differing tiles at each moment.
+
+    `propagation[name]` says how the difference in a field goes on from where it began.
+    """
 
     differing: list[FieldDifference] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
     uncompared: list[Uncompared] = field(default_factory=list)
     first: dict[str, int] = field(default_factory=dict)
     counts: dict[str, Ints] = field(default_factory=dict)
+    propagation: dict[str, Propagation] = field(default_factory=dict)
     moments: int = 0
 
 
@@ -107,6 +113,7 @@ def compare_fields(
         if refused is not None:
             found.uncompared.append(refused)
             continue
+        one, two = in_common_tiles(one, two)
         counts, missing = _differing_tiles(one, two, a, b, alignment)
         if missing:
             found.uncompared.append(
@@ -126,6 +133,7 @@ def compare_fields(
             at = int(np.argmax(counts > 0))
             found.first[name] = at
             found.differing.append(_describe(name, other, one, two, a, b, alignment, counts, at))
+            found.propagation[name] = _propagation(one, two, alignment, at)
     taken = set(pairs.values())
     found.uncompared += [_missing(name, "B") for name in b.fields if name not in taken]
     found.differing.sort(key=lambda d: (d.step, -d.tiles))
@@ -181,8 +189,6 @@ def _incomparable(name: str, one: FieldTiles, two: FieldTiles) -> Uncompared | N
     elif one.dtype != two.dtype:
         code = "dtype"
         reason = f"is {one.dtype} in A and {two.dtype} in B: digests are of different numbers"
-    elif one.edges != two.edges:
-        code, reason = "tiles", "is cut into other tiles in A than in B"
     else:
         return None
     return Uncompared(what="field", name=name, code=code, reason=reason, essential=True)
@@ -221,8 +227,13 @@ def digest_rows(view: DigestView, steps: Ints) -> Ints:
     """The row of each step among the digests, -1 where there is none."""
     if len(view.step) == 0:
         return np.full(len(steps), -1, dtype=np.int64)
-    order = np.argsort(view.step, kind="stable")
-    ordered = view.step[order]
+    if np.array_equal(view.step, steps) and rising(steps):
+        return np.arange(len(steps), dtype=np.int64)
+    if rising(view.step):
+        order, ordered = np.arange(len(view.step)), view.step
+    else:
+        order = np.argsort(view.step, kind="stable")
+        ordered = view.step[order]
     at = np.searchsorted(ordered, steps, side="right") - 1
     there = (at >= 0) & (ordered[np.maximum(at, 0)] == steps)
     return np.where(there, order[np.maximum(at, 0)], -1)
@@ -241,8 +252,8 @@ def _describe(
 ) -> FieldDifference:
     row_a, row_b = int(alignment.rows_a[at]), int(alignment.rows_b[at])
     mask = _mask(one, two, int(alignment.steps_a[at]), int(alignment.steps_b[at]))
-    spread = (layout(a, "A", row_a), layout(b, "B", row_b))
-    shape = pattern(mask, one.tiles, spread)
+    layouts = (layout(a, "A", row_a), layout(b, "B", row_b))
+    shape = pattern(mask, one.tiles, layouts)
     tile = int(np.argmax(mask.ravel()))
     bounds = one.tiles.bounds(tile)
     size, size_step = _tile_size(a, b, name, other, int(alignment.steps_a[at]))
@@ -261,11 +272,21 @@ def _describe(
         place=shape.text,
         tile=tile,
         bounds=bounds,
-        ranks_a=ranks_holding(spread[0].decomposition, bounds),
-        ranks_b=ranks_holding(spread[1].decomposition, bounds),
+        ranks_a=ranks_holding(layouts[0].decomposition, bounds),
+        ranks_b=ranks_holding(layouts[1].decomposition, bounds),
         relative=size,
         relative_step=size_step,
     )
+
+
+def _propagation(one: DigestView, two: DigestView, alignment: Alignment, at: int) -> Propagation:
+    """How the differing tiles of one moment and the next lie to each other."""
+    masks = [
+        _mask(one, two, int(alignment.steps_a[i]), int(alignment.steps_b[i]))
+        for i in range(at, min(at + 2, len(alignment)))
+        if alignment.exact[i]
+    ]
+    return propagation(masks[0], masks[1] if len(masks) > 1 else masks[0])
 
 
 def _mask(one: DigestView, two: DigestView, step_a: int, step_b: int) -> Mask:
@@ -280,6 +301,8 @@ def _tile_size(
 ) -> tuple[float | None, int | None]:
     """How far tile statistics are apart at the first checkpoint from `step` on, and its step."""
     one, two = a.tiles(name), b.tiles(other)
+    if a.digests(name).tiles.edges != b.digests(other).tiles.edges:
+        return None, None
     rows_a, rows_b = common_rows(one.step, two.step)
     later = np.flatnonzero(one.step[rows_a] >= step)
     if not len(later):

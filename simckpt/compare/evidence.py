@@ -15,6 +15,7 @@ from .alignment import Alignment
 from .divergence import FieldFindings, FirstDifference
 from .growth import Growth
 from .patterns import Figure
+from .propagation import outgrows
 from .quantities import STATE, QuantityFindings
 from .view import Floats, RunView
 
@@ -29,6 +30,8 @@ SMALL = 1e-6
 EPSILON = {"float16": 2.0**-10, "float32": 2.0**-23, "complex64": 2.0**-23}
 DOUBLE = 2.0**-52
 BELIEVED_R2 = 0.8
+BLIND = 1e4
+"""The series do not measure a difference that is so much larger in the tiles."""
 
 
 class Evidence(Record, frozen=True, kw_only=True):
@@ -71,6 +74,12 @@ class Evidence(Record, frozen=True, kw_only=True):
         How many fields were compared by digest at every moment, and how many of them differ.
     part : float
         Part of the tiles that differ.
+    edge : bool
+        They all lie at the edge of the domain.
+    connected : bool
+        The next sample finds the difference in the same tiles and their neighbours.
+    rapid : bool
+        It leaves roundoff level faster than rounding errors can grow.
     only_nan : bool
         What differs is NaN in both runs.
     non_finite : tuple of str
@@ -99,6 +108,9 @@ class Evidence(Record, frozen=True, kw_only=True):
     fields_compared: int
     fields_differ: int
     part: float
+    edge: bool
+    connected: bool
+    rapid: bool
     only_nan: bool
     non_finite: tuple[str, ...]
     growth: Growth | None
@@ -124,7 +136,7 @@ def gather(
     """Put what the comparison found into categories."""
     at = first.sample
     epsilon = _epsilon(a, fields)
-    observed = _size_at(at, first, fields, curve)
+    observed = _size_at(at, first, alignment, fields, curve)
     relative = observed
     if (
         observed is not None
@@ -136,19 +148,23 @@ def gather(
     ):
         axis = alignment.t if growth.against == "t" else alignment.steps_a.astype(np.float64)
         relative = observed * exp(-growth.rate * float(axis[at] - axis[at - 1]))
+    left = outgrows(curve, alignment.steps_a, at, epsilon, ROUNDOFF_ULPS * epsilon)
+    if left is not None and (relative is None or left > relative):
+        relative = left
     primary = next((d for d in fields.differing if d.field in first.fields), None)
     divided = bool(fields.differing) or any(
         quantities.kinds[name] in STATE for name in quantities.first
     )
     # Where the state never differs, the clocks may still run apart: they tell at the end.
     elapsed, ratio = _time_base(a, b, alignment, at if divided else len(alignment) - 1)
+    non_finite = _non_finite(first, quantities)
     restarts_a, restarts_b = (_restarts(run, first) for run in (a, b))
     return Evidence(
         onset=_onset(first),
         state_differs=divided,
         step=first.step,
         after=first.after,
-        size=_category(relative, ROUNDOFF_ULPS * epsilon),
+        size="large" if non_finite else _category(relative, ROUNDOFF_ULPS * epsilon),
         relative=relative,
         observed=observed,
         epsilon=epsilon,
@@ -162,7 +178,10 @@ def gather(
         fields_compared=0 if alignment.interpolated else len(fields.compared),
         fields_differ=len(fields.differing),
         part=primary.tiles / primary.of if primary is not None else 1.0,
-        non_finite=_non_finite(first, quantities),
+        edge=primary is not None and fields.propagation[primary.field].edge,
+        connected=all(fields.propagation[name].connected for name in first.fields),
+        rapid=left is not None,
+        non_finite=non_finite,
         only_nan=not fields.differing and all(d.only_nan for d in quantities.differing),
         growth=growth,
         final=float(curve[-1]) if len(curve) else 0.0,
@@ -195,18 +214,35 @@ def _category(relative: float | None, roundoff: float) -> Size:
 def _size_at(
     at: int,
     first: FirstDifference,
+    alignment: Alignment,
     fields: FieldFindings,
     curve: Floats,
 ) -> float | None:
     """The difference at onset: of the quantities, or of tile statistics taken at that step."""
     tiles = [d.relative for d in fields.differing if d.relative_step == first.step]
     found = [float(curve[at]), *(r for r in tiles if r is not None)]
-    size = max(found)
+    size = max(*found, _missed(alignment, fields, curve))
     if size > 0:
         return size
     # The bits differ and no number recorded there shows it: the next numbers that do.
     later = np.flatnonzero(curve[at : at + 4] > 0)
     return float(curve[at + later[0]]) if len(later) else None
+
+
+def _missed(alignment: Alignment, fields: FieldFindings, curve: Floats) -> float:
+    """The difference that the tiles show and the series do not, as of a state and its mirror image.
+
+    Integrals and extrema of a whole field may agree where the field does not. Then they do not
+    measure the difference, at onset as little as where tiles were recorded; 0 if they do.
+    """
+    found = 0.0
+    for d in fields.differing:
+        if d.relative and d.relative_step is not None:
+            at = int(np.searchsorted(alignment.steps_a, d.relative_step))
+            seen = float(curve[min(at, len(curve) - 1)])
+            if d.relative > BLIND * seen:
+                found = max(found, d.relative)
+    return found
 
 
 def _epsilon(a: RunView, fields: FieldFindings) -> float:

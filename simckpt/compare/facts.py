@@ -8,7 +8,7 @@ the first value it had; a later one is a change in mid-run, with the step at whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from ..model.numerics import NumericalSettings
 from ..model.record import Facts, Hash, Json, Record
 from ..model.segment import Decomposition
 from ..model.transform import Dataset, TransformManifest
+from .command_line import options
 from .quantities import columns
 from .view import RunView, SegmentView
 
@@ -38,43 +39,38 @@ OWN_PLACES = frozenset(
 
 
 class MidRunChange(Record, frozen=True, kw_only=True):
-    """A fact that changed while the run went on, and the step of the checkpoint that shows it."""
+    """A fact that changed while the run went on.
+
+    The checkpoint at `step` is the first to show it, and the one at `since` was the last not to.
+    """
 
     part: str
     path: str
     old: Json
     new: Json
     step: int
+    since: int
 
 
 class RunFacts(Record, frozen=True, kw_only=True):
     """The facts of a run: `parts` maps a part to its flat table.
 
     `idle` names the random number generators whose state no checkpoint saw changed: the run
-    did not draw from them after it began. `own` names parameters that say where the run writes.
+    did not draw from them after it began. `unloaded` names installed packages of which no module
+    was loaded when it began. `own` names parameters that say where the run writes.
     """
 
     parts: dict[str, Facts]
     changes: tuple[MidRunChange, ...] = ()
     idle: frozenset[str] = frozenset()
+    unloaded: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
 
 
 def run_facts(run: RunView) -> RunFacts:
     """Gather what a run recorded about itself."""
-    table = _Table()
-    own: set[str] = set()
-    for step, manifest in _documents(run, Manifest, lambda c: c.parts.manifest):
-        table.add(step, "parameters", _parameters(manifest))
-        own |= set(_own_places(run, manifest))
-        table.add(step, "inputs", _inputs(manifest))
-        table.add(step, "code", _code(manifest))
-        table.add(step, "upstream", {"upstream": ", ".join(manifest.upstream) or "none"})
-        table.add(step, "outputs", {"patterns": ", ".join(manifest.outputs)})
-        table.add(step, "simckpt", {"version": manifest.simckpt_version})
-        packages = _document(run, manifest.packages, Packages)
-        if packages is not None:
-            table.add(step, "packages", packages.versions | packages.editable)
+    table = _Table(list(_steps(run).values()))
+    own, unloaded = _add_manifests(run, table)
     for step, settings in _documents(run, NumericalSettings, lambda c: c.parts.numerics):
         table.add(step, "numerics", {"requested": settings.requested})
         # Settings in effect may follow the state (an adaptive step), so only the first counts.
@@ -82,6 +78,7 @@ def run_facts(run: RunView) -> RunFacts:
     states = [random for _, random in _documents(run, RandomState, lambda c: c.parts.random)]
     for random in states:
         table.add(None, "random", {"seeds": random.seeds, "generators": _generators(random)})
+        table.add(None, "random", {"streams": _streams(random)})
     for step, environment in _documents(run, Environment, lambda c: c.parts.environment):
         table.add(step, "environment", environment.sections)
     for step, intent in _documents(run, Intent, lambda c: c.parts.intent):
@@ -98,6 +95,8 @@ def run_facts(run: RunView) -> RunFacts:
         for part in ("parameters", "numerics", "inputs", "code"):
             if part not in table.parts and part in spec.facts:
                 table.add(step, part, spec.facts[part])
+        if isinstance(rules := spec.facts.get("captures"), dict):
+            table.add(step, "captures", rules)
     for _, made in _documents(run, TransformManifest, lambda c: c.parts.transforms):
         table.add(None, "transforms", _transforms(made))
     meant = {name: c.of for name, c in columns(run).items() if c.of}
@@ -108,7 +107,44 @@ def run_facts(run: RunView) -> RunFacts:
         for name in (_generators(states[0]) if states else ())
         if len({str(_generators(random).get(name)) for random in states}) == 1
     )
-    return RunFacts(parts=table.parts, changes=tuple(table.changes), idle=idle, own=frozenset(own))
+    return RunFacts(
+        parts=table.parts,
+        changes=tuple(table.changes),
+        idle=idle,
+        unloaded=unloaded,
+        own=own,
+    )
+
+
+def _add_manifests(run: RunView, table: _Table) -> tuple[frozenset[str], frozenset[str]]:
+    """What the manifests say; the parameters that name own places, and packages never loaded."""
+    own: set[str] = set()
+    installed: set[str] = set()
+    loaded: set[str] = set()
+    for step, manifest in _documents(run, Manifest, lambda c: c.parts.manifest):
+        table.add(step, "parameters", _parameters(manifest))
+        own |= set(_own_places(run, manifest.parameters, manifest))
+        words = options(manifest.command)
+        places = {*_own_places(run, words, manifest), *OWN_PLACES}
+        table.add(None, "command", {k: v for k, v in words.items() if k not in places})
+        table.add(step, "inputs", _inputs(manifest))
+        table.add(step, "code", _code(manifest))
+        table.add(step, "upstream", {"upstream": ", ".join(manifest.upstream) or "none"})
+        table.add(step, "outputs", {"patterns": ", ".join(manifest.outputs)})
+        table.add(step, "simckpt", {"version": manifest.simckpt_version})
+        packages = _document(run, manifest.packages, Packages)
+        if packages is not None:
+            table.add(step, "packages", packages.versions | packages.editable)
+            # Records of earlier versions do not say what was loaded.
+            installed |= packages.versions.keys() if manifest.loaded else set()
+        loaded |= set(manifest.loaded)
+    return frozenset(own), frozenset(installed - loaded)
+
+
+def last_transforms(run: RunView) -> TransformManifest | None:
+    """What an analysis did to its data, as the run recorded it last; None for no analysis."""
+    found = [made for _, made in _documents(run, TransformManifest, lambda c: c.parts.transforms)]
+    return found[-1] if found else None
 
 
 def _transforms(made: TransformManifest) -> Facts:
@@ -134,7 +170,8 @@ def _left(dataset: Dataset) -> str:
 class _Table:
     """Facts that keep their first value, and the changes since."""
 
-    def __init__(self) -> None:
+    def __init__(self, checkpoints: Sequence[int]) -> None:
+        self._checkpoints = checkpoints
         self.parts: dict[str, Facts] = {}
         self.changes: list[MidRunChange] = []
         self._latest: dict[tuple[str, str], Json] = {}
@@ -148,10 +185,22 @@ class _Table:
             first = known.setdefault(path, value)
             before = self._latest.get((part, path), first)
             if step is not None and before != value:
+                since = max((at for at in self._checkpoints if at < step), default=step)
                 self.changes.append(
-                    MidRunChange(part=part, path=path, old=before, new=value, step=step)
+                    MidRunChange(
+                        part=part, path=path, old=before, new=value, step=step, since=since
+                    )
                 )
             self._latest[part, path] = value
+
+
+def _steps(run: RunView) -> dict[int, int]:
+    """The step of each checkpoint, by its index.
+
+    A job makes its first one before the driver has told which step it goes on from.
+    """
+    starts = {view.segment.index: view.start_step for view in run.segments}
+    return {c.index: max(c.step, starts.get(c.segment, 0)) for c in run.checkpoints}
 
 
 def _documents(
@@ -159,10 +208,11 @@ def _documents(
 ) -> Iterator[tuple[int, D]]:
     """The distinct documents of one part with the step at which each was first seen."""
     seen: dict[Hash, int] = {}
+    steps = _steps(run)
     for checkpoint in run.checkpoints:
         at = reference(checkpoint)
         if at is not None:
-            seen.setdefault(at, checkpoint.step)
+            seen.setdefault(at, steps[checkpoint.index])
     items = list(seen.items())
     if len(items) > MOST_DOCUMENTS:
         stride = (len(items) - 1) / (MOST_DOCUMENTS - 1)
@@ -189,10 +239,10 @@ def _parameters(manifest: Manifest) -> Facts:
     }
 
 
-def _own_places(run: RunView, manifest: Manifest) -> Iterator[str]:
+def _own_places(run: RunView, values: Facts, manifest: Manifest) -> Iterator[str]:
     """Parameters whose value names this run's bundle or outputs."""
     own = PurePath(str(run.path)).name.partition(".simckpt")[0]
-    for name, value in manifest.parameters.items():
+    for name, value in values.items():
         if isinstance(value, str) and value:
             stem = PurePath(value).name.partition(".simckpt")[0]
             if stem == own or value in manifest.outputs:
@@ -205,6 +255,12 @@ def _generators(random: RandomState) -> Facts:
         name: facts.get("state", facts.get("unavailable", "(unknown)"))
         for name, facts in random.generators.items()
     }
+
+
+def _streams(random: RandomState) -> Facts:
+    """What each rank declared, among as many others: ranks of other numbers have other streams."""
+    size = len(random.streams)
+    return {f"rank {rank} of {size}": mark for rank, mark in enumerate(random.streams)}
 
 
 def _inputs(manifest: Manifest) -> Facts:
@@ -248,7 +304,7 @@ def _add_segments(run: RunView, table: _Table) -> None:
     restarts = [
         f"step {view.start_step} on {_layout(view)}"
         for view in segments[1:]
-        if view.start_step or view.segment.resumed_from
+        if view.start_step or view.resumed_from
     ]
     table.add(None, "restarts", {"at": "; ".join(restarts) or "none"})
     table.add(None, "ending", {"ending": ending(segments[-1])})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..model.record import Record
+from .balance import Unexplained, unexplained
 from .held import held
+from .monotone import Reversal, reversals, rounding
 from .quantities import STATE, columns
 from .scales import scales
 from .view import Floats, Ints, RunView
@@ -14,10 +16,13 @@ NON_FINITE = (".nan", ".posinf", ".neginf")
 
 
 class Drift(Record, frozen=True, kw_only=True):
-    """How far a conserved integral moved from its first value.
+    """How far a conserved integral moved from its first value, and from its last checkpoint's.
 
     `final` and `largest` are relative to the integral's scale, `distance` is the largest drift
-    itself; `largest_step` is where that is. All are None where the values are not finite.
+    itself; `largest_step` is where that is. `since_checkpoint` is the last sample's, relative to
+    the same scale, from the checkpoint before it, at `checkpoint_step`;
+    `largest_since_checkpoint` is the largest that any sample had, each from the checkpoint
+    before it. All are None where the values are not finite, or there is no such checkpoint.
     """
 
     name: str
@@ -27,6 +32,9 @@ class Drift(Record, frozen=True, kw_only=True):
     largest: float | None
     largest_step: int | None
     distance: float | None = None
+    since_checkpoint: float | None = None
+    checkpoint_step: int | None = None
+    largest_since_checkpoint: float | None = None
 
 
 class Peak(Record, frozen=True, kw_only=True):
@@ -54,6 +62,12 @@ class Health(Record, frozen=True, kw_only=True):
         Samples in which a diagnostic failed.
     warnings, errors : int
         Recorded events of these severities.
+    reversals : tuple of Reversal
+        Integrals that went the other way than was declared of them.
+    unexplained : tuple of Unexplained
+        The largest residuals of the budgets.
+    anomalies : int
+        Events in which the anomaly score spiked, the first at step `anomaly_step`.
     """
 
     drifts: tuple[Drift, ...] = ()
@@ -64,11 +78,16 @@ class Health(Record, frozen=True, kw_only=True):
     faults: int = 0
     warnings: int = 0
     errors: int = 0
+    reversals: tuple[Reversal, ...] = ()
+    unexplained: tuple[Unexplained, ...] = ()
+    anomalies: int = 0
+    anomaly_step: int | None = None
 
     @property
     def sound(self) -> bool:
-        """Whether no value is non-finite, no diagnostic failed and no error was recorded."""
-        return self.non_finite_step is None and not self.faults and not self.errors
+        """Whether all values are finite and nothing failed, went the wrong way or was an error."""
+        wrong = self.faults or self.errors or self.reversals
+        return self.non_finite_step is None and not wrong
 
 
 def health(run: RunView) -> Health:
@@ -77,13 +96,14 @@ def health(run: RunView) -> Health:
     series = run.series()
     known = columns(run)
     size = scales(series, known)
+    before = _checkpoint_before(run)
     drifts, constant, peaks = [], [], []
     for column in known.values():
         values = series[column.name]
         if not len(values):
             continue
         if column.kind == "conserved":
-            drift = _drift(column.name, values, size[column.name], series.step)
+            drift = _drift(column.name, values, size[column.name], series.step, before)
             if drift is None:
                 constant.append(column.name)
             else:
@@ -93,6 +113,7 @@ def health(run: RunView) -> Health:
             peaks.append(Peak(name=column.name, value=float(values[at]), step=int(series.step[at])))
     names, step = _non_finite(run)
     severities = [e.severity for e in run.events]
+    anomalies = [e.step for e in run.events if e.facts.get("rule") == "anomaly"]
     return Health(
         drifts=tuple(drifts),
         constant=tuple(constant),
@@ -102,17 +123,50 @@ def health(run: RunView) -> Health:
         faults=int(np.count_nonzero(np.asarray(series.faults))),
         warnings=severities.count("warning"),
         errors=severities.count("error"),
+        reversals=reversals(series, known, _unit(run)),
+        unexplained=unexplained(series, known, size),
+        anomalies=len(anomalies),
+        anomaly_step=min(anomalies, default=None),
     )
 
 
-def _drift(name: str, values: Floats, scale: float, steps: Ints) -> Drift | None:
+def _unit(run: RunView) -> float:
+    return rounding(t for view in run.segments if view.schema for t in view.schema.tiles)
+
+
+def _checkpoint_before(run: RunView) -> Ints:
+    """For each sample, the number of the sample that the checkpoint before it holds; -1: none.
+
+    A checkpoint that a later segment has gone back behind is none of the samples that count.
+    """
+    steps = run.series().step
+    starts = [(view.segment.index, view.start_step) for view in run.segments]
+    kept = sorted(
+        {
+            checkpoint.step
+            for checkpoint in run.checkpoints
+            if not any(i > checkpoint.segment and s < checkpoint.step for i, s in starts)
+        }
+    )
+    # The last sample up to each checkpoint, and of each sample the last checkpoint before it.
+    held = np.searchsorted(steps, np.array(kept, np.int64), side="right") - 1
+    last = np.searchsorted(np.array(kept, np.int64), steps, side="left") - 1
+    before = np.full(len(steps), -1, np.int64)
+    some = last >= 0
+    before[some] = held[last[some]]
+    return before
+
+
+def _drift(name: str, values: Floats, scale: float, steps: Ints, before: Ints) -> Drift | None:
     measured = values[~np.isnan(values)]
     if len(measured) == len(values) and bool(np.all(values == values[0])):
         return None
     first = float(measured[0]) if len(measured) else float("nan")
     with np.errstate(invalid="ignore", over="ignore"):
         moved = np.abs(values - first) / scale if scale > 0 else np.abs(values - first)
+        lately = np.abs(values - values[before]) / (scale if scale > 0 else 1.0)
     finite = np.isfinite(moved)
+    since = (before >= 0) & np.isfinite(lately)
     at = int(np.argmax(np.where(finite, moved, -1.0))) if finite.any() else None
     return Drift(
         name=name,
@@ -122,6 +176,9 @@ def _drift(name: str, values: Floats, scale: float, steps: Ints) -> Drift | None
         largest=float(moved[at]) if at is not None else None,
         largest_step=int(steps[at]) if at is not None else None,
         distance=float(abs(values[at] - first)) if at is not None else None,
+        since_checkpoint=float(lately[-1]) if since[-1] else None,
+        checkpoint_step=int(steps[before[-1]]) if since[-1] else None,
+        largest_since_checkpoint=float(lately[since].max()) if since.any() else None,
     )
 
 

@@ -19,8 +19,9 @@ from ..model.segment import Decomposition, Event, Segment, SegmentEnd
 from ..model.series import SeriesSchema
 from .view import DigestView, Floats, Ints, RunView, SeriesView, TileView
 
-KEPT_BYTES = 1 << 26
-"""Columns are kept up to this size in all; those of longer runs are read when asked for."""
+KEPT_BYTES = 8 << 23
+"""Columns are kept up to this size in all (eight of a million samples); more are read when asked
+for."""
 
 
 class HeldSeries:
@@ -73,6 +74,7 @@ class HeldSegment:
     decomposition: Decomposition | None
     end: SegmentEnd | None
     start_step: int
+    resumed_from: Hash | None
 
 
 class Held:
@@ -104,7 +106,7 @@ class Held:
     @cached_property
     def segments(self) -> tuple[HeldSegment, ...]:
         return tuple(
-            HeldSegment(s.segment, s.schema, s.decomposition, s.end, s.start_step)
+            HeldSegment(s.segment, s.schema, s.decomposition, s.end, s.start_step, s.resumed_from)
             for s in self._run.segments
         )
 
@@ -118,6 +120,10 @@ class Held:
 
     def series(self) -> HeldSeries:
         return self._series
+
+    def release(self) -> None:
+        """Let the samples go; they are read anew when they are asked for."""
+        self.__dict__.pop("_series", None)
 
     def digests(self, field: str, /) -> DigestView:
         return self._run.digests(field)

@@ -2,26 +2,35 @@
 
 Two runs whose records are interchangeable (the same samples, every bit equal, nothing left out)
 get the same verdict against any third, so each run is compared only with one run of each kind
-met so far. The matrix is whole all the same.
+met so far; and where marks tell two runs apart, no further comparison is made. The matrix is
+whole all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..errors import SetupError
 from ..model.record import Record
 from .causes import Cause
-from .comparison import EXIT_STATUS, Comparison, Options, RunSummary, compare
-from .facts import run_facts
+from .comparison import EXIT_STATUS, Comparison, Options, RunSummary, compare, summarise
+from .facts import RunFacts, run_facts
 from .held import Held, held
+from .marks import Mark, mark, told_apart
+from .reference import Reference, refer
 from .separation import Separation, separate
 from .verdict import Verdict
 from .view import RunView
 
 FEWEST_FOR_ODD = 3
 """Runs that it takes for one of them to be the odd one out."""
+
+MOST_HELD = 32
+"""Runs of which the samples are kept between one comparison and the next."""
+
+MOST_CONTRASTS = 50
+"""Groups that are compared with the first in full."""
 
 Matrix: TypeAlias = tuple[tuple["Cell", ...], ...]
 
@@ -69,9 +78,12 @@ class ManyRuns(Record, frozen=True, kw_only=True):
     odd : int or None
         The one run that stands apart where all others are the same.
     contrasts : tuple of Contrast
-        How each group differs from the first.
+        How each group differs from the first, of at most 50.
     separations : tuple of Separation
         Recorded facts by which the runs fall into these groups, the best first.
+    reference : Reference or None
+        How the runs after the first compare with reference runs, if there are any; together, as
+        runs of one configuration.
     """
 
     runs: tuple[RunSummary, ...]
@@ -83,6 +95,7 @@ class ManyRuns(Record, frozen=True, kw_only=True):
     odd: int | None
     contrasts: tuple[Contrast, ...]
     separations: tuple[Separation, ...]
+    reference: Reference | None = None
 
     @property
     def exit_status(self) -> int:
@@ -93,8 +106,15 @@ class ManyRuns(Record, frozen=True, kw_only=True):
         raise TypeError("many runs have three verdicts and no truth value; test .verdict")
 
 
-def compare_many(runs: Sequence[RunView], options: Options | None = None) -> ManyRuns:
+def compare_many(
+    runs: Sequence[RunView],
+    options: Options | None = None,
+    references: Sequence[RunView] = (),
+) -> ManyRuns:
     """Compare each run with each other.
+
+    With `references`, which count as the same as the first run, the other runs are tested against
+    these together; if they differ from the first by no more, all are statistically the same.
 
     Raises
     ------
@@ -109,50 +129,124 @@ def compare_many(runs: Sequence[RunView], options: Options | None = None) -> Man
             "map", options.renames, "says what two runs call a field, and here are more"
         )
     views = [held(run) for run in runs]
-    first_of, compared = _compare_leaders(views, options)
-    matrix = _matrix(first_of, compared)
+    # One run after another: of thousands, each is opened once.
+    seen = [_seen(view, options) for view in views]
+    pairs = _Pairs(views, [one.mark for one in seen], options)
+    first_of = _leaders(pairs)
+    matrix = _matrix(first_of, pairs)
     groups = _groups(matrix)
     others = {cell.verdict for row in matrix for cell in row}
     verdict: Verdict = "same"
     if others != {"same"}:
         verdict = "different" if "different" in others else "could-not-compare"
     odd = _odd(groups, matrix)
-    members = [next(g for g, group in enumerate(groups) if i in group) for i in range(len(views))]
+    members = [0] * len(views)
+    for number, group in enumerate(groups):
+        for i in group:
+            members[i] = number
+    headline, reference = _headline(verdict, groups, options), None
+    if references and verdict == "different":
+        reference = refer(
+            views[0], views[1:], [held(r) for r in references], options.by, options.window
+        )
+        verdict, headline = _with_reference(reference, headline, len(views) - 1)
     return ManyRuns(
-        runs=tuple(_summary(i, compared) for i in range(len(views))),
+        runs=tuple(one.summary for one in seen),
         verdict=verdict,
-        headline=_headline(verdict, groups, options),
+        headline=headline,
         bitwise=options.tolerance.bitwise,
         matrix=matrix,
         groups=groups,
         odd=odd,
-        contrasts=tuple(_contrasts(groups, first_of, compared, views, options)),
-        separations=separate([run_facts(view) for view in views], members),
+        contrasts=tuple(_contrasts(groups, first_of, pairs)),
+        separations=separate([one.facts for one in seen], members),
+        reference=reference,
     )
 
 
-_Compared: TypeAlias = dict[tuple[int, int], Comparison]
+def _with_reference(reference: Reference, headline: str, tested: int) -> tuple[Verdict, str]:
+    after = f"the {tested} runs after the first"
+    if reference.standing == "within":
+        apart = "no further apart from it than the reference runs are"
+        return "same", f"Statistically the same: {after} are {apart}; {headline}"
+    if reference.standing == "beyond":
+        return "different", f"{headline}; {after} go further from it than the reference runs"
+    problem = reference.reasons[0]
+    return "could-not-compare", f"Could not compare with the references: {problem}; {headline}"
 
 
-def _compare_leaders(views: Sequence[Held], options: Options) -> tuple[list[int], _Compared]:
-    """For each run the first one that it is interchangeable with, and all comparisons made."""
+class _Seen(NamedTuple):
+    """What is kept of a run that is not compared in full."""
+
+    mark: Mark | None
+    summary: RunSummary
+    facts: RunFacts
+
+
+def _seen(view: Held, options: Options) -> _Seen:
+    # Marks know bits, and samples at the same step.
+    told = options.by == "step" and options.tolerance.bitwise and not options.renames
+    found = _Seen(mark(view) if told else None, summarise(view), run_facts(view))
+    view.release()
+    return found
+
+
+class _Pairs:
+    """The verdicts on pairs of runs, found as they are asked for and by the shortest way."""
+
+    def __init__(
+        self, views: Sequence[Held], marks: Sequence[Mark | None], options: Options
+    ) -> None:
+        self.views = views
+        self._marks = marks
+        self._options = options
+        self._compared: dict[tuple[int, int], Comparison] = {}
+        self._apart: dict[int, Cell] = {}
+
+    def interchangeable(self, i: int, j: int) -> bool:
+        """Whether any third run compares with one of these two as it does with the other."""
+        told = told_apart(self._marks[i], self._marks[j])
+        if told == "unknown":
+            return _interchangeable(self.compared(i, j))
+        return told == "same"
+
+    def cell(self, i: int, j: int) -> Cell:
+        """The verdict on two runs."""
+        told = told_apart(self._marks[i], self._marks[j])
+        if told == "same":
+            return SELF
+        if isinstance(told, int):
+            return self._apart.setdefault(told, Cell(verdict="different", step=told))
+        found = self.compared(min(i, j), max(i, j))
+        apart = found.verdict == "different" and found.first is not None
+        return Cell(verdict=found.verdict, step=found.first.step if apart and found.first else None)
+
+    def compared(self, i: int, j: int) -> Comparison:
+        """The whole comparison, in which run `i` is A."""
+        if (i, j) not in self._compared:
+            self._compared[i, j] = compare(self.views[i], self.views[j], self._options)
+            if len(self.views) > MOST_HELD:
+                self.views[i].release()
+                self.views[j].release()
+        return self._compared[i, j]
+
+
+def _leaders(pairs: _Pairs) -> list[int]:
+    """For each run the first one that it is interchangeable with."""
     first_of: list[int] = []
-    compared: _Compared = {}
-    for i, view in enumerate(views):
-        mine = i
-        for leader in dict.fromkeys(first_of):
-            found = compare(views[leader], view, options)
-            compared[leader, i] = found
-            if _interchangeable(found):
-                mine = leader
-                break
+    leaders: list[int] = []
+    for i in range(len(pairs.views)):
+        mine = next((leader for leader in leaders if pairs.interchangeable(leader, i)), i)
+        if mine == i:
+            leaders.append(i)
         first_of.append(mine)
-    return first_of, compared
+    return first_of
 
 
 def _interchangeable(c: Comparison) -> bool:
     """Whether any third run compares with one of these two as it does with the other."""
-    equal = not (c.fields or c.quantities or c.tiles or c.uncompared)
+    left_out = [u for u in c.uncompared if u.code != "no-value"]
+    equal = not (c.fields or c.quantities or c.tiles or left_out)
     coverage = c.coverage
     matched = not (coverage.only_a.samples or coverage.only_b.samples or coverage.interpolated)
     labelled = coverage.by == "label" or coverage.labels_a or coverage.labels_b
@@ -161,17 +255,16 @@ def _interchangeable(c: Comparison) -> bool:
     )
 
 
-def _matrix(first_of: Sequence[int], compared: _Compared) -> Matrix:
-    def cell(i: int, j: int) -> Cell:
-        one, two = sorted((first_of[i], first_of[j]))
-        if one == two:
-            return SELF
-        found = compared[one, two]
-        apart = found.verdict == "different" and found.first is not None
-        return Cell(verdict=found.verdict, step=found.first.step if apart and found.first else None)
-
-    count = len(first_of)
-    return tuple(tuple(cell(i, j) for j in range(count)) for i in range(count))
+def _matrix(first_of: Sequence[int], pairs: _Pairs) -> Matrix:
+    leaders = list(dict.fromkeys(first_of))
+    place = {leader: at for at, leader in enumerate(leaders)}
+    cells = [[SELF] * len(leaders) for _ in leaders]
+    for i, one in enumerate(leaders):
+        for j in range(i):
+            cells[i][j] = cells[j][i] = pairs.cell(leaders[j], one)
+    columns = [place[leader] for leader in first_of]
+    rows = [tuple(row[c] for c in columns) for row in cells]
+    return tuple(rows[c] for c in columns)
 
 
 def _groups(matrix: Matrix) -> tuple[tuple[int, ...], ...]:
@@ -199,18 +292,14 @@ def _odd(groups: Sequence[Sequence[int]], matrix: Matrix) -> int | None:
 def _contrasts(
     groups: Sequence[Sequence[int]],
     first_of: Sequence[int],
-    compared: _Compared,
-    views: Sequence[Held],
-    options: Options,
+    pairs: _Pairs,
 ) -> list[Contrast]:
     found = []
     base = first_of[groups[0][0]]
-    for number, group in enumerate(groups[1:], 1):
+    for number, group in enumerate(groups[1 : 1 + MOST_CONTRASTS], 1):
         other = first_of[group[0]]
         # The first group is A in what is told, whichever run was given first.
-        comparison = compared.get((base, other))
-        if comparison is None:
-            comparison = compare(views[base], views[other], options)
+        comparison = pairs.compared(base, other)
         causes = comparison.explanation.causes
         found.append(
             Contrast(
@@ -224,12 +313,6 @@ def _contrasts(
             )
         )
     return found
-
-
-def _summary(i: int, compared: _Compared) -> RunSummary:
-    """Every run was compared with some other."""
-    pair = next(pair for pair in compared if i in pair)
-    return compared[pair].a if i == pair[0] else compared[pair].b
 
 
 def _headline(verdict: Verdict, groups: Sequence[Sequence[int]], options: Options) -> str:

@@ -35,6 +35,8 @@ EVERYWHERE = 0.9
 """Part of the tiles from which on a difference counts as being everywhere."""
 FILLED = 0.6
 """Part of a figure's tiles that must differ for it to be named."""
+UNLIKELY = 1e-2
+"""Chance that as many tiles, thrown at random, would all lie where they do, to believe in it."""
 WIDE = 0.75
 """Figures that hold more than this part of all tiles say nothing."""
 
@@ -76,6 +78,10 @@ def pattern(differing: Mask, tiles: FieldTiles, layouts: tuple[Layout, ...] = ()
         inside = not np.any(differing & ~members)
         if held and held <= WIDE * total and inside and count >= FILLED * held:
             return candidate
+    for candidate, members in _lines(differing, tiles, layouts):
+        chance = (np.count_nonzero(members) / total) ** count
+        if not np.any(differing & ~members) and chance <= UNLIKELY:
+            return candidate
     return Pattern(figure="scattered", text="in scattered tiles")
 
 
@@ -111,6 +117,18 @@ def _figures(
     sides = zip(np.nonzero(differing), tiles.shape, strict=True)
     box[np.ix_(*(_span(index, n) for index, n in sides))] = True
     yield Pattern(figure="box", text="in one block of neighbouring tiles"), box
+
+
+def _lines(
+    differing: Mask, tiles: FieldTiles, layouts: tuple[Layout, ...]
+) -> Iterator[tuple[Pattern, Mask]]:
+    """Figures that a fault may mark in part only, where the state shows it."""
+    for layout in layouts:
+        if layout.fits(tiles):
+            for candidate, members in _rank_figures(differing, tiles, layout):
+                if candidate.figure == "rank borders":
+                    yield candidate, members
+    yield Pattern(figure="domain edge", text="at the edge of the domain"), _domain_edge(tiles)
 
 
 def _rank_figures(

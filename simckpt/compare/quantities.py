@@ -13,7 +13,7 @@ from ..model.series import Column, ColumnKind
 from .alignment import Alignment
 from .scales import scales
 from .tolerance import NOT_A_DISTANCE, Tolerance, ulp_distance
-from .view import Floats, Mask, RunView
+from .view import Floats, Mask, RunView, SeriesView
 
 STATE: frozenset[ColumnKind] = frozenset(
     {"budget", "conserved", "count", "location", "maximum", "minimum", "norm"}
@@ -28,6 +28,9 @@ WANDERING = 0.1
 
 TIME = "t"
 """The name under which the simulated time itself is compared."""
+
+STEP_LENGTH = "dt"
+"""The column that holds the time step, where drivers tell it."""
 
 
 class QuantityDifference(Record, frozen=True, kw_only=True):
@@ -129,6 +132,7 @@ def compare_quantities(
     pairs = {name: renamed(name, renames) for name in columns_a}
     found = QuantityFindings()
     size_a, size_b = scales(one, columns_a), scales(two, columns_b)
+    untold = _untold(one, two, alignment)
 
     if alignment.by != "time":
         times = Column(name=TIME, kind="scalar", of=TIME)
@@ -151,7 +155,8 @@ def compare_quantities(
             continue
         measured = _measured(a, name)[alignment.rows_a] & _measured(b, other)[alignment.rows_b]
         scale = max(size_a[name], size_b[other])
-        _judge(found, column, alignment, one[name], two[other], measured, scale, tolerance)
+        absent = untold if column.kind == "stability" or name == STEP_LENGTH else None
+        _judge(found, column, alignment, one[name], two[other], measured, scale, tolerance, absent)
     taken = {pairs[name] for name in columns_a}
     found.uncompared += [
         _one_sided(name, "B", columns_a) for name in columns_b if name not in taken
@@ -183,6 +188,7 @@ def _judge(
     measured: Mask | None,
     scale: float,
     tolerance: Tolerance,
+    absent: Mask | None = None,
 ) -> None:
     name = column.name
     va, vb, slack = alignment.pair(values_a, values_b)
@@ -198,6 +204,8 @@ def _judge(
         )
         return
     differs = ~limits.agree(va, vb, slack)
+    if absent is not None:
+        differs &= ~(absent & nan_a & nan_b)
     if measured is not None and not measured.all():
         # A failed diagnostic leaves NaN; that says nothing about the state.
         unknown = ~measured & (nan_a | nan_b)
@@ -246,6 +254,18 @@ def _judge(
             only_nan=bool(np.all(nan_a[differs] & nan_b[differs])),
         )
     )
+
+
+def _untold(one: SeriesView, two: SeriesView, alignment: Alignment) -> Mask:
+    """Moments at which neither driver told a time step, as before the first one.
+
+    What needs one has no value there, which is another thing than a value of NaN.
+    """
+    if STEP_LENGTH not in list(one) or STEP_LENGTH not in list(two):
+        return np.zeros(len(alignment), dtype=bool)
+    dt_a, dt_b = one[STEP_LENGTH][alignment.rows_a], two[STEP_LENGTH][alignment.rows_b]
+    found: Mask = np.isnan(dt_a) & np.isnan(dt_b)
+    return found
 
 
 def _measured(run: RunView, name: str) -> Mask:

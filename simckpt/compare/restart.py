@@ -92,9 +92,16 @@ def restarts(run: AllSamples) -> tuple[Restart, ...]:
     step, segment = series.step, np.asarray(series.segment)
     # Columns that depend on the number of ranks say nothing of the state.
     columns = {c.name: series[c.name] for c in series.schema.columns if c.exact}
+    # A restart knows the step that it is about to make, and not the one that led to its state.
+    of_step = frozenset(
+        c.name for c in series.schema.columns if c.kind == "stability" or c.name == "dt"
+    )
     digests = {name: run.digests(name, effective=False) for name in run.fields}
     return tuple(
-        _restart(view, *_pairs(step, segment, view.segment.index), step, segment, columns, digests)
+        _restart(
+            *(view, *_pairs(step, segment, view.segment.index), step, segment, columns),
+            *(of_step, digests),
+        )
         for view in views[1:]
     )
 
@@ -117,12 +124,15 @@ def _restart(
     step: Ints,
     segment: Ints,
     columns: dict[str, Floats],
+    of_step: frozenset[str],
     digests: dict[str, AllDigests],
 ) -> Restart:
     number, start = view.segment.index, view.start_step
     if not len(old):
         return Restart(segment=number, start_step=start, verdict="no-overlap")
     apart = {name: _bits(values[old]) != _bits(values[new]) for name, values in columns.items()}
+    for name in of_step & apart.keys():
+        apart[name] &= step[new] != start
     changed = {name: _differing(found, old, new) for name, found in digests.items()}
     either = np.zeros(len(old), bool)
     for differs in (*apart.values(), *changed.values()):

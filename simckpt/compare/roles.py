@@ -1,193 +1,13 @@
-"""What part a recorded difference plays in a computation, and what its effect would look like.
-
-Each role has a profile: how readily such a difference changes an answer at all, and how likely
-it then is to be seen first at step 0, in the first interval, or later; at roundoff level or
-above; in one place or everywhere. The numbers are judgements, one set for all cases, and they
-are in this file alone.
-"""
+"""What part a recorded difference plays in a computation, by where it is recorded and its name."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeAlias
 
-from ..model.record import Record
-from .differences import IDLE, RecordedDifference
+from .differences import IDLE, STREAMS, UNLOADED, RecordedDifference
+from .profiles import Role
 
-Role: TypeAlias = Literal[
-    "initial state",
-    "seed",
-    "idle generator",
-    "scheme",
-    "time step",
-    "tolerance",
-    "precision",
-    "parameter",
-    "extent",
-    "code",
-    "numerical package",
-    "arithmetic",
-    "ranks",
-    "nodes",
-    "restart",
-    "event",
-    "bystander",
-]
-
-
-class Profile(Record, frozen=True, kw_only=True):
-    """How a difference shows itself.
-
-    Parameters
-    ----------
-    prior : float
-        How readily it changes an answer, 0 to 1.
-    onset : tuple of float
-        Likelihood of being seen first at step 0, in the first interval, and later.
-    size : tuple of float
-        Likelihood of being at roundoff level, small, or large where it is first seen.
-    place : tuple of float
-        Likelihood of differing tiles everywhere or widely, in one place, or in the shape of
-        ranks.
-    time : float
-        Likelihood of changing the simulated time more than the state.
-    acts : str
-        How it acts, for the reason: completes "it ...".
-    """
-
-    prior: float
-    onset: tuple[float, float, float]
-    size: tuple[float, float, float]
-    place: tuple[float, float, float] = (1.0, 0.3, 0.1)
-    time: float = 0.1
-    acts: str
-
-
-PROFILES: dict[Role, Profile] = {
-    "initial state": Profile(
-        prior=0.9,
-        onset=(1.0, 0.2, 0.05),
-        size=(0.2, 0.8, 1.0),
-        place=(1.0, 0.6, 0.1),
-        acts="sets the initial state",
-    ),
-    "seed": Profile(
-        prior=0.9,
-        onset=(0.9, 0.8, 0.2),
-        size=(0.05, 0.6, 1.0),
-        place=(1.0, 0.2, 0.1),
-        acts="changes every random number drawn",
-    ),
-    "idle generator": Profile(
-        prior=0.4,
-        onset=(1.0, 0.01, 0.01),
-        size=(0.05, 0.6, 1.0),
-        acts="may have been drawn from before the run began",
-    ),
-    "scheme": Profile(
-        prior=1.0,
-        onset=(0.03, 1.0, 0.2),
-        size=(0.1, 0.9, 1.0),
-        place=(1.0, 0.6, 0.2),
-        acts="acts in every step from the first",
-    ),
-    "time step": Profile(
-        prior=1.0,
-        onset=(0.02, 1.0, 0.3),
-        size=(0.1, 0.9, 1.0),
-        time=1.0,
-        acts="sets the length of every step",
-    ),
-    "tolerance": Profile(
-        prior=0.8,
-        onset=(0.02, 1.0, 0.6),
-        size=(0.6, 1.0, 0.5),
-        acts="ends inner iterations elsewhere",
-    ),
-    "precision": Profile(
-        prior=1.0,
-        onset=(0.6, 1.0, 0.2),
-        size=(0.3, 1.0, 0.4),
-        acts="rounds every operation differently",
-    ),
-    "parameter": Profile(
-        prior=0.6,
-        onset=(0.6, 0.8, 0.3),
-        size=(0.2, 0.8, 1.0),
-        place=(1.0, 0.5, 0.15),
-        acts="is an argument of the driver",
-    ),
-    "extent": Profile(
-        prior=0.05,
-        onset=(0.02, 0.05, 0.2),
-        size=(0.2, 0.5, 0.5),
-        acts="says how long the run goes on",
-    ),
-    "code": Profile(
-        prior=0.8,
-        onset=(0.3, 0.9, 0.5),
-        size=(0.5, 0.9, 1.0),
-        place=(1.0, 0.6, 0.4),
-        acts="is code that ran",
-    ),
-    "numerical package": Profile(
-        prior=0.3,
-        onset=(0.1, 1.0, 0.5),
-        size=(1.0, 0.3, 0.1),
-        acts="may order or round operations differently",
-    ),
-    "arithmetic": Profile(
-        prior=0.3,
-        onset=(0.1, 1.0, 0.6),
-        size=(1.0, 0.2, 0.05),
-        acts="may order or round operations differently",
-    ),
-    "ranks": Profile(
-        prior=0.5,
-        onset=(0.1, 1.0, 0.6),
-        size=(1.0, 0.3, 0.3),
-        place=(0.8, 0.3, 1.0),
-        acts="changes where halos lie and the order of reductions",
-    ),
-    "nodes": Profile(
-        prior=0.2,
-        onset=(0.1, 0.8, 1.0),
-        size=(1.0, 0.4, 0.3),
-        place=(0.4, 0.4, 1.0),
-        acts="lets ranks on other nodes compute otherwise",
-    ),
-    "restart": Profile(
-        prior=0.8,
-        onset=(0.05, 0.5, 1.0),
-        size=(0.8, 0.8, 0.8),
-        place=(1.0, 0.4, 0.3),
-        acts="loads the state from a file",
-    ),
-    "event": Profile(
-        prior=0.3,
-        onset=(0.2, 0.5, 1.0),
-        size=(0.5, 0.8, 1.0),
-        place=(0.7, 1.0, 0.8),
-        acts="happened in one run and not in the other",
-    ),
-    "bystander": Profile(
-        prior=0.01,
-        onset=(0.3, 0.5, 0.5),
-        size=(0.5, 0.5, 0.5),
-        acts="is not known to act on the state",
-    ),
-}
-
-UNRECORDED = Profile(
-    prior=0.04,
-    onset=(0.1, 0.3, 1.0),
-    size=(0.9, 0.6, 0.6),
-    place=(0.4, 1.0, 0.7),
-    time=0.05,
-    acts="",
-)
-"""The rival of all recorded differences: nondeterminism, hardware, or something not recorded."""
-
+_INITIAL = re.compile(r"^(problem|case|setup|ics?|init(ial)?(_.*)?|amplitude|perturb.*|noise.*)$")
 _TIME_STEP = re.compile(r"^(dt|cfl|courant|time_?step|step_?size|d?t_?(max|min)|dt_.*|cfl_.*)$")
 _EXTENT = re.compile(
     r"^(t_?end|t_?final|t_?max|tstop|end_?time|(n|num|max)?_?steps?|n_?steps|steps_.*|duration)$"
@@ -196,24 +16,47 @@ _TOLERANCE = re.compile(r"^([ar]?_?tol.*|tolerance.*|max_?it.*|n_?iter.*|eps(ilo
 _PRECISION = re.compile(r"^(precision|dtype|real|float_?type|single|double)$")
 _SCHEME = re.compile(
     r"^(solver|riemann.*|integrator|scheme|method|order|limiter|reconstruction|flux.*|recon.*"
-    r"|boundar.*|bcs?|precond.*|grid|theta|stencil|interp.*|filter.*)$"
+    r"|precond.*|grid|theta|stencil|interp.*|filter.*)$"
 )
+_BOUNDARY = re.compile(
+    r"^((.*_)?boundar(y|ies)(_.*)?|.*boundary|(.*_)?bcs?(_.*)?|[xyz][lr]b|walls?|sides?(\[\d+\])?"
+    r"|inflow.*|outflow.*)$"
+)
+_DESCRIBES = re.compile(
+    r"^(verbose|quiet|debug|log(_?level|_?file)?|label|title|comment|name|notes?|plot.*|vis.*"
+    r"|(n_?)?(out|print|save|dump|write|checkpoint|sample)_?(every|freq.*|interval|steps?)|every"
+    r"|progress|colou?r|tag|(job|run)_?(name|id))$"
+)
+_ELSEWHERE = re.compile(
+    r"^(TZ|LANG|LC_.*|HDF5_.*|MALLOC_.*|PYTHONMALLOC|LD_BIND_NOW|.*_VERSION_DISPLAY)$"
+)
+"""Variables of the environment that no arithmetic depends on."""
 _SEED = re.compile(r"^(seed.*|.*_seed|rng.*|random.*|entropy)$")
 
 NUMERICAL_PACKAGES = frozenset(
     {
         "cupy", "dask", "fenics-dolfinx", "jax", "jaxlib", "llvmlite", "mkl", "mpi4py", "mpich",
         "numba", "numexpr", "numpy", "openmpi", "petsc", "petsc4py", "pyfftw", "scikit-sparse",
-        "scipy", "slepc4py", "tensorflow", "torch", "mpi4py-fft", "pyro-hydro", "openblas",
+        "scipy", "slepc4py", "tensorflow", "torch", "mpi4py-fft", "openblas",
         "scikit-umfpack", "pythran", "pyccel", "triton", "impi-rt", "intel-openmp",
     }
 )  # fmt: skip
 """Distributions that compute; others count as bystanders."""
 
+INSTRUMENTS = frozenset(
+    {
+        "blake3", "certifi", "click", "cffi", "h5py", "markdown-it-py", "matplotlib", "mdurl",
+        "msgspec", "netcdf4", "packaging", "pip", "pluggy", "psutil", "pygments", "pytest", "rich",
+        "setuptools", "simckpt", "six", "threadpoolctl", "tqdm", "typing-extensions", "wheel",
+    }
+)  # fmt: skip
+"""Distributions that are loaded to record, to read and to show, and do not compute."""
+
 _ARITHMETIC = frozenset(
     {
-        "accelerator", "accelerators", "blas", "compiler", "cpu", "floating_point", "gpu",
-        "libraries", "mpi", "processor", "python", "threads", "variables", "numba",
+        "accelerator", "accelerators", "blas", "compiler", "cpu", "gpu",
+        "jit", "libraries", "mpi", "modules", "processor", "python", "threads", "variables",
+        "numba",
     }
 )  # fmt: skip
 
@@ -231,23 +74,38 @@ def role(difference: RecordedDifference) -> Role:
     part = difference.part
     if part == "random" and difference.path.endswith(IDLE):
         return "idle generator"
+    if part == "random" and difference.path == STREAMS:
+        return "streams"
     if part in by_part:
         return by_part[part]
     if difference.weight == "describes":
         return "bystander"
-    if part in ("numerics", "parameters"):
+    if part in ("numerics", "parameters", "command"):
         return _setting(part, difference.name.lower())
     if part == "code":
         return "code"
     if part == "events":
         return "event"
     if part == "packages":
-        known = difference.path.lower().replace("_", "-") in NUMERICAL_PACKAGES
-        return "numerical package" if known else "bystander"
+        return _package(difference.path.lower().replace("_", "-"))
     if part == "environment":
-        section = difference.path.partition(".")[0]
-        return "arithmetic" if section in _ARITHMETIC else "bystander"
+        return _circumstance(difference.path)
     return "bystander"
+
+
+def _circumstance(path: str) -> Role:
+    section, _, name = path.partition(".")
+    if section == "floating_point":
+        return "floating-point mode"
+    if section == "variables" and _ELSEWHERE.match(name):
+        return "bystander"
+    return "arithmetic" if section in _ARITHMETIC or name.startswith("libc") else "bystander"
+
+
+def _package(name: str) -> Role:
+    if name.endswith(UNLOADED) or name in INSTRUMENTS:
+        return "bystander"
+    return "numerical package" if name in NUMERICAL_PACKAGES else "package in use"
 
 
 def _setting(part: str, name: str) -> Role:
@@ -257,6 +115,9 @@ def _setting(part: str, name: str) -> Role:
         (_TOLERANCE, "tolerance"),
         (_PRECISION, "precision"),
         (_SEED, "seed"),
+        (_DESCRIBES, "bystander"),
+        (_BOUNDARY, "boundary"),
+        (_INITIAL, "initial state"),
         (_SCHEME, "scheme"),
     )
     for expression, found in patterns:

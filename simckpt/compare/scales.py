@@ -1,10 +1,11 @@
 """The magnitude a quantity's rounding errors are relative to.
 
-Most quantities are their own scale: the largest magnitude they reach. A total momentum near
-zero is not, since it is the small rest of large contributions. For the integral of a field
-whose extrema are recorded too, the scale is the extreme times the domain's volume, and the
-volume follows from the integral of any field that keeps one sign: the integral divided by the
-volume lies between that field's minimum and maximum.
+Most quantities are their own scale: the largest magnitude they reach. A field's minimum near zero
+is not: what solves for a field at once rounds relative to its largest values, so both extrema have
+the scale of the larger. Nor is a total momentum near zero, since it is the small rest of large
+contributions. For the integral of a field whose extrema are recorded too, the scale is the extreme
+times the domain's volume, and the volume follows from the integral of any field that keeps one
+sign: the integral divided by the volume lies between that field's minimum and maximum.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from .view import Floats, SeriesView
 def scales(series: SeriesView, columns: dict[str, Column]) -> dict[str, float]:
     """The scale of each column of one run; 0 for a column that is zero or never finite."""
     own = {name: _largest(series[name]) for name in columns}
-    volume = _volume(series, columns)
+    for name, column in columns.items():
+        low, high = f"{column.of}.min", f"{column.of}.max"
+        if name == low and high in own:
+            own[low] = own[high] = max(own[low], own[high])
+    volume = domain_volume(series, columns)
     if volume:
         for name, column in columns.items():
             extrema = _extrema(column, columns)
@@ -29,7 +34,8 @@ def scales(series: SeriesView, columns: dict[str, Column]) -> dict[str, float]:
     return own
 
 
-def _volume(series: SeriesView, columns: dict[str, Column]) -> float:
+def domain_volume(series: SeriesView, columns: dict[str, Column]) -> float:
+    """The volume of the domain in the unit of the integrals; 0 where nothing tells it."""
     found = []
     for name, column in columns.items():
         extrema = _extrema(column, columns)

@@ -186,13 +186,15 @@ def _transforms(steps: TransformManifest | None) -> str:
 def _changes(run: RunView) -> tuple[tuple[Change, ...], str]:
     """The last changes of the specification in this run, or else those since its upstream."""
     upstream: tuple[Change, ...] = ()
+    why = ""
     for diff in _all(run, "spec_diff", SpecDiff):
         if diff.changes:
             return diff.changes, diff.why
         # Against another program everything differs, and nothing was changed.
         if not any(change.path == "driver" for change in diff.since_upstream):
+            why = why or (diff.why if not upstream else "")
             upstream = upstream or diff.since_upstream
-    return upstream, ""
+    return upstream, why if upstream else ""
 
 
 def _change(change: Change) -> str:

@@ -8,8 +8,10 @@ from rich.text import Text
 from ..compare.comparison import Comparison, Coverage, RunSummary
 from ..compare.differences import IDLE, RecordedDifference
 from ..compare.health import Health
+from ..compare.monotone import Reversal
 from ..compare.verdict import Verdict
 from .page import indented, more, section, table
+from .stages import stages_section
 from .text import (
     apart,
     clean,
@@ -32,7 +34,7 @@ MOST_HINTS = 3
 
 OWN_SIZE = 0.5
 """A drift from this part of the scale on is told as it is, not relative."""
-ALARMS = ("first non-finite value", "samples with faults", "events")
+ALARMS = ("first non-finite value", "wrong way", "samples with faults", "events")
 
 VERDICT_STYLES: dict[Verdict, str] = {
     "same": "bold green",
@@ -49,7 +51,7 @@ VERDICT_WORDS: dict[Verdict, str] = {
 def comparison_report(comparison: Comparison) -> Group:
     """The page that `simckpt compare` prints."""
     parts: list[RenderableType] = [_head(comparison), *_gist(comparison), Text("")]
-    parts += [_runs(comparison), _reasons(comparison)]
+    parts += [_runs(comparison), _reasons(comparison), stages_section(comparison.stages)]
     if comparison.fields or comparison.quantities or comparison.tiles:
         parts.append(_where(comparison))
     if comparison.classification.evidence and comparison.verdict != "could-not-compare":
@@ -245,7 +247,7 @@ def _gaps(coverage: Coverage) -> list[str]:
 
 def _health(c: Comparison) -> RenderableType:
     one, two = health_rows(c.health_a), health_rows(c.health_b)
-    names = sorted(dict.fromkeys([*one, *two]), key=lambda name: name not in ALARMS)
+    names = sorted(dict.fromkeys([*one, *two]), key=lambda name: not name.endswith(ALARMS))
     alike = one == two
     out = table("", "A and B") if alike else table("", "A", "B")
     for name in names[:MOST_HEALTH]:
@@ -263,10 +265,14 @@ def health_rows(health: Health) -> dict[str, str]:
     if health.non_finite_step is not None:
         names = ", ".join(health.non_finite[:4])
         rows["first non-finite value"] = f"step {health.non_finite_step}: {names}"
+    for reversal in health.reversals:
+        rows[f"{reversal.name}, wrong way"] = _reversed(reversal)
     if health.faults:
         rows["samples with faults"] = f"{health.faults:,}"
     if health.errors or health.warnings:
         rows["events"] = f"{plural(health.errors, 'error')}, {plural(health.warnings, 'warning')}"
+    if health.anomalies:
+        rows["anomalies"] = f"{health.anomalies:,}, the first at step {health.anomaly_step}"
     for peak in health.peaks:
         rows[f"{peak.name}, largest"] = f"{peak.value:.4g} at step {peak.step}"
     for drift in health.drifts:
@@ -275,9 +281,24 @@ def health_rows(health: Health) -> dict[str, str]:
             rows[f"{drift.name}, drift"] = f"as large as itself, {small(drift.distance)}"
             continue
         rows[f"{drift.name}, drift"] = f"{small(drift.final)} (largest {small(drift.largest)})"
+        if drift.checkpoint_step:
+            # Of the checkpoint at the start the line before has told.
+            lately = f"{small(drift.since_checkpoint)} since step {drift.checkpoint_step}"
+            rows[f"{drift.name}, since checkpoint"] = lately
+    for rest in health.unexplained:
+        size = f"{small(rest.relative)} of its scale" if rest.value else "none, to the last bit"
+        rows[rest.name] = f"{size}, at step {rest.step}" if rest.value else size
     for name in health.constant:
         rows[f"{name}, drift"] = "none, to the last bit"
     return rows or {"nothing to report": "no conserved quantity or stability metric recorded"}
+
+
+def _reversed(reversal: Reversal) -> str:
+    moved = "rose" if reversal.declared == "decreasing" else "fell"
+    return (
+        f"{moved} by {reversal.relative:.2g} of its scale from step {reversal.from_step} to "
+        f"{reversal.step}, first at {reversal.first_step}; declared as {reversal.declared}"
+    )
 
 
 def difference_name(d: RecordedDifference) -> str:

@@ -54,7 +54,7 @@ def history(
     entries: list[Entry] = []
     for view in run.segments:
         segment, end = view.segment, view.end
-        origin = f", resumed from {segment.resumed_from[:12]}" if segment.resumed_from else ""
+        origin = f", resumed from {view.resumed_from[:12]}" if view.resumed_from else ""
         hosts = ", ".join(node.host for node in segment.nodes[:4])
         entries.append(
             Entry(

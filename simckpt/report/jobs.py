@@ -6,12 +6,14 @@ killed. Both are put together here, and either may be missing.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
-from ..model.manifest import Manifest
-from ..model.record import Facts, Record
+from ..capture.accounting import OUT_OF_MEMORY
+from ..model.record import Record
+from .accounted import UNDER_WAY, account_of, job_number, recorded
 from .text import plural
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ..bundle.views import SegmentView
     from ..capture.accounting import Account
     from ..model.checkpoint import Checkpoint
+    from ..model.segment import Segment
 
 Verdict = Literal["finished", "again", "stop"]
 
@@ -42,6 +45,10 @@ _STATES = {
     "SUSPENDED": "suspended",
     "FAILED": "killed",
 }
+
+IDLE = 3
+"""Attempts in a row that may be stopped before they made a step: a queue that preempts a job
+while it starts is bad luck, and a time limit too short for a step is not."""
 
 TAKEN_AWAY = ("time limit", "node failure", "cancelled", "preempted", "suspended")
 """Reasons that are no fault of the driver."""
@@ -68,7 +75,8 @@ class Attempt(Record, frozen=True, kw_only=True):
     why : str
         What the driver or the scheduler said of it.
     checkpoint : str
-        Id of the last checkpoint that it committed; `checkpoint_step` is its step.
+        Id of the last checkpoint that it committed, or that it goes on from if it came no
+        further than its own first; `checkpoint_step` is its step.
     """
 
     segment: int
@@ -107,17 +115,17 @@ class Decision(Record, frozen=True, kw_only=True):
     reason: str
 
 
-def job_number(scheduler: Facts) -> str:
-    """The number by which the scheduler's commands know a job: ``71``, or ``70_3``."""
-    array, task = scheduler.get("array_job_id"), scheduler.get("array_task_id")
-    if array is not None and task is not None:
-        return f"{array}_{task}"
-    return str(scheduler.get("job_id", ""))
-
-
 def attempts(run: Bundle, accounts: Iterable[Account] = ()) -> tuple[Attempt, ...]:
-    """Each job attempt of `run`, in order, with its account where there is one."""
+    """Each job attempt of `run`, in order, with its account where there is one.
+
+    `accounts` are what the scheduler says now; where it says nothing, what the bundle holds counts.
+    """
     known = tuple(accounts)
+    # What was recorded while a job was still running does not say how it ended.
+    held = {
+        segment: replace(account, state="") if account.state in UNDER_WAY else account
+        for segment, account in recorded(run).items()
+    }
     # Also the samples that a later attempt made again: they tell how far this one came.
     series = run.series(effective=False)
     sampled: dict[int, tuple[int, float]] = {}
@@ -125,14 +133,14 @@ def attempts(run: Bundle, accounts: Iterable[Account] = ()) -> tuple[Attempt, ..
         mine = series.segment == view.index
         if mine.any():
             sampled[view.index] = int(series.step[mine].max()), float(series.wall[mine].max())
-    committed: dict[int, Checkpoint] = {c.segment: c for c in run.checkpoints}
+    committed = _committed(run)
     last = run.segments[-1].index if run.segments else 0
     return tuple(
         _attempt(
             view,
             sampled.get(view.index),
             committed.get(view.index),
-            known,
+            account_of(view, known) or held.get(view.index),
             unknown="killed, or still running" if view.index == last else "killed",
         )
         for view in run.segments
@@ -140,12 +148,18 @@ def attempts(run: Bundle, accounts: Iterable[Account] = ()) -> tuple[Attempt, ..
 
 
 def decide(
-    chain: Sequence[Attempt], most: int, job: str = "", restarts: int | None = None
+    chain: Sequence[Attempt],
+    most: int,
+    job: str = "",
+    restarts: int | None = None,
+    *,
+    warned: bool = False,
 ) -> Decision:
     """What to do after the last attempt of `chain`.
 
     It is started again after it was told to stop or was taken away, and once after a fault; not
-    where it made no step, or where a fault repeats no further on, or after `most` attempts.
+    where a fault came before the first step, or repeats no further on, or where `IDLE` attempts
+    in a row made no step, or after `most` attempts.
 
     Parameters
     ----------
@@ -156,74 +170,74 @@ def decide(
     job, restarts : str, int
         The job that asks; if the last attempt is not of this job, then the driver of this job
         left before it recorded anything.
+    warned : bool
+        Whether the scheduler told the job that asks to stop.
     """
-    if not chain:
-        return Decision(verdict="stop", reason="nothing was recorded: no run began")
-    last = chain[-1]
-    if last.ending == "finished":
+    last = chain[-1] if chain else None
+    if last is not None and last.ending == "finished":
         return Decision(verdict="finished", reason=f"finished at step {last.step}")
     made = plural(len(chain), "attempt")
-    if job and (last.job, last.restarts) != (job, restarts or 0):
-        return Decision(
-            verdict="stop", reason=f"this job recorded nothing: no run began ({made} before)"
-        )
+    if last is None or (job and (last.job, last.restarts) != (job, restarts or 0)):
+        nothing = f"this job recorded nothing: no run began ({made} before)"
+        if not warned:
+            return Decision(verdict="stop", reason=nothing)
+        # The scheduler starts a job again under the same number, and counts.
+        known = last.restarts if last is not None and last.job == job else -1
+        return _idle((restarts or 0) - known, f"{nothing}, since it was told to stop")
     # The job that asks is still running, so the scheduler's word on it is none.
     why = last.reason if last.ending or last.reason in TAKEN_AWAY else "killed"
     said = f"attempt {len(chain)} ended at step {last.step} ({why})"
     if len(chain) >= most:
         return Decision(verdict="stop", reason=f"{said}, and no more than {most} may be made")
+    failed = last.failed and not (warned and not last.ending)
     if last.step <= last.start_step:
-        return Decision(verdict="stop", reason=f"{said} without having made a step")
-    before = chain[-2] if len(chain) > 1 else None
-    if last.failed and before is not None and before.failed and last.step <= before.step:
+        said += " without having made a step"
+        if failed:
+            return Decision(verdict="stop", reason=said)
+        idle = takewhile(lambda a: a.step <= a.start_step and not a.failed, reversed(chain[:-1]))
+        return _idle(1 + sum(1 for _ in idle), said)
+    before = next((a for a in reversed(chain[:-1]) if a.failed), None)
+    if failed and before is not None and last.step <= before.step:
         return Decision(
             verdict="stop",
-            reason=f"{said}, no further than the attempt before, which failed at {before.step}",
+            reason=f"{said}, no further than the attempt before that failed, at {before.step}",
         )
     return Decision(verdict="again", reason=f"{said}; it goes on from there")
 
 
-def continuation(run: Bundle, template: str = "chain.sbatch") -> str:
-    """The command that continues `run`, for a shell; empty if it finished or never began."""
-    views = run.segments
-    if not views or (views[-1].end is not None and views[-1].end.ending == "finished"):
-        return ""
-    segment = views[-1].segment
-    manifest = _manifest(run)
-    if manifest is None:
-        return ""
-    path = str(run.path.absolute())
-    if path.endswith(".journal"):  # all there is of a run that was killed early
-        path = path.removesuffix(".journal") + ".h5"
-    words = [f"SIMCKPT_BUNDLE={shlex.quote(path)}"]
-    if segment.scheduler.get("scheduler") == "slurm":
-        words += ["sbatch", f"--ntasks={segment.ranks}"]
-        words += [
-            f"--{option}={shlex.quote(str(segment.scheduler[fact]))}"
-            for option, fact in (("partition", "partition"), ("account", "account"))
-            if segment.scheduler.get(fact)
-        ]
-        words.append(template)
-    elif segment.ranks > 1:
-        words += ["mpiexec", "-n", str(segment.ranks)]
-    words.append(shlex.join(manifest.command))
-    return f"cd {shlex.quote(manifest.working_directory)} && {' '.join(words)}"
+def _idle(times: int, said: str) -> Decision:
+    """What to do after so many attempts in a row that were stopped before they made a step."""
+    if times >= IDLE:
+        return Decision(verdict="stop", reason=f"{said}, {times} times in a row")
+    return Decision(verdict="again", reason=f"{said}; it is tried again")
+
+
+def _committed(run: Bundle) -> dict[int, Checkpoint]:
+    """The last checkpoint of each attempt that says how far it came."""
+    by_id = {checkpoint.id: checkpoint for checkpoint in run.checkpoints}
+    last: dict[int, Checkpoint] = {c.segment: c for c in by_id.values()}
+    for view in run.segments:
+        mine = last.get(view.index)
+        if mine is None or mine.reason == "start":
+            # It came no further than where it went on from.
+            found = by_id.get(view.resumed_from or "", mine)
+            if found is not None:
+                last[view.index] = found
+    return last
 
 
 def _attempt(
     view: SegmentView,
     sampled: tuple[int, float] | None,
     committed: Checkpoint | None,
-    accounts: tuple[Account, ...],
+    account: Account | None,
     unknown: str,
 ) -> Attempt:
     segment, end = view.segment, view.end
-    job = job_number(segment.scheduler)
-    account = next((a for a in accounts if a.job == job and a.covers(segment.started)), None)
     reached = max(
         step
         for step in (
-            segment.start_step,
+            view.start_step,
             sampled[0] if sampled else None,
             committed.step if committed else None,
             end.step if end else None,
@@ -236,12 +250,12 @@ def _attempt(
     restarts = segment.scheduler.get("restarts", 0)
     return Attempt(
         segment=segment.index,
-        job=job,
+        job=job_number(segment.scheduler),
         restarts=restarts if isinstance(restarts, int) else 0,
         nodes=tuple(node.host for node in segment.nodes),
         ranks=segment.ranks,
         started=segment.started,
-        start_step=segment.start_step,
+        start_step=view.start_step,
         step=reached,
         ending=end.ending if end else "",
         reason=_reason(view, account, silent, unknown),
@@ -260,6 +274,11 @@ def _reason(view: SegmentView, account: Account | None, silent: float, unknown: 
     end = view.end
     if end is not None and end.ending in ("finished", "exception"):
         return end.ending
+    if end is None and account is not None:
+        if OUT_OF_MEMORY in (account.state, account.step_state):
+            return "out of memory"
+        if _over(view.segment, account):
+            return "out of memory, probably"
     said = _STATES.get(account.state, "") if account else ""
     if end is not None:
         told = "told to stop" if end.ending == "signal" else end.ending
@@ -272,9 +291,11 @@ def _reason(view: SegmentView, account: Account | None, silent: float, unknown: 
     return unknown
 
 
-def _manifest(run: Bundle) -> Manifest | None:
-    for checkpoint in reversed(run.checkpoints):
-        if checkpoint.parts.manifest is not None:
-            document = run.document(checkpoint.parts.manifest)
-            return document if isinstance(document, Manifest) else None
-    return None
+def _over(segment: Segment, account: Account) -> bool:
+    """Whether one rank alone held all the memory that its node, or its CPUs, were given."""
+    facts = segment.scheduler
+    limit = facts.get("memory_per_node_MiB")
+    if not limit:
+        each, cpus = facts.get("memory_per_cpu_MiB"), facts.get("cpus_per_task", 1)
+        limit = each * cpus if isinstance(each, int) and isinstance(cpus, int) else 0
+    return isinstance(limit, int) and 0 < limit * 2**20 <= (account.max_rss or 0)

@@ -57,6 +57,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     faults: int
     non_finite_step: int | None
     simckpt_version: str
+    wrong_way: int = 0
     parameters: dict[str, Any] = {}
     numerics: dict[str, Any] = {}
     drift: dict[str, float] = {}
@@ -65,8 +66,9 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sound(self) -> bool:
-        """Whether no value is non-finite, no diagnostic failed and no error was recorded."""
-        return self.non_finite_step is None and not self.faults and not self.errors
+        """Whether all values are finite and nothing failed, went the wrong way or was an error."""
+        wrong = self.faults or self.errors or self.wrong_way
+        return self.non_finite_step is None and not wrong
 
     def lookup(self, term: Term) -> Value:
         """What the run says to a term; None if nothing."""
@@ -133,6 +135,7 @@ def listed(run: RecordedRun, path: str) -> Listed:
         faults=o.health.faults,
         non_finite_step=o.health.non_finite_step,
         simckpt_version=o.simckpt_version,
+        wrong_way=len(o.health.reversals),
         parameters=_kept(flatten(o.parameters)),
         numerics=_kept(flatten(o.numerics)),
         drift=drift,

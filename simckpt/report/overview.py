@@ -12,6 +12,7 @@ from ..compare.facts import ending, run_facts
 from ..compare.health import Health, health
 from ..compare.restart import Restart
 from ..compare.view import RunView
+from ..model.changes import flatten
 from ..model.checkpoint import Cost
 from ..model.intent import Intent
 from ..model.manifest import Manifest
@@ -154,7 +155,9 @@ def overview(run: RecordedRun, restarts: tuple[Restart, ...] = ()) -> Overview:
 
 def overview_report(o: Overview) -> Group:
     """The page that `simckpt show` prints."""
-    parts: list[RenderableType] = [_head(o), Text(""), facts(_what(o)), _settings(o)]
+    parts: list[RenderableType] = [_head(o), Text(""), facts(_what(o))]
+    if o.numerics:
+        parts.append(_settings(o))
     parts.append(
         section("Health", facts([(n, styled(t)) for n, t in health_rows(o.health).items()]))
     )
@@ -194,7 +197,8 @@ def _what(o: Overview) -> list[tuple[str, str | Text]]:
     place = ", ".join(clean(h) for h in o.hosts[:4]) + (" ..." if len(o.hosts) > 4 else "")
     python = f"; Python {clean(o.python)}" if o.python else ""
     rows.append(("where", f"{clean(o.layout)} on {place or 'an unknown host'}{python}"))
-    rows.append(("run", styled(f"{o.run_id}, campaign {o.campaign}")))
+    campaign = "" if o.campaign == o.run_id else f", campaign {o.campaign}"
+    rows.append(("run", styled(f"{o.run_id}{campaign}")))
     rows.append(("samples", _extent(o)))
     if o.segments > 1:
         rows.append(("segments", f"{o.segments} job attempts"))
@@ -215,18 +219,20 @@ def _extent(o: Overview) -> str:
 
 
 def _settings(o: Overview) -> RenderableType:
-    if not o.numerics:
-        return Text("")
-    rows: list[tuple[str, str | Text]] = []
-    for name, setting in list(o.numerics.items())[:MOST_SETTINGS]:
-        if name in o.fallbacks:
-            asked = value(o.fallbacks[name][0])
-            rows.append((clean(name), styled(f"{value(setting)} (asked for {asked})", "yellow")))
-        else:
-            rows.append((clean(name), styled(value(setting))))
-    parts: list[RenderableType] = [facts(rows)]
-    if len(o.numerics) > MOST_SETTINGS:
-        parts.append(more(len(o.numerics), MOST_SETTINGS, "settings"))
+    settings = dict(flatten(o.numerics))
+    # What is not as it was asked for comes first: a solver has more settings than are shown.
+    rows: list[tuple[str, str | Text]] = [
+        (clean(name), styled(f"{value(effective)} (asked for {value(asked)})", "yellow"))
+        for name, (asked, effective) in o.fallbacks.items()
+    ]
+    rows += [
+        (clean(name), styled(value(setting)))
+        for name, setting in settings.items()
+        if name not in o.fallbacks
+    ]
+    parts: list[RenderableType] = [facts(rows[:MOST_SETTINGS])]
+    if len(rows) > MOST_SETTINGS:
+        parts.append(more(len(rows), MOST_SETTINGS, "settings"))
     return section("Numerical settings", *parts)
 
 

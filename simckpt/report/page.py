@@ -12,6 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from .text import clean, plain_json
+
 WIDEST = 100
 
 
@@ -42,8 +44,8 @@ def show(report: RenderableType, file: IO[str] | None = None) -> None:
 def show_json(result: object, file: IO[str] | None = None) -> None:
     """Print a result as JSON, indented; numbers that are not finite become null."""
     out = file if file is not None else sys.stdout
-    text = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
-    out.write(text + "\n")
+    text = msgspec.json.format(msgspec.json.encode(result), indent=2)
+    out.write(plain_json(text) + "\n")
 
 
 def show_text(text: str, file: IO[str] | None = None) -> None:
@@ -93,7 +95,7 @@ def facts(rows: list[tuple[str, str | Text]]) -> Table:
     out.add_column(style="dim", no_wrap=True)
     out.add_column(overflow="fold")
     for name, text in rows:
-        out.add_row(name, text)
+        out.add_row(clean(name), text)
     return out
 
 

@@ -33,6 +33,13 @@ def clean(text: str, longest: int = 0) -> str:
     return text
 
 
+def plain_json(json: bytes) -> str:
+    """JSON that means the same, and steers no terminal it is printed on either."""
+    return _UNSAFE.sub(
+        lambda m: m.group() if m.group() == "\n" else f"\\u{ord(m.group()):04x}", json.decode()
+    )
+
+
 def styled(text: str, style: str = "", longest: int = 0) -> Text:
     """Cleaned text that rich shows as it is."""
     return Text(clean(text, longest), style=style)

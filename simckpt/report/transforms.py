@@ -30,6 +30,8 @@ def transforms_section(manifest: TransformManifest | None) -> RenderableType:
             styled(_changes(made.changes), longest=60),
         )
     parts: list[RenderableType] = []
+    if manifest.problem:
+        parts.append(styled(manifest.problem, "yellow"))
     if manifest.cohort:
         parts.append(styled(manifest.cohort))
     if manifest.transforms:
@@ -43,11 +45,13 @@ def transforms_section(manifest: TransformManifest | None) -> RenderableType:
 
 def size_text(dataset: Dataset) -> str:
     """How large a dataset is: ``4 rows x 2``, or ``t 4, x 3``."""
+    spread = f" on {dataset.parts} ranks" if dataset.parts > 1 else ""
     if dataset.rows is not None:
         columns = "" if dataset.columns is None else f" x {dataset.columns}"
-        return plural(dataset.rows, "row") + columns
+        return plural(dataset.rows, "row") + columns + spread
     if dataset.dims:
-        return ", ".join(f"{clean(name)} {n:,}" for name, n in dataset.dims.items())
+        dims = ", ".join(f"{clean(name)} {n:,}" for name, n in dataset.dims.items())
+        return f"up to {dims}{spread}" if spread else dims
     return "lazy" if dataset.columns is not None else "?"
 
 
@@ -60,7 +64,9 @@ def _sizes(ids: Iterable[str], known: dict[str, Dataset]) -> Text:
 
 
 def _rule(made: Transform) -> str:
-    return made.selection + (f" ({made.why})" if made.why else "")
+    failed = f"FAILED: {made.problem}" if made.problem else ""
+    rule = made.selection + (f" ({made.why})" if made.why else "")
+    return "; ".join(filter(None, (failed, rule)))
 
 
 def _changes(changes: tuple[SchemaChange, ...]) -> str:

@@ -55,6 +55,8 @@ class Watched(Record, frozen=True, kw_only=True):
         The parameter that says how far the run goes, and `done` the part of the way, 0 to 1.
     recent : dict
         The last values of quantities that a person watches.
+    killed : bool
+        It has not ended, and the process that wrote it is gone.
     """
 
     path: str
@@ -76,10 +78,14 @@ class Watched(Record, frozen=True, kw_only=True):
     checkpoints: int
     checkpoint: str
     events: tuple[str, ...]
+    killed: bool = False
 
 
-def watched(run: RecordedRun) -> Watched:
-    """Look at a run; the bundle may be that of a live one."""
+def watched(run: RecordedRun, lives: bool | None = None) -> Watched:
+    """Look at a run; the bundle may be that of a live one.
+
+    `lives` says whether the process that writes it is there, if that is known.
+    """
     series: WatchedSeries = run.series()  # type: ignore[assignment]
     step, wall = series.step, series.wall
     segments = list(run.segments)
@@ -95,9 +101,11 @@ def watched(run: RecordedRun) -> Watched:
     goal, done, left = _goal(run, int(step[-1]) if len(step) else 0, t, series, seconds)
     if not len(step):
         names = []
+    ending = last.end.ending if last is not None and last.end is not None else None
     return Watched(
         path=str(run.path),
-        ending=last.end.ending if last is not None and last.end is not None else None,
+        ending=ending,
+        killed=ending is None and lives is False,
         why=last.end.why if last is not None and last.end is not None else "",
         ranks=last.segment.ranks if last is not None else 0,
         segments=len(segments),
@@ -183,6 +191,8 @@ def _state(w: Watched, now: float) -> tuple[str, str]:
     if w.ending is not None:
         why = f": {clean(w.why, 60)}" if w.why else ""
         return w.ending + why, "green" if w.ending == "finished" else "yellow"
+    if w.killed:
+        return "killed: the process that wrote it is gone", "red"
     if w.wall is None:
         return "no sample yet", ""
     if w.interval is not None and now - w.wall > max(QUIET * w.interval, QUIET):
@@ -196,7 +206,7 @@ def _progress(w: Watched) -> str:
     text = f"step {w.step:,}" + (f", t = {w.t:.6g}" if w.t is not None else "")
     if w.done is not None:
         text += f", {100 * w.done:.0f} % of {clean(w.goal, 30)}"
-    if w.left is not None and w.ending is None:
+    if w.left is not None and w.ending is None and not w.killed:
         text += f", about {duration(w.left)} to go"
     return text
 

@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 from recorded_twins import Setup, write
 
-from simckpt.cli import bundle_index, ls
+from simckpt.cli import bundle_index, bundle_reading
 from simckpt.cli.bundle_index import find_bundles, identity, index_path, list_folder
+from simckpt.cli.bundle_reading import read_bundle
 from simckpt.cli.main import verbs
 
 
@@ -47,7 +48,7 @@ def opened(folder):
 
     def read(path, shown):
         calls.append(shown)
-        return ls._read(path, shown)
+        return read_bundle(path, shown)
 
     return calls, list_folder(folder, read)
 
@@ -155,8 +156,31 @@ def test_a_file_replaced_within_size_time_and_inode_is_known_by_its_seal(few, tm
         found = identity(few / "base")[0]
         if data is not other:
             before = found
-    assert before[:3] == found[:3]
-    assert before != found
+    size, modified, _, inode, seal = before
+    assert (size, modified, inode) == (*found[:2], found[3])
+    assert seal != found[4]
+
+
+def test_a_file_altered_behind_its_seal_with_its_time_set_back_is_read_again(few):
+    opened(few)
+    path = few / "base.simckpt.h5"
+    times = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    with path.open("r+b") as file:
+        file.write(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert opened(few)[0] == ["base.simckpt.h5"]
+    assert opened(few)[1].unreadable[0].path == "base.simckpt.h5"
+
+
+def test_many_bundles_are_read_by_several_processes_with_the_same_result(few, monkeypatch):
+    (few / "bad.simckpt.h5").write_bytes(b"nothing")
+    serial = opened(few)[1]
+    index_path(few).unlink()
+    monkeypatch.setattr(bundle_reading, "FEWEST", 2)
+    monkeypatch.setattr(bundle_reading, "AT_ONCE", 2)
+    assert list_folder(few) == serial
 
 
 def test_a_journal_that_goes_on_is_read_again(few):
@@ -181,7 +205,7 @@ def test_a_bundle_that_is_gone_leaves_the_index(few):
     assert len(listing.bundles) == 2
 
 
-@pytest.mark.parametrize("spoil", [b"", b"SIMCKPTX\x01" + bytes(64), b"flip"])
+@pytest.mark.parametrize("spoil", [b"", bundle_index.MAGIC + bytes(64), b"flip"])
 def test_a_damaged_index_is_as_good_as_none(few, spoil):
     opened(few)
     place = index_path(few)

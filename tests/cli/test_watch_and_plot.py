@@ -1,6 +1,12 @@
 """`simckpt watch` and `simckpt plot` on bundles on disk."""
 
+import contextlib
 import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -44,6 +50,62 @@ def test_watch_follows_a_live_run_until_it_ends(tmp_path):
         (12, None),
         (12, "finished"),
     ]
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, sys.argv[2])
+from recorded_twins import Setup, write
+setup = Setup(name="live", n=8, steps=8, every=2, checkpoint_every=8, killed=True)
+writer = write(sys.argv[1], setup, keep_open=True)
+writer.flush()
+print("written", flush=True)
+sys.stdin.read()
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def doomed(tmp_path):
+    """A run of another process, and a call that kills it."""
+    path = tmp_path / "live.simckpt.h5"
+    here = str(Path(__file__).parents[1] / "compare")
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path), here],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"written\n"
+    yield path, lambda _: process.communicate()
+    process.communicate()
+
+
+def test_watch_ends_when_the_process_of_the_run_is_gone(doomed):
+    path, kill = doomed
+    seen = list(follow(str(path), 1.0, kill))
+    assert [(w.step, w.ending, w.killed) for w in seen] == [(8, None, False), (8, None, True)]
+    result = CliRunner().invoke(verbs, ["watch", str(path)])
+    assert result.exit_code == 1
+    assert result.stdout.startswith("killed: the process that wrote it is gone; step 8")
+
+
+def test_watch_on_a_terminal_follows_a_run_to_its_end(doomed):
+    path, kill = doomed
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "simckpt", "watch", str(path), "--interval", "0.1"]
+    watching = subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"quiet" not in shown:
+        shown += os.read(ours, 4096)
+    kill(None)
+    with contextlib.suppress(OSError):
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert watching.wait(timeout=60) == 1
+    assert b"killed" in shown
+    assert b"mass" in shown
 
 
 def test_watch_reads_only_what_has_changed(tmp_path, monkeypatch):

@@ -1,14 +1,8 @@
-"""Runs to compare, without files: a small solver, its journal records, and a view of them.
-
-The solver is a lattice of cells on a periodic square, one equation that settles (reaction and
-diffusion) and one that is chaotic (coupled logistic maps). Every option that changes its answer
-does so in the arithmetic, not in the record.
-"""
+"""Runs to compare, without files: the journal records of a small solver, and a view of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from math import fsum
 from pathlib import Path
@@ -16,6 +10,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from twin_solver import Setup, Solver, patches
+from twin_view import Twin, tagged
 
 from simckpt.model.changes import SpecDiff, Specification
 from simckpt.model.checkpoint import Checkpoint, Cost, Parts, StateDescriptor
@@ -33,116 +29,10 @@ from simckpt.model.manifest import (
 )
 from simckpt.model.numerics import NumericalSettings
 from simckpt.model.record import Document, canonical_json, content_hash
-from simckpt.model.segment import (
-    Decomposition,
-    Event,
-    Patch,
-    Segment,
-    SegmentEnd,
-    SegmentSchema,
-)
+from simckpt.model.segment import Decomposition, Segment, SegmentEnd, SegmentSchema
 from simckpt.model.series import Column, FieldTiles, Sample, SeriesSchema, TileRow
 
 STARTED = 1_700_000_000.0
-
-
-@dataclass(frozen=True)
-class Setup:
-    """One run: what the user chose, what the machine was, and what went wrong."""
-
-    name: str = "run"
-    n: int = 32
-    steps: int = 60
-    every: int = 5
-    rate: float = 0.5
-    dt: float = 0.05
-    seed: int = 1
-    amplitude: float = 0.1
-    chaotic: bool = False
-    precision: str = "float64"
-    ranks: int = 4
-    # What happens
-    reordered: bool = False
-    bit: tuple[int, int] | None = None  # (step, bit) flipped in one cell
-    stale_halo: int = 0  # from this step on, ranks use their own cells for their neighbours'
-    restart: int = 0
-    lossy_restart: bool = False
-    poison: int = 0  # from this step on a cell is NaN
-    killed: bool = False
-    checkpoint_every: int = 20
-    # What is recorded beside it
-    packages: Mapping[str, str] = field(default_factory=lambda: {"numpy": "2.1.0", "rich": "13"})
-    environment: Mapping[str, Any] = field(
-        default_factory=lambda: {"cpu": {"model": "EPYC"}, "os": {"release": "6.1"}}
-    )
-    code: str = "a"
-    inputs: Mapping[str, str] = field(default_factory=lambda: {"ic.toml": "b" * 64})
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    events: tuple[Event, ...] = ()
-    mass_of: str = "x"
-    host: str = "n1"
-    fields: tuple[str, ...] = ("x",)
-    generators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def but(self, **changes: Any) -> Setup:
-        """The same with some things changed."""
-        return replace(self, **changes)
-
-
-def patches(n: int, ranks: int) -> tuple[tuple[Patch, ...], ...]:
-    """Near-square blocks, one to a rank."""
-    rows = {1: 1, 2: 1, 4: 2, 8: 2, 16: 4}[ranks]
-    shape = (n // rows, n // (ranks // rows))
-    return tuple(
-        (Patch(start=(i * shape[0], j * shape[1]), shape=shape),)
-        for i in range(rows)
-        for j in range(ranks // rows)
-    )
-
-
-class Solver:
-    """Advances the lattice."""
-
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        self.patches = patches(setup.n, setup.ranks)
-        rng = np.random.default_rng(setup.seed)
-        axis = np.arange(setup.n) / setup.n
-        smooth = np.sin(2 * np.pi * axis)[:, None] * np.cos(2 * np.pi * axis)[None, :]
-        noise = rng.random((setup.n, setup.n))
-        state = 0.5 + setup.amplitude * smooth + 0.01 * setup.amplitude * noise
-        self.x = state.astype(setup.precision)
-        self.step = 0
-
-    def advance(self) -> None:
-        s = self.setup
-        self.step += 1
-        x = 3.9 * self.x * (1 - self.x) if s.chaotic else self.x
-        west, east = np.roll(x, 1, 0), np.roll(x, -1, 0)
-        south, north = np.roll(x, 1, 1), np.roll(x, -1, 1)
-        if s.stale_halo and self.step >= s.stale_halo:
-            for ((patch,),) in zip(self.patches, strict=True):
-                (i, j), (h, w) = patch.start, patch.shape
-                west[i, j : j + w] = x[i, j : j + w]
-                east[i + h - 1, j : j + w] = x[i + h - 1, j : j + w]
-                south[i : i + h, j] = x[i : i + h, j]
-                north[i : i + h, j + w - 1] = x[i : i + h, j + w - 1]
-        if s.reordered:
-            around = ((north + east) + (south + west)) / 4
-        else:
-            around = (((west + east) + south) + north) / 4
-        if s.chaotic:
-            x = (1 - 0.1 * s.rate) * x + 0.1 * s.rate * around
-        else:
-            x = x + s.dt * (s.rate * (around - x) + x * (1 - x) * (x - 0.4))
-        self.x = x.astype(s.precision)
-        if s.bit is not None and self.step == s.bit[0]:
-            cell = self.x[5:6, 7]
-            cell.view(np.uint64)[...] ^= np.uint64(1) << np.uint64(s.bit[1])
-        if s.poison and self.step == s.poison:
-            self.x[3, 3] = np.nan
-        if s.restart and s.lossy_restart and self.step == s.restart:
-            self.x = self.x.astype(np.float32).astype(s.precision)
 
 
 class Recording:
@@ -297,6 +187,7 @@ class Recording:
             modules=(CodeModule(name="solver", path="solver.py", hash=s.code * 64),),
             repositories=(Repository(root="/src/solver", commit=s.code * 40),),
             packages=self._store(Packages(versions=dict(s.packages))),
+            loaded=tuple(name for name in sorted(s.packages) if name != "idle"),
             simckpt_version="0.1.0",
         )
         parts = Parts(
@@ -306,7 +197,11 @@ class Recording:
             environment=self._store(Environment(sections=dict(s.environment))),
             intent=self._store(Intent(goal=f"try {s.name}")),
             numerics=self._store(NumericalSettings(requested=settings, effective=settings)),
-            random=self._store(RandomState(seeds={"seed": s.seed}, generators=self._generators())),
+            random=self._store(
+                RandomState(
+                    seeds={"seed": s.seed}, generators=self._generators(), streams=s.streams
+                )
+            ),
         )
         checkpoint = Checkpoint(
             parents=self._parents,
@@ -348,146 +243,6 @@ _FIELD_COLUMNS: dict[str, Any] = {
     "neginf": "count",
 }
 
-_KINDS: tuple[type[Document], ...] = (
-    Manifest,
-    Packages,
-    RandomState,
-    Specification,
-    SpecDiff,
-    Environment,
-    Circumstances,
-    Intent,
-    NumericalSettings,
-    Decomposition,
-    SeriesSchema,
-)
-
-
-class TwinSeries:
-    def __init__(self, schema: SeriesSchema, samples: list[tuple[Sample, int]]) -> None:
-        self.schema = schema
-        self.step = np.array([s.step for s, _ in samples], dtype=np.int64)
-        self.t = np.array([s.t for s, _ in samples])
-        self.faults = np.array([s.faults for s, _ in samples], dtype=np.int64)
-        self.segment = np.array([g for _, g in samples], dtype=np.int64)
-        self._values = np.array([np.frombuffer(s.values, "<f8") for s, _ in samples])
-
-    def __getitem__(self, name: str, /) -> np.ndarray:
-        return self._values[:, self.schema.column(name)]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([c.name for c in self.schema.columns])
-
-
-class TwinDigests:
-    def __init__(self, step: np.ndarray, values: np.ndarray, tiles: FieldTiles) -> None:
-        self.step, self.tiles, self._values = step, tiles, values
-
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        return self._values[start:stop]
-
-
-@dataclass
-class TwinTiles:
-    step: np.ndarray
-    minimum: np.ndarray
-    maximum: np.ndarray
-    mean: np.ndarray
-
-
-@dataclass
-class TwinSegment:
-    segment: Segment
-    schema: SeriesSchema | None
-    decomposition: Decomposition | None
-    end: SegmentEnd | None
-
-    @property
-    def start_step(self) -> int:
-        return self.segment.start_step
-
-
-class Twin:
-    """A run held in memory, with the face of a bundle."""
-
-    def __init__(self, path: str, records: list[JournalRecord]) -> None:
-        self.path = path
-        self._documents = {
-            r.hash: msgspec.json.decode(r.json, type=_tagged(r.json))
-            for r in records
-            if isinstance(r, StoredDocument)
-        }
-        opened = next(r for r in records if isinstance(r, RunOpened))
-        self.run_id, self.campaign = opened.run_id, opened.campaign
-        self.created, self.simckpt_version = opened.created, opened.simckpt_version
-        self.checkpoints = tuple(r for r in records if isinstance(r, Checkpoint))
-        self.events = tuple(r for r in records if isinstance(r, Event))
-        ends = {r.segment: r for r in records if isinstance(r, SegmentEnd)}
-        schemas = {r.segment: r for r in records if isinstance(r, SegmentSchema)}
-        self.segments = tuple(
-            TwinSegment(
-                r,
-                self.document(schemas[r.index].schema),
-                self.document(schemas[r.index].decomposition or ""),
-                ends.get(r.index),
-            )
-            for r in records
-            if isinstance(r, Segment)
-        )
-        self.schema = self.segments[-1].schema or SeriesSchema(columns=())
-        self._samples: list[tuple[Sample, int]] = []
-        segment = 0
-        for record in records:
-            if isinstance(record, Segment):
-                segment = record.index
-            elif isinstance(record, Sample):
-                self._samples.append((record, segment))
-        self._tile_rows = [r for r in records if isinstance(r, TileRow)]
-        last = max((i for i, r in enumerate(records) if isinstance(r, Checkpoint)), default=-1)
-        self.uncommitted = len(records) - 1 - last
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        return tuple(t.field for t in self.schema.tiles)
-
-    def series(self) -> TwinSeries:
-        return TwinSeries(self.schema, self._samples)
-
-    def digests(self, field: str, /) -> TwinDigests:
-        start = 0
-        for tiles in self.schema.tiles:
-            if tiles.field == field:
-                break
-            start += tiles.size
-        values = np.array(
-            [np.frombuffer(s.digests, "<u8")[start : start + tiles.size] for s, _ in self._samples]
-        )
-        return TwinDigests(self.series().step, values.reshape(-1, *tiles.shape), tiles)
-
-    def tiles(self, field: str, /) -> TwinTiles:
-        shape = next(t.shape for t in self.schema.tiles if t.field == field)
-        rows = [r for r in self._tile_rows if r.field == field]
-
-        def stack(name: str) -> np.ndarray:
-            return np.array([np.frombuffer(getattr(r, name), "<f8") for r in rows]).reshape(
-                -1, *shape
-            )
-
-        return TwinTiles(
-            np.array([r.step for r in rows], dtype=np.int64),
-            stack("minimum"),
-            stack("maximum"),
-            stack("mean"),
-        )
-
-    def document(self, reference: str, /) -> Any:
-        return self._documents[reference]
-
-
-def _tagged(json: bytes) -> type[Document]:
-    kind = msgspec.json.decode(json)["kind"]
-    return next(k for k in _KINDS if k.__struct_config__.tag == kind)
-
 
 def run(setup: Setup | None = None, **changes: Any) -> Twin:
     """Run the solver and hold its record in memory."""
@@ -506,7 +261,7 @@ def write(path: Path, setup: Setup, *, keep_open: bool = False) -> Any:
         if isinstance(record, Checkpoint):
             writer.commit(record)
         elif isinstance(record, StoredDocument):
-            writer.store(msgspec.json.decode(record.json, type=_tagged(record.json)))
+            writer.store(msgspec.json.decode(record.json, type=tagged(record.json)))
         else:
             writer.append(record)
     if keep_open:

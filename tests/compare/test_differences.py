@@ -3,7 +3,8 @@ import pytest
 from recorded_twins import Setup, edited, run
 
 from simckpt.compare.differences import WEIGHTS, recorded_differences
-from simckpt.compare.roles import PROFILES, role
+from simckpt.compare.profiles import PROFILES
+from simckpt.compare.roles import role
 from simckpt.model.changes import ABSENT
 from simckpt.model.journal import StoredDocument
 from simckpt.model.manifest import InputFile
@@ -11,6 +12,9 @@ from simckpt.model.record import canonical_json
 from simckpt.model.segment import Event
 
 SMALL = Setup(n=8, steps=8, every=2, checkpoint_every=4)
+
+
+MATERIALS = {"numpy": "2.1.0", "rich": "13", "materials": "1", "idle": "1"}
 
 
 def between(**changes):
@@ -53,6 +57,29 @@ def test_a_setting_that_happens_to_be_the_name_of_a_bundle_is_a_difference():
 def test_what_the_instrument_saw_is_a_symptom_and_no_cause():
     event = Event(name="non_finite", severity="error", step=3, wall=1.7e9, text="rho is NaN")
     assert between(events=(event,))["non_finite"].weight == "describes"
+
+
+def with_module(name: str, content: str):
+    """The run, its module under a name and with a content of its own."""
+
+    def edit(record):
+        if not isinstance(record, StoredDocument) or b'"kind":"manifest"' not in record.json:
+            return record
+        told = msgspec.json.decode(record.json)
+        told["modules"] = [{"name": name, "path": f"{name}.py", "hash": content * 64}]
+        return StoredDocument(hash=record.hash, json=msgspec.json.encode(told, order="sorted"))
+
+    return edited(SMALL, edit)
+
+
+def test_a_module_that_only_has_another_name_is_no_difference():
+    assert recorded_differences(with_module("solver", "a"), with_module("copy", "a")) == ()
+
+
+def test_a_copy_of_a_driver_with_a_change_is_one_difference():
+    (found,) = recorded_differences(with_module("solver", "a"), with_module("copy", "b"))
+    assert (found.part, found.path) == ("code", "solver → copy")
+    assert role(found) == "code"
 
 
 def test_an_input_is_compared_by_content_and_not_by_folder():
@@ -143,6 +170,13 @@ def test_those_that_decide_come_first():
         ({"parameters": {"rtol": 1e-3}}, "rtol", "tolerance"),
         ({"packages": {"numpy": "1", "rich": "13"}}, "numpy", "numerical package"),
         ({"packages": {"numpy": "2.1.0", "rich": "1"}}, "rich", "bystander"),
+        ({"packages": MATERIALS | {"materials": "2"}}, "materials", "package in use"),
+        ({"packages": MATERIALS | {"idle": "2"}}, "idle (not loaded)", "bystander"),
+        ({"streams": ("a", "c")}, "streams of ranks", "streams"),
+        ({"parameters": {"boundary_left": "wall"}}, "boundary_left", "boundary"),
+        ({"parameters": {"plot_every": 5}}, "plot_every", "bystander"),
+        ({"environment": {"variables": {"TZ": "UTC"}}}, "variables.TZ", "bystander"),
+        ({"environment": {"os": {"libc": "2.40"}}}, "os.libc", "arithmetic"),
         ({"code": "d"}, "solver", "code"),
         ({"inputs": {"ic.toml": "9" * 64}}, "ic.toml", "initial state"),
         ({"ranks": 1}, "layout", "ranks"),
@@ -150,7 +184,9 @@ def test_those_that_decide_come_first():
     ],
 )
 def test_every_difference_plays_the_part_its_name_says(changes, path, expected):
-    assert role(between(**changes)[path]) == expected
+    base = SMALL.but(packages=MATERIALS, streams=("a", "b"))
+    found = {d.path: d for d in recorded_differences(run(base), run(base, **changes))}
+    assert role(found[path]) == expected
 
 
 def test_profiles_are_likelihoods():

@@ -1,12 +1,17 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from msgspec import structs
 from recorded_twins import Setup, run
 
+from simckpt.compare.balance import unexplained
 from simckpt.compare.health import health
 from simckpt.compare.quantities import columns
 from simckpt.compare.scales import scales
 from simckpt.model.segment import Event
 from simckpt.model.series import Column
+from simckpt.report.comparison import health_rows
 
 SMALL = Setup(n=16, steps=24, every=2, checkpoint_every=8)
 
@@ -24,6 +29,40 @@ def test_the_drift_of_an_integral_is_relative_to_its_scale():
     assert drift.first == mass[0]
     assert drift.last == mass[-1]
     assert drift.final == pytest.approx(abs(mass[-1] - mass[0]) / 0.6, rel=0.2)
+
+
+def test_each_drift_is_also_that_since_the_checkpoint_before():
+    twin = run(SMALL)
+    series, size = twin.series(), scales(twin.series(), columns(twin))["mass"]
+    (drift,) = health(twin).drifts
+    # A checkpoint at the last sample's own step is not before it.
+    steps = [c.step for c in twin.checkpoints if c.step < series.step[-1]]
+    at = {int(step): value for step, value in zip(series.step, series["mass"], strict=True)}
+    assert drift.checkpoint_step == max(steps) == 16
+    assert drift.since_checkpoint == abs(at[24] - at[16]) / size > 0
+    assert drift.largest_since_checkpoint == max(
+        abs(at[step] - at[max(c for c in steps if c < step)]) / size
+        for step in at
+        if step > min(steps)
+    )
+
+
+def test_a_checkpoint_that_a_restart_went_back_behind_is_none_of_the_runs():
+    twin = run(SMALL)
+    segment = structs.replace(twin.segments[0].segment, index=1, start_step=12)
+    again = SimpleNamespace(segment=segment, schema=None, decomposition=None, end=None,
+                            start_step=12, resumed_from=None)  # fmt: skip
+    twin.segments = (*twin.segments, again)
+    (drift,) = health(twin).drifts
+    assert drift.checkpoint_step == 8
+
+
+def test_without_a_checkpoint_there_is_no_drift_since_one():
+    twin = run(SMALL)
+    twin.checkpoints = ()
+    (drift,) = health(twin).drifts
+    assert drift.final is not None
+    assert drift.since_checkpoint is drift.largest_since_checkpoint is None
 
 
 def test_an_integral_that_keeps_every_bit_is_called_constant():
@@ -105,3 +144,30 @@ def test_a_time_step_that_is_not_known_yet_is_no_blow_up():
     assert health(twin).non_finite_step is None
     series._values[3, 6] = np.inf
     assert health(twin).non_finite == ("courant",)
+
+
+def test_what_a_budget_leaves_unexplained_and_anomalies_are_told():
+    columns = {
+        "mass": Column(name="mass", kind="budget", of="rho"),
+        "mass.residual": Column(name="mass.residual", kind="residual", of="mass"),
+        "solver": Column(name="solver", kind="residual", of="pressure"),
+    }
+
+    class Samples(dict):
+        step = np.array([0, 5, 10])
+
+    values = Samples(
+        {
+            "mass": np.array([2.0, 2.0, 2.5]),
+            "mass.residual": np.array([np.nan, -0.25, 0.125]),
+            "solver": np.array([1.0, 1.0, 1.0]),
+        }
+    )
+    (found,) = unexplained(values, columns, {"mass": 2.5})
+    assert (found.name, found.value, found.relative, found.step) == ("mass.residual", 0.25, 0.1, 5)
+    event = Event(
+        name="anomaly", severity="warning", step=7, wall=1.0, text="odd", facts={"rule": "anomaly"}
+    )
+    told = health(run(Setup(name="odd", n=8, steps=10, events=(event,))))
+    assert (told.anomalies, told.anomaly_step) == (1, 7)
+    assert health_rows(told)["anomalies"] == "1, the first at step 7"

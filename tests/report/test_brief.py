@@ -66,8 +66,8 @@ def test_the_last_change_and_its_reason_are_told() -> None:
     made = told(recorded(spec_diff=SpecDiff(changes=(change,), why="it blew up")))
     assert made.changed == ("numerics.cfl: 0.4 -> 0.3",)
     assert made.why == "it blew up"
-    since = told(recorded(spec_diff=SpecDiff(since_upstream=(change,))))
-    assert since.changed == made.changed
+    since = told(recorded(spec_diff=SpecDiff(since_upstream=(change,), why="finer")))
+    assert (since.changed, since.why) == (made.changed, "finer")
 
 
 def test_what_is_missing_comes_before_what_is_there() -> None:

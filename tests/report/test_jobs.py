@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from simckpt.model.checkpoint import Checkpoint, Parts
 from simckpt.model.journal import RunOpened
 from simckpt.model.manifest import Manifest, Stage
 from simckpt.model.segment import Node, Segment, SegmentEnd
+from simckpt.report.accounted import job_number, recorded, unrecorded
+from simckpt.report.continuation import continuation, template_of
 from simckpt.report.job_table import job_table
-from simckpt.report.jobs import STATUS, Attempt, attempts, continuation, decide, job_number
+from simckpt.report.jobs import STATUS, Attempt, attempts, decide
 from simckpt.report.page import show
 
 SLURM = {"scheduler": "slurm", "job_id": "71", "partition": "debug", "account": "cfd team"}
@@ -39,13 +42,47 @@ def test_a_finished_run_is_finished_whoever_asks() -> None:
         assert STATUS[decision.verdict] == 0
 
 
-def test_a_warned_run_goes_on_as_long_as_it_makes_steps() -> None:
+def test_a_warned_run_goes_on_until_three_attempts_in_a_row_make_no_step() -> None:
     chain = [attempt(0, 10), attempt(10, 19, restarts=1)]
-    assert decide(chain, 5, "71", 1).verdict == "again"
-    chain.append(attempt(19, 19, restarts=2))
-    decision = decide(chain, 5, "71", 2)
+    assert decide(chain, 9, "71", 1).verdict == "again"
+    for restart in (2, 3):
+        chain.append(attempt(19, 19, restarts=restart))
+        assert decide(chain, 9, "71", restart).verdict == "again"
+    chain.append(attempt(19, 19, restarts=4))
+    decision = decide(chain, 9, "71", 4)
+    assert decision.verdict == "stop"
+    assert "without having made a step, 3 times in a row" in decision.reason
+
+
+@pytest.mark.parametrize(("ending", "reason"), [("exception", "exception"), ("", "killed")])
+def test_a_fault_before_the_first_step_stops_at_once(ending, reason) -> None:
+    decision = decide([attempt(0, 0, ending, reason)], 9, "71", 0)
     assert decision.verdict == "stop"
     assert "without having made a step" in decision.reason
+
+
+def test_a_driver_that_was_ended_while_it_was_told_to_stop_is_no_fault() -> None:
+    killed = attempt(0, 0, "", "killed")
+    assert decide([killed], 9, "71", 0, warned=True).verdict == "again"
+    assert decide([attempt(0, 0, "exception")], 9, "71", 0, warned=True).verdict == "stop"
+
+
+def test_a_job_warned_before_its_run_began_is_tried_three_times() -> None:
+    for before, first in (([], 0), ([attempt()], 1)):
+        verdicts = [decide(before, 9, "71", first + n, warned=True).verdict for n in range(3)]
+        assert verdicts == ["again", "again", "stop"]
+    assert decide([attempt()], 9, "72", 0, warned=True).verdict == "again"
+
+
+def test_a_fault_repeats_also_where_the_job_was_taken_away_in_between() -> None:
+    chain = [
+        attempt(0, 15, "exception", "exception"),
+        attempt(10, 12, restarts=1),
+        attempt(12, 15, "exception", "exception", restarts=2),
+    ]
+    decision = decide(chain, 9, "71", 2)
+    assert decision.verdict == "stop"
+    assert "no further than the attempt before that failed, at 15" in decision.reason
 
 
 def test_a_run_goes_on_from_before_the_step_at_which_a_node_was_lost() -> None:
@@ -141,7 +178,7 @@ def chain(tmp_path: Path) -> Path:
             writer.append(
                 SegmentEnd(segment=index, ending=ending, ended=began, step=step, why="USR1")
             )
-    writer.flush()
+    writer.close()
     return path
 
 
@@ -160,6 +197,24 @@ def test_attempts_put_the_bundle_and_the_accounts_together(chain) -> None:
     assert (third.reason, third.checkpoint, third.step) == ("running", "", 12)
 
 
+def test_a_killed_attempt_whose_rank_held_all_its_memory_ran_out_of_it_probably(tmp_path) -> None:
+    path = tmp_path / "run.simckpt.h5"
+    with BundleWriter.create(
+        path, RunOpened(run_id="r", campaign="c", created=0.0, simckpt_version="0")
+    ) as writer:
+        facts = SLURM | {"memory_per_cpu_MiB": 100, "cpus_per_task": 4}
+        writer.append(Segment(index=0, started=1.0, ranks=4, scheduler=facts))
+    killed = Account(job="71", state="REQUEUED", start=0, end=9)
+    with open_bundle(path) as run:
+        for account, reason in (
+            (replace(killed, max_rss=399 * 2**20), "killed, requeued"),
+            (replace(killed, max_rss=400 * 2**20), "out of memory, probably"),
+            (replace(killed, step_state="OUT_OF_MEMORY"), "out of memory"),
+            (replace(killed, state="OUT_OF_MEMORY"), "out of memory"),
+        ):
+            assert attempts(run, [account])[0].reason == reason
+
+
 def test_without_accounts_the_time_limit_is_the_probable_reason(chain) -> None:
     with open_bundle(chain) as run:
         first, second, third = attempts(run)
@@ -171,13 +226,94 @@ def test_without_accounts_the_time_limit_is_the_probable_reason(chain) -> None:
 
 def test_the_command_that_continues_is_quoted_for_a_shell(chain) -> None:
     with open_bundle(chain) as run:
-        command = continuation(run)
+        command = continuation(run, "/my jobs/chain.sbatch")
     assert command == (
         "cd '/home/me/my runs' && "
         f"SIMCKPT_BUNDLE='{chain.parent}/it'\"'\"'s.simckpt.h5' "
-        "sbatch --ntasks=4 --partition=debug --account='cfd team' chain.sbatch "
+        "sbatch --ntasks=4 --partition=debug '--account=cfd team' '/my jobs/chain.sbatch' "
         "python -m mpi4py driver.py --name 'a b$(x)'"
     )
+
+
+def test_the_command_asks_for_what_the_job_had_and_names_the_member(tmp_path) -> None:
+    path = tmp_path / "member-3.simckpt.h5"
+    facts = {
+        "job_id": "74",
+        "array_job_id": "70",
+        "array_task_id": 3,
+        "job_name": "two words",
+        "node_count": 2,
+        "cpus_per_task": 8,
+        "qos": "long",
+        "memory_per_node_MiB": 500,
+        "time_limit_s": 3601,
+        "template": "/jobs/array.sbatch",
+    }
+    with BundleWriter.create(
+        path, RunOpened(run_id="r", campaign="c", created=0.0, simckpt_version="0")
+    ) as writer:
+        manifest = writer.store(
+            Manifest(
+                stage=Stage(),
+                command=("python", "driver.py"),
+                working_directory="/home/me",
+                driver="main",
+                parameters={},
+            )
+        )
+        writer.append(Segment(index=0, started=0.0, ranks=4, scheduler=SLURM | facts))
+        writer.commit(
+            Checkpoint(
+                parents=(),
+                segment=0,
+                index=0,
+                label="x",
+                reason="start",
+                step=0,
+                t=None,
+                wall=0.0,
+                parts=Parts(manifest=manifest),
+            )
+        )
+    with open_bundle(path) as run:
+        assert template_of(run) == "/jobs/array.sbatch"
+        command = continuation(run, template_of(run))
+    assert command == (
+        f"cd /home/me && SIMCKPT_FOLDER={tmp_path} sbatch --array=3 --ntasks=4 --nodes=2 "
+        "--cpus-per-task=8 --partition=debug '--account=cfd team' --qos=long "
+        "'--job-name=two words' --mem=500M --time=61 /jobs/array.sbatch python driver.py"
+    )
+
+
+def test_what_accounting_said_is_kept_in_the_bundle(chain) -> None:
+    accounts = [
+        Account(job="71", state="TIMEOUT", start=0, end=590, elapsed=590, max_rss=2**20),
+        Account(job="71", state="NODE_FAIL", start=999, end=1600, elapsed=601),
+        Account(job="71", state="RUNNING", start=1999, elapsed=7.0),
+    ]
+    store(chain, accounts)
+    with open_bundle(chain) as run:
+        assert list(recorded(run).values()) == accounts
+        assert unrecorded(run, accounts) == ()
+        first, second, third = attempts(run)
+        assert (first.reason, first.elapsed, first.max_rss) == ("time limit", 590, 2**20)
+        assert (second.reason, second.state) == ("node failure", "NODE_FAIL")
+        # It ran when this was recorded, which does not say what became of it.
+        assert (third.reason, third.elapsed) == ("killed, or still running", 7.0)
+        ended = [*accounts[:2], replace(accounts[2], state="OUT_OF_MEMORY", end=2100.0)]
+        assert attempts(run, ended)[2].reason == "out of memory"
+    store(chain, ended)
+    with open_bundle(chain) as run:
+        assert attempts(run)[2].reason == "out of memory"
+        assert len(run.events) == 4
+
+
+def store(path: Path, accounts: list[Account]) -> None:
+    with open_bundle(path) as run:
+        events = unrecorded(run, accounts)
+    with BundleWriter.resume(path) as writer:
+        for event in events:
+            writer.append(event)
 
 
 def test_the_table_names_what_each_attempt_left(chain) -> None:

@@ -4,7 +4,10 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const SVG = "http://www.w3.org/2000/svg";
-  const W = 1100, LEFT = 84, RIGHT = 16;
+  const LEFT = 84, RIGHT = 16;
+  // Drawn as wide as they are shown, so that their text keeps its size on a narrow screen.
+  let W = 1100;
+  const wide = (svg, otherwise) => Math.max(240, Math.round(svg.getBoundingClientRect().width) || otherwise);
 
   const make = (parent, name, attributes = {}, text) => {
     const element = document.createElementNS(SVG, name);
@@ -41,11 +44,11 @@
   class Chart {
     constructor(id, height, title, log) {
       this.svg = byId(id); this.height = height; this.title = title; this.log = log;
-      this.svg.setAttribute("viewBox", `0 0 ${W} ${height}`);
     }
     draw(lines, range, note) {
       const top = 26, bottom = this.height - 26;
       this.svg.replaceChildren();
+      this.svg.setAttribute("viewBox", `0 0 ${W} ${this.height}`);
       make(this.svg, "text", { x: LEFT, y: 15, class: "title" }, this.title + (note ? `  (${note})` : ""));
       const plain = (v) => v !== null && Number.isFinite(v) && (!this.log || v > 0);
       const values = lines.flatMap((l) => l.y.filter(plain)).map((v) => (this.log ? Math.log10(v) : v));
@@ -71,7 +74,8 @@
         make(this.svg, "text", { x: LEFT - 7, y: at + 4, "text-anchor": "end" },
           this.log ? `1e${tick}` : label(tick, high - low));
       }
-      for (const tick of steps(x0, x1, 8)) {
+      make(this.svg, "text", { x: LEFT - 60, y: this.height - 7 }, against === "t" ? "time" : "step");
+      for (const tick of steps(x0, x1, W > 700 ? 8 : 4)) {
         make(this.svg, "text", { x: this.x(tick), y: this.height - 7, "text-anchor": "middle" },
           label(tick, x1 - x0));
       }
@@ -123,6 +127,7 @@
     let current;
     const draw = () => {
       current = data.quantities[select.value || 0];
+      W = wide(values.svg, 1100);
       const lines = [{ ...current.a, class: "a" }, { ...current.b, class: "b" }];
       const all = lines.flatMap((l) => xs(l));
       const range = [all.reduce((p, v) => Math.min(p, v), Infinity), all.reduce((p, v) => Math.max(p, v), -Infinity)];
@@ -149,6 +154,7 @@
       });
     }
     select.addEventListener("change", draw);
+    window.addEventListener("resize", draw);
     const switcher = byId("against");
     if (!data.quantities.some((q) => q.a.t.length && q.b.t.length)) switcher.hidden = true;
     switcher.addEventListener("click", () => {
@@ -202,14 +208,14 @@
       const first = map.frames.findIndex((f) => f.differing > 0);
       slider.value = first < 0 ? 0 : first;
       counts.replaceChildren();
-      counts.setAttribute("viewBox", "0 0 520 112");
-      const wide = 500 / Math.max(1, map.frames.length - 1);
-      make(counts, "line", { x1: 10, x2: 510, y1: 92, y2: 92, class: "grid" });
+      const width = wide(counts, 520), between = (width - 20) / Math.max(1, map.frames.length - 1);
+      counts.setAttribute("viewBox", `0 0 ${width} 112`);
+      make(counts, "line", { x1: 10, x2: width - 10, y1: 92, y2: 92, class: "grid" });
       make(counts, "path", { class: "d", d: map.frames.map((f, i) =>
-        `${i ? "L" : "M"}${(10 + i * wide).toFixed(1)} ${(92 - (f.differing / map.of) * 78).toFixed(1)}`).join("") });
-      mark = make(counts, "circle", { r: 4.5, class: "dot", "data-left": 10, "data-wide": wide });
+        `${i ? "L" : "M"}${(10 + i * between).toFixed(1)} ${(92 - (f.differing / map.of) * 78).toFixed(1)}`).join("") });
+      mark = make(counts, "circle", { r: 4.5, class: "dot", "data-left": 10, "data-wide": between });
       make(counts, "text", { x: 10, y: 108 }, `step ${map.frames.length ? map.frames[0].step : ""}`);
-      make(counts, "text", { x: 510, y: 108, "text-anchor": "end" },
+      make(counts, "text", { x: width - 10, y: 108, "text-anchor": "end" },
         `step ${map.frames.length ? map.frames[map.frames.length - 1].step : ""}`);
       frame();
     };

@@ -7,11 +7,9 @@ and every script but the one whose hash it names.
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable, Sequence
-from hashlib import sha256
+from collections.abc import Sequence
 from html import escape
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import msgspec
 
@@ -20,20 +18,24 @@ from ...compare.curves import Curves
 from ...compare.differences import IDLE
 from ...compare.texts import TextDifference
 from ..comparison import VERDICT_WORDS, difference_name, extent, gist, health_rows
-from ..text import apart, clean, index_range, percent, plural, ranks, share, small, value
-
-MOST_ROWS = 200
-_HERE = Path(__file__).parent
+from ..text import (
+    apart,
+    index_range,
+    percent,
+    plain_json,
+    plural,
+    ranks,
+    share,
+    small,
+    value,
+)
+from .document import MOST_ROWS, cell_text, document, table
 
 
 def comparison_page(
     comparison: Comparison, curves: Curves, texts: Sequence[TextDifference] = ()
 ) -> str:
     """The HTML text of one comparison."""
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
-    style = (_HERE / "page.css").read_text(encoding="utf-8")
-    allowed = b64encode(sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'"
     title = f"{PurePath(comparison.a.path).name} and {PurePath(comparison.b.path).name}"
     parts = [
         _head(comparison),
@@ -48,21 +50,8 @@ def comparison_page(
         _health(comparison),
     ]
     # In a script, only an opening angle bracket can end it or begin a comment.
-    data = msgspec.json.encode(curves).decode().replace("<", "\\u003c")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>simckpt: {_text(title, 120)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in parts if part)
-        + f'\n<script type="application/json" id="data">{data}</script>\n'
-        + f"<script>{script}</script>\n</body>\n</html>\n"
-    )
-
-
-def _text(text: str, longest: int = 0) -> str:
-    return escape(clean(text, longest))
+    data = plain_json(msgspec.json.encode(curves)).replace("<", "\\u003c")
+    return document(title, "\n".join(part for part in parts if part), data)
 
 
 def _head(c: Comparison) -> str:
@@ -71,17 +60,17 @@ def _head(c: Comparison) -> str:
     rows = [
         (
             f'<span class="key-{letter.lower()}">{letter}</span>',
-            _text(run.path, 160),
+            cell_text(run.path, 160),
             " then ".join(plural(n, "rank") for n in run.ranks[:3]),
             extent(run),
-            _text(run.ending),
+            cell_text(run.ending),
         )
         for letter, run in (("A", c.a), ("B", c.b))
     ]
-    reasons = "".join(f"<p>{_text(_sentence(r))}.</p>" for r in (*c.reasons, *c.hints[:3]))
+    reasons = "".join(f"<p>{cell_text(_sentence(r))}.</p>" for r in (*c.reasons, *c.hints[:3]))
     return (
-        f"<header><h1>{pill}{_text(headline)}</h1>\n<p>{_text(gist(c))}</p>\n"
-        f"{_table(('', 'run', 'ranks', 'samples', 'ending'), rows)}{reasons}</header>"
+        f"<header><h1>{pill}{cell_text(headline)}</h1>\n<p>{cell_text(gist(c))}</p>\n"
+        f"{table(('', 'run', 'ranks', 'samples', 'ending'), rows)}{reasons}</header>"
     )
 
 
@@ -126,16 +115,16 @@ def _why(c: Comparison) -> str:
     explanation = c.explanation
     if not explanation.causes and not explanation.finding:
         return ""
-    parts = [f"<p>{_text(explanation.finding)}</p>"] if explanation.finding else []
+    parts = [f"<p>{cell_text(explanation.finding)}</p>"] if explanation.finding else []
     for cause in explanation.causes:
         d = cause.difference
         alike = f" (and {cause.alike} more like it)" if cause.alike else ""
         parts.append(
             f'<div class="cause"><span class="share">{share(cause.share)}</span>'
-            f"<strong>{_text(difference_name(d), 120)}</strong>{alike} &nbsp; "
+            f"<strong>{cell_text(difference_name(d), 120)}</strong>{alike} &nbsp; "
             f"{escape(value(d.a, 120))} &rarr; {escape(value(d.b, 120))}"
             f'<div class="bar"><span style="width:{_width(cause.share)}"></span></div>'
-            f'<span class="soft">{_text(cause.reason)}</span></div>'
+            f'<span class="soft">{cell_text(cause.reason)}</span></div>'
         )
     if explanation.causes and explanation.unexplained >= 0.05 and not explanation.finding:
         parts.append(
@@ -155,9 +144,9 @@ def _kind(c: Comparison) -> str:
     kind = c.classification
     if not kind.evidence or c.verdict == "could-not-compare":
         return ""
-    lines = "".join(f"<p>{_text(_sentence(text))}.</p>" for text in kind.evidence)
+    lines = "".join(f"<p>{cell_text(_sentence(text))}.</p>" for text in kind.evidence)
     sure = percent(min(kind.confidence, 0.99))
-    title = f"Kind: {_text(kind.meaning)} (confidence {sure})"
+    title = f"Kind: {cell_text(kind.meaning)} (confidence {sure})"
     return f"<section><h2>{title}</h2>{lines}</section>"
 
 
@@ -171,10 +160,10 @@ def _fields(c: Comparison) -> str:
     head = ("field", "step>", "tiles>", "where", "first tile", "ranks A", "B", "at end>")
     rows = [
         (
-            _text(d.field, 80),
+            cell_text(d.field, 80),
             str(d.step),
             f"{d.tiles} of {d.of}",
-            _text(d.place),
+            cell_text(d.place),
             index_range(d.bounds),
             ranks(d.ranks_a),
             ranks(d.ranks_b),
@@ -182,14 +171,14 @@ def _fields(c: Comparison) -> str:
         )
         for d in c.fields
     ]
-    return "<h3>Fields</h3>" + _table(head, rows) if rows else ""
+    return "<h3>Fields</h3>" + table(head, rows) if rows else ""
 
 
 def _quantities(c: Comparison) -> str:
     head = ("quantity", "step>", "A>", "B>", "ULPs>", "relative>", "largest>")
     rows = [
         (
-            _text(q.name, 80),
+            cell_text(q.name, 80),
             str(q.step),
             *apart(q.a, q.b),
             "-" if q.ulps is None else f"{q.ulps:,}" if q.ulps < 10**6 else f"{q.ulps:.1e}",
@@ -198,14 +187,14 @@ def _quantities(c: Comparison) -> str:
         )
         for q in c.quantities
     ]
-    return "<h3>Quantities</h3>" + _table(head, rows) if rows else ""
+    return "<h3>Quantities</h3>" + table(head, rows) if rows else ""
 
 
 def _tile_statistics(c: Comparison) -> str:
     head = ("tiles of", "statistic", "step>", "beyond>", "A>", "B>", "relative>")
     rows = [
         (
-            _text(t.field, 80),
+            cell_text(t.field, 80),
             t.statistic,
             str(t.step),
             f"{t.tiles} of {t.of}",
@@ -214,27 +203,29 @@ def _tile_statistics(c: Comparison) -> str:
         )
         for t in c.tiles
     ]
-    return "<h3>Tile statistics beyond the tolerance</h3>" + _table(head, rows) if rows else ""
+    return "<h3>Tile statistics beyond the tolerance</h3>" + table(head, rows) if rows else ""
 
 
 def _differences(c: Comparison) -> str:
     rows = [
-        (d.part, _text(d.path, 160), escape(value(d.a, 200)), escape(value(d.b, 200)), d.weight)
+        (d.part, cell_text(d.path, 160), escape(value(d.a, 200)), escape(value(d.b, 200)), d.weight)
         for d in c.differences
         if not d.path.endswith(IDLE)
     ]
     if not rows:
         return ""
-    body = _table(("part", "what", "A", "B", "to the answer"), rows)
+    body = table(("part", "what", "A", "B", "to the answer"), rows)
     return f"<section><h2>Recorded differences</h2>{body}</section>"
 
 
 def _texts(texts: Sequence[TextDifference]) -> str:
     parts = []
     for text in texts:
-        lines = "".join(f"<span{_mark(line)}>{_text(line) or ' '}</span>" for line in text.lines)
+        lines = "".join(
+            f"<span{_mark(line)}>{cell_text(line) or ' '}</span>" for line in text.lines
+        )
         more = f'<p class="soft">... and {text.more:,} more lines</p>' if text.more else ""
-        name = f"{_text(text.what)}: {_text(text.name, 160)}"
+        name = f"{cell_text(text.what)}: {cell_text(text.name, 160)}"
         parts.append(f"<details open><summary>{name}</summary><pre>{lines}</pre>{more}</details>")
     return f"<section><h2>Texts that differ</h2>{''.join(parts)}</section>" if parts else ""
 
@@ -253,32 +244,17 @@ def _left_out(c: Comparison) -> str:
             lines.append(f"{count} of {run} without a counterpart.")
     if not lines:
         return ""
-    shown = "".join(f"<p>{_text(line)}</p>" for line in lines[:MOST_ROWS])
+    shown = "".join(f"<p>{cell_text(line)}</p>" for line in lines[:MOST_ROWS])
     return f"<section><h2>Not compared</h2>{shown}</section>"
 
 
 def _health(c: Comparison) -> str:
     one, two = health_rows(c.health_a), health_rows(c.health_b)
-    rows = [(_text(n), _text(one.get(n, "-")), _text(two.get(n, "-"))) for n in {**one, **two}]
-    return f"<section><h2>Health of each run</h2>{_table(('', 'A', 'B'), rows)}</section>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are escaped already; a heading that ends in ``>`` is of numbers."""
-    listed = list(rows)
-    classes = [' class="number"' if h.endswith(">") else "" for h in head]
-    top = "".join(
-        f"<th{kind}>{escape(h.rstrip('>'))}</th>" for h, kind in zip(head, classes, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(row, classes, strict=True))
-        + "</tr>\n"
-        for row in listed[:MOST_ROWS]
-    )
-    left = len(listed) - MOST_ROWS
-    more = f'<p class="soft">... and {left:,} more rows</p>' if left > 0 else ""
-    return f'<div class="scroll"><table><tr>{top}</tr>\n{body}</table></div>{more}'
+    rows = [
+        (cell_text(n), cell_text(one.get(n, "-")), cell_text(two.get(n, "-")))
+        for n in {**one, **two}
+    ]
+    return f"<section><h2>Health of each run</h2>{table(('', 'A', 'B'), rows)}</section>"
 
 
 def _sentence(text: str) -> str:

@@ -1,0 +1,88 @@
+"""The command that continues a run, for a shell: what the job asked for, and what it ran."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import TYPE_CHECKING
+
+from ..model.manifest import Manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..bundle.reader import Bundle
+    from ..model.segment import Segment
+
+
+def template_of(run: Bundle) -> str:
+    """The job template that the last attempt was submitted with; empty if it was none."""
+    views = run.segments
+    return str(views[-1].segment.scheduler.get("template", "")) if views else ""
+
+
+def continuation(run: Bundle, template: str = "chain.sbatch") -> str:
+    """The command that continues `run`, for a shell; empty if it finished or never began.
+
+    Parameters
+    ----------
+    run : Bundle
+    template : str
+        The path of the script that is submitted where the run was a job of SLURM.
+    """
+    views = run.segments
+    if not views or (views[-1].end is not None and views[-1].end.ending == "finished"):
+        return ""
+    segment = views[-1].segment
+    manifest = _manifest(run)
+    if manifest is None:
+        return ""
+    path = run.path.absolute()
+    if path.suffix == ".journal":  # all there is of a run that was killed early
+        path = path.with_suffix(".h5")
+    words = list(manifest.command)
+    if segment.scheduler.get("scheduler") == "slurm":
+        words = ["sbatch", *_options(segment), template, *words]
+        if _is_member(segment, path):
+            where = f"SIMCKPT_FOLDER={shlex.quote(str(path.parent))}"
+            words.insert(1, f"--array={segment.scheduler['array_task_id']}")
+            return f"cd {shlex.quote(manifest.working_directory)} && {where} {shlex.join(words)}"
+    elif segment.ranks > 1:
+        words = ["mpiexec", "-n", str(segment.ranks), *words]
+    where = f"SIMCKPT_BUNDLE={shlex.quote(str(path))}"
+    return f"cd {shlex.quote(manifest.working_directory)} && {where} {shlex.join(words)}"
+
+
+def _is_member(segment: Segment, path: Path) -> bool:
+    """Whether the bundle is one that array.sbatch has named."""
+    task = segment.scheduler.get("array_task_id")
+    return task is not None and path.name == f"member-{task}.simckpt.h5"
+
+
+def _options(segment: Segment) -> list[str]:
+    """What the job was given, as options of sbatch."""
+    facts = segment.scheduler
+    options = [f"--ntasks={segment.ranks}"]
+    for option, fact in (
+        ("nodes", "node_count"),
+        ("cpus-per-task", "cpus_per_task"),
+        ("partition", "partition"),
+        ("account", "account"),
+        ("qos", "qos"),
+        ("job-name", "job_name"),
+    ):
+        if value := facts.get(fact):
+            options.append(f"--{option}={value}")
+    if isinstance(memory := facts.get("memory_per_node_MiB"), int):
+        options.append(f"--mem={memory}M")
+    if isinstance(seconds := facts.get("time_limit_s"), int):
+        options.append(f"--time={math.ceil(seconds / 60)}")
+    return options
+
+
+def _manifest(run: Bundle) -> Manifest | None:
+    for checkpoint in reversed(run.checkpoints):
+        if checkpoint.parts.manifest is not None:
+            document = run.document(checkpoint.parts.manifest)
+            return document if isinstance(document, Manifest) else None
+    return None
