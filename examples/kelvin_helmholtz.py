@@ -2,6 +2,7 @@
 
     python kelvin_helmholtz.py --n 256 --t-end 2 --output kh.nc
     mpiexec -n 4 python -m mpi4py kelvin_helmholtz.py --n 256 --t-end 2
+    sbatch --ntasks=64 chain.sbatch python kelvin_helmholtz.py --n 4096 --restart kh.npz
 
 The Euler equations by finite volumes on a periodic unit square: MUSCL reconstruction of the
 primitive variables, the HLLC Riemann solver (Toro, Spruce & Speares 1994, Shock Waves 4:25) and
@@ -9,10 +10,13 @@ the three-stage SSP Runge-Kutta method of Shu & Osher (1988, J. Comput. Phys. 77
 initial condition is the smooth one of McNally, Lyra & Passy (2012, ApJS 201:18).
 
 The answer has the same bits on any number of ranks: every face flux is one expression of the four
-cells around it, and the time step comes from a maximum, which no order of ranks can change.
+cells around it, and the time step comes from a maximum, which no order of ranks can change. With
+--restart the state is saved now and then, and when the job is told to stop; the next run goes on
+from it, with the same bits again.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 from numba import njit
@@ -184,6 +188,24 @@ class Flow:
         return -(np.diff(self.Fx, axis=1) / dx + np.diff(self.Fy, axis=2) / dy)
 
 
+def save(flow, path):
+    """Write a restart file: beside the old one first, so that there is a whole one at any time."""
+    whole = [flow.domain.whole(u[GHOST:-GHOST, GHOST:-GHOST]) for u in flow.U]
+    if flow.domain.root:
+        beside = Path(path).with_suffix(".new.npz")
+        np.savez(beside, U=np.array(whole), t=flow.t, step=flow.step)
+        beside.replace(path)
+
+
+def load(flow, path):
+    """Put `flow` into the state of a restart file, which may come from other numbers of ranks."""
+    here = tuple(slice(a, a + m) for a, m in zip(flow.domain.start, flow.domain.shape, strict=True))
+    with np.load(path) as saved:
+        flow.U[:, GHOST:-GHOST, GHOST:-GHOST] = saved["U"][:, *here]
+        flow.t, flow.step = float(saved["t"]), int(saved["step"])
+    flow.domain.exchange(flow.U)
+
+
 def kelvin_helmholtz(domain, seed=None):
     """Return the primitive variables W[4, nx, ny] of McNally et al.: a dense band in counterflow.
 
@@ -205,11 +227,14 @@ def kelvin_helmholtz(domain, seed=None):
 
 
 class Output:
-    """A netCDF file of density and momentum along y, appended to on the root rank."""
+    """A netCDF file of density and momentum along y, written by the root rank.
 
-    def __init__(self, path, domain):
+    A run that goes on `again` from a restart keeps the file, and overwrites what it makes again.
+    """
+
+    def __init__(self, path, domain, again=False):
         self.path = path
-        if path and domain.root:
+        if path and domain.root and not (again and Path(path).exists()):
             from netCDF4 import Dataset  # only where output is asked for
 
             axis = (np.arange(domain.global_shape[0]) + 0.5) / domain.global_shape[0]
@@ -231,7 +256,7 @@ class Output:
             from netCDF4 import Dataset
 
             with Dataset(self.path, "a") as file:
-                at = len(file.dimensions["time"])
+                at = np.searchsorted(file["time"][:], flow.t)
                 file["time"][at] = flow.t
                 for name, field in fields.items():
                     file[name][at] = field
@@ -256,11 +281,16 @@ intent = simckpt.Intent(goal="Kelvin-Helmholtz rolls", assumptions=["inviscid", 
 
 
 @simckpt.run("{bundle}", intent=intent, numerics=numerics, outputs=lambda output: output or [])
-def main(bundle, n, t_end, cfl, limiter, seed, every, steps, output=None):
-    """Run to `t_end`, or for `steps` steps if that is sooner."""
+def main(
+    bundle, n, t_end, cfl, limiter, seed, every, steps, output=None, restart=None, save_every=100
+):
+    """Run to `t_end`, or to step `steps` if that is sooner; go on from `restart` if it is there."""
     domain = Domain(n)
     flow = Flow(domain, kelvin_helmholtz(domain, seed), limiter)
-    file = Output(output, domain)
+    if restart and Path(restart).exists():
+        load(flow, restart)
+        simckpt.active_run().resume(flow.step)
+    file = Output(output, domain, again=flow.step > 0)
     file.write(flow)
     step = simckpt.step(
         grid=simckpt.Grid(domain.global_shape, domain.spacing, domain.start, ghost=GHOST),
@@ -271,13 +301,18 @@ def main(bundle, n, t_end, cfl, limiter, seed, every, steps, output=None):
         every=every,
     )(advance)
 
-    while flow.t < t_end and flow.step != steps:
+    while flow.t < t_end and flow.step != steps and not simckpt.stopping():
         dt = min(flow.stable_dt(cfl), t_end - flow.t)
         step(flow, dt)
         if flow.step % every == 0 or flow.t >= t_end:
             file.write(flow)
         if domain.root and flow.step % 20 == 0:
             print(f"step {flow.step:5d}  t = {flow.t:.4f} of {t_end:g}  dt = {dt:.3e}", flush=True)
+        if restart and flow.step % save_every == 0:
+            save(flow, restart)
+            simckpt.checkpoint(f"restart file of step {flow.step}")
+    if restart:
+        save(flow, restart)
     if domain.root:
         print(f"{flow.step} steps to t = {flow.t:g}; see: simckpt show {simckpt.active_run().path}")
 
@@ -293,6 +328,8 @@ def arguments():
     parser.add_argument("--every", type=int, default=10, help="steps from one sample to the next")
     parser.add_argument("--steps", type=int, help="stop after so many steps")
     parser.add_argument("--output", help="netCDF file for the fields at each sample (netCDF4)")
+    parser.add_argument("--restart", help="file to go on from, and to save the state in (.npz)")
+    parser.add_argument("--save-every", type=int, default=100, help="steps between saved states")
     return parser.parse_args()
 
 

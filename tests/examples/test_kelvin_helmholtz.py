@@ -121,6 +121,33 @@ def test_the_rolls_grow_at_the_rate_of_the_instability(kh: ModuleType) -> None:
     assert 2.3 < rate < 3.5
 
 
+def test_a_flow_that_was_saved_goes_on_with_the_same_bits(kh: ModuleType, tmp_path: Path) -> None:
+    domain = kh.Domain(24)
+    flow = kh.Flow(domain, kh.kelvin_helmholtz(domain, seed=1))
+    evolved(kh, flow, 0.02)
+    kh.save(flow, tmp_path / "state.npz")
+    again = kh.Flow(domain, kh.kelvin_helmholtz(domain))
+    kh.load(again, tmp_path / "state.npz")
+    assert (again.t, again.step) == (flow.t, flow.step)
+    for one in (flow, again):
+        evolved(kh, one, 0.04)
+    assert again.U.tobytes() == flow.U.tobytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["state.npz"]
+
+
+def test_output_of_a_run_that_goes_on_is_that_of_one_run(kh: ModuleType, tmp_path: Path) -> None:
+    netcdf = pytest.importorskip("netCDF4")
+    domain = kh.Domain(8)
+    flow = kh.Flow(domain, kh.kelvin_helmholtz(domain))
+    for times, again in (((0.0, 0.1, 0.2), False), ((0.1, 0.2, 0.3), True)):
+        output = kh.Output(tmp_path / "kh.nc", domain, again=again)
+        for flow.t in times:
+            output.write(flow)
+    with netcdf.Dataset(tmp_path / "kh.nc") as file:
+        assert file["time"][:].tolist() == [0.0, 0.1, 0.2, 0.3]
+        assert file["rho"].shape == (4, 8, 8)
+
+
 def test_the_initial_condition_is_that_of_the_benchmark(kh: ModuleType) -> None:
     # Formula (1) of McNally et al. at the middle of the box, of its lower edge, and of a ramp.
     w = kh.kelvin_helmholtz(kh.Domain(200))

@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from slurm_cluster import Cluster, cluster, missing
-from slurm_desk import DRIVERS, ROOT, Desk
+from slurm_desk import EXAMPLE, ROOT, SMALL, Desk
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,16 +48,16 @@ def slurm(kernel_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session")
 def unbroken(slurm: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of a run of 60 steps on one rank that nothing interrupted."""
+    """The bundle of a run of the example on one rank that nothing interrupted."""
     folder = tmp_path_factory.mktemp("unbroken")
     subprocess.run(
-        [sys.executable, DRIVERS / "heat.py", "--steps", "60"],
+        [sys.executable, EXAMPLE, *SMALL, "--bundle", "kh.simckpt.h5"],
         cwd=folder,
         env=slurm.environment,
         check=True,
         timeout=240,
     )
-    return folder / "heat.simckpt.h5"
+    return folder / "kh.simckpt.h5"
 
 
 @pytest.fixture

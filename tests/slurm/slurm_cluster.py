@@ -271,6 +271,7 @@ def _start(up: Cluster) -> None:
             controller=controller,
             account=account,
             nodes=nodes,
+            memory=memory // CPUS,
             # MPICH names its shared memory after the job: not as in another session's cluster.
             first_job=1 + secrets.randbelow(900_000),
         )
@@ -360,6 +361,7 @@ def _start_accounting(up: Cluster, port: int, storage: int) -> str:
             controller=port,
             account=lines,
             nodes="",
+            memory=1,
             first_job=1,
         ).split("PartitionName", 1)[0]
     )

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from slurm_cluster import OVER, Cluster, Job
 
 from simckpt.bundle.reader import Bundle, open_bundle
+from simckpt.report.jobs import Attempt
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATES = ROOT / "slurm"
 DRIVERS = Path(__file__).resolve().parent / "drivers"
+EXAMPLE = ROOT / "examples" / "kelvin_helmholtz.py"
+TROUBLED = DRIVERS / "troubled.py"
+SMALL = ("--n", "24", "--steps", "60", "--every", "3")
+RESTART = ("--restart", "restart.npz", "--save-every", "5")
 
 
 @dataclass
@@ -23,38 +29,67 @@ class Desk:
 
     slurm: Cluster
     folder: Path
+    bundle_path: Path = field(init=False)
+    templates: Path = TEMPLATES
+
+    def __post_init__(self) -> None:
+        self.bundle_path = self.folder / "kh.simckpt.h5"
 
     def submit(
-        self, template: str, *words: str | Path, options: tuple[str, ...] = (), **env: str
+        self,
+        template: str | Path,
+        *words: str | Path,
+        options: tuple[str, ...] = (),
+        within: str = ".",
+        **env: str,
     ) -> str:
-        """``sbatch [options] template words``; the job's number."""
+        """``sbatch [options] template words`` in the folder `within`; the job's number."""
+        folder = self.folder / within
+        folder.mkdir(exist_ok=True)
         told = {"TELL_FOLDER": str(self.folder)} | env
-        return self.slurm.sbatch(
-            "--output=%x-%A.%a.out" if template == "array.sbatch" else "--output=%x-%j.out",
-            *options,
-            TEMPLATES / template,
-            *words,
-            cwd=self.folder,
-            env=told,
-        )
+        return self.slurm.sbatch(*options, self.templates / template, *words, cwd=folder, env=told)
 
-    def heat(self, template: str, *words: str, options: tuple[str, ...] = (), **env: str) -> str:
-        """Submit the driver that restarts; it records in heat.simckpt.h5."""
-        bundle = {"SIMCKPT_BUNDLE": str(self.bundle_path)}
+    def run(
+        self, template: str | Path, *words: str, options: tuple[str, ...] = (), **env: str
+    ) -> str:
+        """Submit the example on a machine with troubles; it records in kh.simckpt.h5."""
         return self.submit(
-            template, "python", DRIVERS / "heat.py", *words, options=options, **bundle | env
+            *(template, "python", TROUBLED, *SMALL, *RESTART, *words),
+            options=options,
+            **{"SIMCKPT_BUNDLE": str(self.bundle_path)} | env,
         )
 
-    @property
-    def bundle_path(self) -> Path:
-        return self.folder / "heat.simckpt.h5"
+    def edited(self, template: str, line: str) -> Path:
+        """A copy of a template with `line` at the place that is there to be edited."""
+        copy = self.folder / template
+        text = (self.templates / template).read_text()
+        assert text.count("\ninside=()\n") == 1
+        copy.write_text(text.replace("\ninside=()\n", f"\n{line}\ninside=()\n"))
+        return copy
 
     def bundle(self) -> Bundle:
         return open_bundle(self.bundle_path)
 
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts of the run, with their accounts where the cluster keeps them."""
+        told = self.slurm.command("simckpt", "log", "--json", self.bundle_path).stdout
+        return tuple(msgspec.convert(found, Attempt) for found in json.loads(told)["jobs"])
+
+    def same_bits(self, other: Path) -> None:
+        """The run's effective series has the steps of another's, and the bits in each column."""
+        with self.bundle() as here, open_bundle(other) as there:
+            a, b = here.series(), there.series()
+            assert a.step.tolist() == b.step.tolist()
+            assert a.t.tobytes() == b.t.tobytes()
+            assert set(a) == set(b)
+            for name in a:
+                assert a[name].tobytes() == b[name].tobytes(), name
+            for field in here.fields:
+                assert np.array_equal(here.digests(field).values, there.digests(field).values)
+
     def output(self) -> str:
         """What all jobs printed."""
-        return "\n".join(p.read_text() for p in sorted(self.folder.glob("*.out")))
+        return "\n".join(p.read_text() for p in sorted(self.folder.rglob("*.out")))
 
     def told(self) -> list[dict[str, Any]]:
         """What the ranks of tell.py told, by rank."""

@@ -1,18 +1,21 @@
-"""What a bundle and `simckpt log` say of the jobs behind a run."""
+"""What a bundle and `simckpt log` say of the jobs behind a run, and of how they ended."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-from slurm_desk import ROOT, Desk
+from slurm_desk import RESTART, ROOT, SMALL, Desk
 
-from simckpt.capture.accounting import accounts
+from simckpt.report.accounted import recorded
+
+FEW = ("--steps", "6")
+SLOWLY = ("--pause", "0.06")
 
 
 def test_a_segment_says_which_job_it_was_and_which_rank_ran_where(desk: Desk) -> None:
     options = ("--nodes=2", "--ntasks=4", "--ntasks-per-node=2", "--time=00:07:00")
-    number = desk.heat("mpi.sbatch", "--steps", "5", options=options)
+    number = desk.run("mpi.sbatch", *FEW, options=options)
     assert desk.slurm.ended(number).state == "COMPLETED", desk.output()
     with desk.bundle() as run:
         segment = run.segments[0].segment
@@ -22,6 +25,7 @@ def test_a_segment_says_which_job_it_was_and_which_rank_ran_where(desk: Desk) ->
     assert (facts["partition"], facts["nodes"], facts["tasks"]) == ("debug", "n[1-2]", 4)
     assert facts["account"] == "root"
     assert facts["time_limit_s"] == 420
+    assert facts["template"] == str(ROOT / "slurm/mpi.sbatch")
     assert 0 <= segment.started - facts["started"] < 300
     if desk.slurm.hosts_differ:
         assert {n.host: n.ranks for n in segment.nodes} == {"n1": (0, 1), "n2": (2, 3)}
@@ -35,7 +39,7 @@ def test_a_node_with_another_setting_is_named_with_the_setting(desk: Desk) -> No
     variables.write_text("OMP_SCHEDULE=dynamic\n")
     try:
         options = ("--nodes=3", "--ntasks=3")
-        number = desk.heat("mpi.sbatch", "--steps", "5", options=options)
+        number = desk.run("mpi.sbatch", *FEW, options=options)
         assert desk.slurm.ended(number).state == "COMPLETED", desk.output()
     finally:
         variables.unlink()
@@ -46,39 +50,96 @@ def test_a_node_with_another_setting_is_named_with_the_setting(desk: Desk) -> No
     assert any("OMP_SCHEDULE" in fact for fact in nodes["n2"].differs), nodes["n2"].differs
 
 
-def test_accounts_tell_state_memory_and_time_of_each_attempt(desk: Desk, monkeypatch) -> None:
+def test_the_accounts_of_each_attempt_are_in_the_bundle(desk: Desk) -> None:
     if not desk.slurm.accounting:
         pytest.skip("no slurmdbd and mariadb-server here")
-    monkeypatch.setenv("SLURM_CONF", desk.slurm.environment["SLURM_CONF"])
-    words = ("--steps", "40", "--pause", "0.1")
-    number = desk.heat("chain.sbatch", *words, options=("--ntasks=2",))
+    number = desk.run("chain.sbatch", *SLOWLY, options=("--ntasks=2",))
     desk.reached(number, 10)
     desk.slurm.warn(number)
     assert desk.slurm.ended(number).state == "COMPLETED", desk.output()
     desk.slurm.clear()
-    first, second = accounts([number])
-    assert (first.state, second.state) == ("REQUEUED", "COMPLETED")
-    assert second.nodes == "n1"
-    assert second.elapsed > 0
-    assert second.max_rss is not None
-    assert second.max_rss > 10 * 2**20
-    told = json.loads(desk.slurm.command("simckpt", "log", "--json", desk.bundle_path).stdout)
-    assert [(j["job"], j["restarts"], j["reason"]) for j in told["jobs"]] == [
-        (number, 0, "told to stop"),
-        (number, 1, "finished"),
+    with desk.bundle() as run:
+        first, last = recorded(run).values()
+    # The last one was still running when it recorded what was known of it.
+    assert (first.state, last.state) == ("REQUEUED", "RUNNING")
+    assert first.nodes == last.nodes == "n1"
+    assert first.elapsed > 0
+    assert min(first.max_rss, last.max_rss) > 10 * 2**20
+    said = desk.slurm.command("simckpt", "slurm", "--accounts", desk.bundle_path).stdout
+    assert f"job {number}: COMPLETED" in said
+    again = desk.slurm.command("simckpt", "slurm", "--accounts", desk.bundle_path).stdout
+    assert "nothing that the bundle does not have" in again
+    # And from now on nobody has to be asked.
+    alone = {"SLURM_CONF": "/nowhere"}
+    told = desk.slurm.command("simckpt", "log", "--json", desk.bundle_path, env=alone).stdout
+    assert [
+        (j["job"], j["restarts"], j["reason"], j["state"], j["max_rss"] > 0)
+        for j in json.loads(told)["jobs"]
+    ] == [
+        (number, 0, "told to stop", "REQUEUED", True),
+        (number, 1, "finished", "COMPLETED", True),
     ]
 
 
-def test_the_example_has_the_same_bits_on_two_nodes_and_on_one_rank(desk: Desk) -> None:
-    jobs = {"one": ("serial.sbatch", ()), "two": ("mpi.sbatch", ("--nodes=2", "--ntasks=4"))}
-    for name, (template, options) in jobs.items():
-        number = desk.submit(
-            *(template, "python", ROOT / "examples/kelvin_helmholtz.py"),
-            *("--n", "16", "--steps", "6", "--every", "1"),
-            options=options,
-            SIMCKPT_BUNDLE=f"{name}.simckpt.h5",
-        )
-        assert desk.slurm.ended(number, timeout=240).state == "COMPLETED", desk.output()
-    number = desk.submit("compare.sbatch", "one.simckpt.h5", "two.simckpt.h5")
-    assert desk.slurm.ended(number).state == "COMPLETED", desk.output()
-    assert "SAME" in desk.output()
+def test_a_cancelled_run_says_so_and_the_command_it_prints_finishes_it(
+    desk: Desk, unbroken
+) -> None:
+    """In a folder, with a template and with a job whose names a shell would take apart."""
+    desk.folder = desk.folder / "it's my `folder`"
+    desk.folder.mkdir()
+    copied = desk.folder / "job $templates"
+    desk.slurm.command("simckpt", "slurm", "--copy", copied)
+    options = ("--ntasks=2", "--nodes=2", "--time=00:09:00", "--job-name=two words")
+    number = desk.submit(
+        *(copied / "chain.sbatch", "python", ROOT / "tests/slurm/drivers/troubled.py"),
+        *(*SMALL, *RESTART, *SLOWLY, "--bundle", "$(touch pwned) it's"),
+        options=options,
+    )
+    desk.reached(number, 10)
+    desk.slurm.command("scancel", number)
+    job = desk.slurm.ended(number)
+    assert (job.state, job.restarts) == ("CANCELLED", 0)
+    desk.slurm.clear()
+    desk.bundle_path = desk.folder / f"two words-{number}.simckpt.h5"
+    (attempt,) = desk.attempts()
+    assert attempt.checkpoint
+    assert attempt.checkpoint_step >= 10
+    assert attempt.reason == ("cancelled" if desk.slurm.accounting else "told to stop")
+    told = desk.slurm.command("simckpt", "log", desk.bundle_path).stdout
+    command = told.split("Continue it with\n")[1]
+    assert " --ntasks=2 --nodes=2 " in command
+    assert "'--job-name=two words' --time=9 " in command
+    # As a user would paste it, in another folder, with other ranks.
+    submitted = desk.slurm.command(
+        *("bash", "-c", command.replace("--ntasks=2", "--ntasks=3")),
+    )
+    second = submitted.stdout.split()[-1]
+    assert desk.slurm.ended(second, timeout=200).state == "COMPLETED", desk.output()
+    assert [(a.ranks, a.reason) for a in desk.attempts()][1:] == [(3, "finished")]
+    desk.same_bits(unbroken)
+    assert not list(desk.folder.glob("*pwned"))
+
+
+def test_a_run_that_took_more_memory_than_it_was_given_is_said_to(desk: Desk) -> None:
+    if not desk.slurm.accounting:
+        pytest.skip("no slurmdbd and mariadb-server here")
+    words = ("--fail-at", "12", "--how", "memory", *SLOWLY)
+    number = desk.run("serial.sbatch", *words, options=("--mem=400M",))
+    assert desk.slurm.ended(number).state == "FAILED"
+    desk.slurm.clear()
+    (attempt,) = desk.attempts()
+    assert attempt.reason == "out of memory, probably"
+    assert attempt.max_rss > 400 * 2**20
+    assert attempt.checkpoint_step == 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_time_limit_without_warning_leaves_the_last_checkpoint(desk: Desk) -> None:
+    words = ("--steps", "1000", "--pause", "0.5")
+    number = desk.run("mpi.sbatch", *words, options=("--time=00:01:00", "--ntasks=2"))
+    assert desk.slurm.ended(number, timeout=200).state == "TIMEOUT"
+    desk.slurm.clear()
+    (attempt,) = desk.attempts()
+    assert attempt.checkpoint_step >= 10
+    assert attempt.reason == ("time limit" if desk.slurm.accounting else "told to stop")

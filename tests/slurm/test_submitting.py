@@ -2,29 +2,100 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
-from slurm_desk import DRIVERS, TEMPLATES, Desk
+from slurm_desk import DRIVERS, EXAMPLE, SMALL, TEMPLATES, Desk
+
+from simckpt.bundle.reader import open_bundle
 
 TELL = DRIVERS / "tell.py"
-AWKWARD = ("a b", '"q"', "it's", "$(touch pwned)", "`touch pwned`", "a\nb", "*", "", "\\", "-c")
-
-
-@pytest.mark.parametrize(
-    ("template", "ranks"),
-    [("serial.sbatch", 1), ("mpi.sbatch", 4), ("chain.sbatch", 4), ("preempt.sbatch", 4)],
+AWKWARD = (
+    *("a b", '"q"', "it's", "$(touch pwned)", "`touch pwned`", "a\nb", "*", "", "\\", "-c"),
+    *("--", "é ü 漢", "; touch pwned", "&& touch pwned", "${HOME}", "!", "\t", "--wrap=x"),
 )
-def test_a_template_submitted_as_it_is_starts_its_ranks(desk: Desk, template, ranks) -> None:
-    number = desk.submit(template, "python", TELL, TELL_SERIAL="1" if ranks == 1 else "")
+
+
+BARE = {"serial": 1, "mpi": 4, "gpu": 2, "chain": 4, "preempt": 4, "array": 1}
+"""The templates that start a driver, and how many ranks each starts by itself."""
+
+
+def all_of(desk: Desk, options: dict[str, tuple[str, ...]], **env: str) -> dict[str, str]:
+    """Submit the example with each template, in a folder of its own; numbers by template."""
+    numbers = {
+        name: desk.submit(
+            *(f"{name}.sbatch", "python", EXAMPLE, *SMALL, "--steps", "6"),
+            options=options.get(name, ()),
+            within=name,
+            **env,
+        )
+        for name in BARE
+        if name != "gpu" or desk.slurm.gpus
+    }
+    for name, number in numbers.items():
+        for task in [number] if name != "array" else [f"{number}_1", f"{number}_2"]:
+            assert desk.slurm.ended(task, 240).state == "COMPLETED", desk.output()
+    return numbers
+
+
+def test_every_template_as_it_is_runs_the_example_and_the_bits_are_the_same(desk: Desk) -> None:
+    numbers = all_of(desk, {})
+    names = dict.fromkeys(numbers, "kelvin_helmholtz")
+    names |= {name: f"simckpt-{numbers[name]}" for name in ("chain", "preempt")}
+    names["array"] = f"ensemble-{numbers['array']}/member-2"
+    bundles = [f"{name}/{names[name]}.simckpt.h5" for name in numbers]
+    for bundle, name in zip(bundles, numbers, strict=True):
+        with open_bundle(desk.folder / bundle) as run:
+            assert [s.segment.ranks for s in run.segments] == [BARE[name]]
+            assert run.segments[0].segment.scheduler["template"].endswith(f"/{name}.sbatch")
+    number = desk.submit("compare.sbatch", *bundles)
+    assert desk.slurm.ended(number).state == "COMPLETED", desk.output()
+    assert desk.output().count("SAME") == len(bundles) - 1
+
+
+@pytest.mark.slow
+def test_every_template_takes_the_options_of_the_command_line(desk: Desk) -> None:
+    """Also with nothing of the login node's environment, and with a name of two words."""
+    templates = desk.folder / "edited templates"
+    desk.slurm.command("simckpt", "slurm", "--copy", templates)
+    for path in templates.glob("*.sbatch"):
+        kept = ("PATH", "PYTHONPATH", "SIMCKPT_CACHE_DIR", "NUMBA_CACHE_DIR", "SLURM_CONF")
+        lines = "".join(f"export {n}={shlex.quote(desk.slurm.environment[n])}\n" for n in kept)
+        path.write_text(path.read_text().replace("inside=()\n", f"{lines}inside=(env IN=side)\n"))
+    desk.templates = templates
+    options = ("--export=NONE", "--job-name=two words", "--time=3", "--cpus-per-task=1")
+    each = dict.fromkeys(BARE, (*options, "--ntasks=3", "--nodes=1"))
+    each["array"] = (*each["array"], "--array=1-2%1")
+    each["gpu"] = (*options, "--ntasks=2", "--gpus-per-task=1")
+    numbers = all_of(desk, each)
+    for name, number in numbers.items():
+        (bundle,) = (desk.folder / name).rglob("*2.simckpt.h5" if name == "array" else "*.h5")
+        with open_bundle(bundle) as run:
+            facts = run.segments[0].segment.scheduler
+            assert run.segments[0].segment.ranks == {"gpu": 2, "serial": 1}.get(name, 3)
+        assert (facts["job_name"], facts["time_limit_s"]) == ("two words", 180)
+        if name in ("chain", "preempt"):
+            assert bundle.name == f"two words-{number}.simckpt.h5"
+
+
+def test_a_chain_whose_driver_records_nothing_is_not_run_again(desk: Desk) -> None:
+    number = desk.submit("chain.sbatch", "python", TELL)
     job = desk.slurm.ended(number)
-    told = desk.told()
-    assert [t["rank"] for t in told] == list(range(ranks)), desk.output()
-    assert {t["size"] for t in told} == {ranks}
-    if template in ("serial.sbatch", "mpi.sbatch"):
-        assert job.state == "COMPLETED"
-    else:
-        # Nothing was recorded, so that nobody can tell whether the driver is done.
-        assert (job.state, job.restarts) == ("FAILED", 0)
-        assert "no run began" in desk.output()
+    assert [t["rank"] for t in desk.told()] == list(range(4)), desk.output()
+    assert (job.state, job.restarts) == ("FAILED", 0)
+    assert "no run began" in desk.output()
+
+
+def test_ranks_that_see_themselves_alone_behind_a_script_are_stopped(desk: Desk) -> None:
+    """The template cannot ask a script for its MPI, but the run that it starts knows."""
+    script = desk.folder / "run it.sh"
+    script.write_text(f"#!/bin/sh\nexec python {EXAMPLE} --n 16 --steps 2\n")
+    script.chmod(0o755)
+    number = desk.submit("mpi.sbatch", "./run it.sh", SIMCKPT_LAUNCH="srun -K --mpi=none")
+    assert desk.slurm.ended(number).state == "FAILED"
+    assert "each rank sees itself alone" in desk.output()
+    assert "SIMCKPT_LAUNCH='srun -K --mpi=pmix' sbatch" in desk.output()
+    assert not list(desk.folder.glob("*.h5"))
 
 
 def test_each_rank_of_the_gpu_template_has_a_gpu_of_its_own(desk: Desk) -> None:
@@ -131,9 +202,10 @@ def test_nodes_times_ranks_a_node_must_be_the_number_of_ranks(desk: Desk) -> Non
     assert "give sbatch --ntasks too" in desk.output()
 
 
-@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.sbatch")), ids=lambda p: p.name)
-def test_a_template_without_a_command_says_how_it_is_used(desk: Desk, path) -> None:
-    options = ("--array=1",) if path.name == "array.sbatch" else ()
-    number = desk.submit(path.name, options=options)
-    assert desk.slurm.ended(number).status == 64
-    assert f"{path.name} " in desk.output()
+def test_a_template_without_a_command_says_how_it_is_used(desk: Desk) -> None:
+    names = [path.name for path in sorted(TEMPLATES.glob("*.sbatch"))]
+    options = {"array.sbatch": ("--array=1",)}
+    numbers = [desk.submit(name, options=options.get(name, ())) for name in names]
+    assert [desk.slurm.ended(number).status for number in numbers] == [64] * len(names)
+    for name in names:
+        assert f"usage: sbatch [options of sbatch] {name} " in desk.output()
