@@ -19,8 +19,13 @@ BENCHMARKS = (
     "threads",
     "first_sample",
     "durability",
+    "long_run",
     "sizes",
+    "environment",
     "false_alarms",
+    "unseen_alarms",
+    "natural_spread",
+    "comparing",
 )
 """One module each, with a function ``ratios() -> list[Ratio]``."""
 

@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORT = Path(__file__).resolve().parent / "support"
 sys.path.insert(0, str(SUPPORT))
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("simckpt", deadline=None)
+settings.load_profile("simckpt")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
