@@ -25,6 +25,12 @@ settings.register_profile("simckpt", deadline=None)
 settings.load_profile("simckpt")
 
 
+def pytest_configure() -> None:
+    # What a shell starts in the background ignores SIGINT, and so would every program from here.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="run the long forms too")
 

@@ -180,7 +180,7 @@ PROFILES: dict[Role, Profile] = {
     ),
     "ranks": Profile(
         prior=0.5,
-        onset=(0.1, 1.0, 0.4),
+        onset=(0.03, 1.0, 0.4),
         size=(1.0, 0.3, 0.3),
         place=(0.8, 0.1, 1.0),
         acts="changes where halos lie and the order of reductions",

@@ -167,7 +167,10 @@ def look(folder: Path, *, shown: bool = True) -> None:
         steps = bundle.series().step.tolist()
         assert steps == list(range(steps[0], steps[0] + len(steps))) if steps else not known
         for checkpoint in bundle.checkpoints:
-            assert not steps or checkpoint.step <= steps[-1] + 1
+            later = [s for s in bundle.segments if s.segment.index > checkpoint.segment]
+            # Who was killed before it could note its last checkpoint went on from the one before.
+            if steps and all(checkpoint.step <= segment.start_step for segment in later):
+                assert checkpoint.step <= steps[-1] + 1
     if shown and (folder / "run.simckpt.h5").exists():
         alone = folder / "alone"
         alone.mkdir(exist_ok=True)
@@ -222,6 +225,12 @@ def many_kills(folder: Path, nursery: Path, chains: int, each: int) -> None:
             done.result()
 
 
+@pytest.mark.timeout(300)
+def test_forty_kills_of_jobs_of_four_ranks_lose_nothing(tmp_path: Path, nursery) -> None:
+    many_kills(tmp_path, nursery, chains=2, each=20)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_hundred_kills_of_jobs_of_four_ranks_lose_nothing(tmp_path: Path, nursery) -> None:
     many_kills(tmp_path, nursery, chains=4, each=50)

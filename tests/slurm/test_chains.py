@@ -87,7 +87,12 @@ def test_a_driver_that_fails_at_once_is_not_started_again(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["exception", "kill", pytest.param("alone", marks=pytest.mark.slow)]
+    "how",
+    [
+        "exception",
+        pytest.param("kill", marks=pytest.mark.slow),
+        pytest.param("alone", marks=pytest.mark.slow),
+    ],
 )
 def test_a_fault_that_repeats_at_the_same_step_is_tried_twice(desk: Desk, how) -> None:
     # A step that takes its time: what rank 0 had before it was killed is on its way no more.

@@ -68,11 +68,19 @@
       const y = (v) => bottom - (((this.log ? Math.log10(v) : v) - low) / (high - low)) * (bottom - top);
       const ticks = this.log
         ? steps(low, high, 5).filter((v) => Number.isInteger(v)) : steps(low, high, 6);
+      // A quantity that hardly changes: its labels would not fit, so they count from the first.
+      const base = !this.log && ticks.length && Math.abs(ticks[0]) > 1e4 * (high - low) ? ticks[0] : null;
+      if (base !== null) {
+        make(this.svg, "text", { x: W - RIGHT, y: 15, "text-anchor": "end" },
+          `counted from ${Number(base.toPrecision(15))}`);
+      }
+      const mark = (v) => (base === null ? label(v, high - low)
+        : v === base ? "0" : `+${label(v - base, high - low)}`);
       for (const tick of ticks) {
         const at = bottom - ((tick - low) / (high - low)) * (bottom - top);
         make(this.svg, "line", { x1: LEFT, x2: W - RIGHT, y1: at, y2: at, class: "grid" });
         make(this.svg, "text", { x: LEFT - 7, y: at + 4, "text-anchor": "end" },
-          this.log ? `1e${tick}` : label(tick, high - low));
+          this.log ? `1e${tick}` : mark(tick));
       }
       make(this.svg, "text", { x: LEFT - 60, y: this.height - 7 }, against === "t" ? "time" : "step");
       for (const tick of steps(x0, x1, W > 700 ? 8 : 4)) {
