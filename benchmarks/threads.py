@@ -9,7 +9,7 @@ from simckpt.diagnostics import Declarations
 from .sampling import normal, one_field, ready
 from .timing import Ratio, medians
 
-SHAPE = (2048, 1024)
+SHAPE = (4096, 1024)
 
 
 def ratios() -> list[Ratio]:

@@ -18,9 +18,9 @@ import simckpt
 from .example import load_example
 from .timing import Ratio
 
-SIDE = 256
+SIDE = 512
 EVERY = 10
-TURNS = 60
+TURNS = 30
 
 
 def ratios() -> list[Ratio]:
