@@ -48,9 +48,14 @@ _VALUE = (
     r"(?P<quoted>(?:\\.|(?!(?P=quote))[^\\\r\n]){1,8000})"
     r"|(?P<bare>[^\s'\",;&|<>]++))"
 )
+# Of a field that declares its type, such as ``password: str = "x"``.
+_TYPED = (
+    r":[ \t]{0,20}(?:[\w.]{1,30}\[){0,2}[\w.]{0,20}(?:[Ss]tr|[Bb]ytes|[Tt]ext|int|Any)\]{0,2}"
+    r"(?:[ \t]{0,4}\|[ \t]{0,4}None)?[ \t]{0,20}="
+)
 _ASSIGNED = re.compile(
     rf"(?P<name>(?<![A-Za-z0-9])(?:{_names})['\"]?\]?[ \t]{{0,40}}"
-    r"(?::=|=>|[:=\uff1a\uff1d])[ \t]{0,40})" + _VALUE,
+    rf"(?:{_TYPED}|:=|=>|[:=\uff1a\uff1d])[ \t]{{0,40}})" + _VALUE,
     re.IGNORECASE,
 )
 _CAMEL = re.compile(
@@ -70,6 +75,10 @@ _LOGINS = frozenset({"ssh", "git+ssh", "sftp", "rsync", "scp", "svn+ssh"})
 _PLAIN_WORDS = frozenset({"password", "passwd", "passphrase"})
 _WITH_P = frozenset({"sshpass", "docker", "podman", "mysql", "mysqldump", "mariadb", "mongosh"})
 """Programs whose ``-p`` is a password."""
+_LOGIN = re.compile(
+    r"(?P<name>(?<!\S)(?:-u|--user|--proxy-user|--http-user)[ \t=]{1,4}[^\s:'\"]{1,60}:)"
+    r"(?P<value>[^\s'\"]{1,400})"
+)
 _HEX = re.compile(r"[0-9a-f]{32,64}")
 _LOGIN_OPTIONS = frozenset({"-u", "--user", "--proxy-user", "--login", "--http-user"})
 
@@ -95,6 +104,7 @@ def redact_text(text: str) -> str:
     text = SHAPES.sub(REDACTED, text)
     text = redact_url(text)
     text = _HEADER.sub(_keep_name, text)
+    text = _LOGIN.sub(_keep_name, text)
     text = _SCHEME.sub(rf"\g<name> {REDACTED}", text)
     text = without_quoted(text, REDACTED)
     text = _ASSIGNED.sub(_assigned, text)
