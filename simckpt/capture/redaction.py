@@ -46,7 +46,7 @@ _VALUE = (
     r"(?:[|>][+\-]?[ \t]{0,20}\r?\n[ \t]{1,80})?"  # a YAML block holds its text on the next line
     r"(?:(?P<prefix>[rbfuRBFU]{0,2})(?P<quote>'''|\"\"\"|'|\")"
     r"(?P<quoted>(?:\\.|(?!(?P=quote))[^\\\r\n]){1,8000})"
-    r"|(?P<bare>[^\s'\",;&|<>]++))"
+    r"|(?P<bare>\[[^\]\r\n]{1,400}\]|[^\s'\",;&|<>]++))"
 )
 # Of a field that declares its type, such as ``password: str = "x"``.
 _TYPED = (

@@ -138,6 +138,7 @@ _FRAMES = {
     "authtoken": ("Authorization: token {0}", "hunter2xyz"),
     "authapikey": ("Authorization: ApiKey {0}", "hunter2xyz"),
     "session_token": ("aws_session_token={0}", "hunter2xyz"),
+    "list": ("secret: [{0}, {0}]", "hunter2xyz"),
     "typed": ('api_key: str = "{0}"', "hunter2xyz"),
     "typedoptional": ("password: Optional[str] = '{0}'", "hunter2xyz"),
     "typedunion": ("client_secret: str | None = '{0}'", "hunter2xyz"),
