@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simckpt.bundle.options import WriterOptions
-from simckpt.bundle.writer import BundleWriter
+from simckpt.bundle.writing.options import WriterOptions
+from simckpt.bundle.writing.writer import BundleWriter
 from simckpt.model.journal import RunOpened
 from simckpt.model.segment import Segment, SegmentEnd, SegmentSchema
 from simckpt.model.series import Column, ColumnKind, FieldTiles, Sample, SeriesSchema

@@ -17,12 +17,12 @@ _HOMES = {
     "checkpoint": "recording.run",
     "stopping": "recording.run",
     "step": "recording.step",
-    "overhead": "recording.overhead:Overhead",
-    "Grid": "diagnostics.grid",
-    "Particles": "diagnostics.particles",
+    "overhead": "recording.samples.overhead:Overhead",
+    "Grid": "diagnostics.domain.grid",
+    "Particles": "diagnostics.domain.particles",
     "CFL": "diagnostics.declarations",
-    "Cells": "diagnostics.cells",
-    "Components": "diagnostics.components",
+    "Cells": "diagnostics.domain.cells",
+    "Components": "diagnostics.domain.components",
     "AngularMomentum": "diagnostics.declarations",
     "Budget": "diagnostics.declarations",
     "Conserved": "diagnostics.declarations",
@@ -33,14 +33,14 @@ _HOMES = {
     "Growth": "diagnostics.declarations",
     "Norm": "diagnostics.declarations",
     "TotalVariation": "diagnostics.declarations",
-    "describe": "capture.describe",
+    "describe": "capture.solvers.describe",
     "Intent": "model.intent",
     "Numerics": "model.numerics",
-    "Bundle": "bundle.reader",
-    "open": "bundle.reader:open_bundle",
-    "Trigger": "recording.triggers",
-    "Bound": "recording.bounds",
-    "Anomaly": "recording.anomaly",
+    "Bundle": "bundle.reading.reader",
+    "open": "bundle.reading.reader:open_bundle",
+    "Trigger": "recording.triggering.triggers",
+    "Bound": "recording.triggering.bounds",
+    "Anomaly": "recording.triggering.anomaly",
     "SimckptError": "errors",
     "SetupError": "errors",
     "BundleError": "errors",
@@ -87,11 +87,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from . import analysis
-    from .bundle.reader import Bundle
-    from .bundle.reader import open_bundle as open  # noqa: A004
-    from .capture.describe import describe
-    from .diagnostics.cells import Cells
-    from .diagnostics.components import Components
+    from .bundle.reading.reader import Bundle
+    from .bundle.reading.reader import open_bundle as open  # noqa: A004
+    from .capture.solvers.describe import describe
     from .diagnostics.declarations import (
         CFL,
         AngularMomentum,
@@ -105,17 +103,19 @@ if TYPE_CHECKING:
         Norm,
         TotalVariation,
     )
-    from .diagnostics.grid import Grid
-    from .diagnostics.particles import Particles
+    from .diagnostics.domain.cells import Cells
+    from .diagnostics.domain.components import Components
+    from .diagnostics.domain.grid import Grid
+    from .diagnostics.domain.particles import Particles
     from .errors import BundleError, SetupError, SimckptError, SimckptWarning
     from .model.intent import Intent
     from .model.numerics import Numerics
-    from .recording.anomaly import Anomaly
-    from .recording.bounds import Bound
-    from .recording.overhead import Overhead as overhead  # noqa: N813
     from .recording.run import active_run, checkpoint, run, stopping
+    from .recording.samples.overhead import Overhead as overhead  # noqa: N813
     from .recording.step import step
-    from .recording.triggers import Trigger
+    from .recording.triggering.anomaly import Anomaly
+    from .recording.triggering.bounds import Bound
+    from .recording.triggering.triggers import Trigger
 
 
 def __getattr__(name: str) -> object:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from msgspec.structs import replace
 
 import simckpt
-from simckpt.bundle.reader import Bundle
+from simckpt.bundle.reading.reader import Bundle
 from simckpt.compare.held import Held, HeldSegment
 from simckpt.compare.view import DigestView, RunView, SeriesView, TileView
 from simckpt.model.checkpoint import Checkpoint

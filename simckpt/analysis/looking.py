@@ -15,9 +15,9 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from ..capture.files import content_hasher
+from ..capture.files.hashing import content_hasher
 from ..capture.probes import reason_of
-from ..capture.redaction import redact_text
+from ..capture.secrets.redaction import redact_text
 from ..capture.values import clean_text, plain
 from ..model.record import canonical_json, content_hash
 from ..model.transform import Column, Dataset

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from ..capture.redaction import redact_text
+from ..capture.secrets.redaction import redact_text
 from ..capture.values import clean_text
 from ..model.transform import Dataset, StagePart, Transform, TransformManifest
 from .ranks import merged, part_of

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from msgspec import structs
 
 from ..capture.probes import reason_of
-from ..capture.redaction import redact_text
+from ..capture.secrets.redaction import redact_text
 from ..capture.values import clean_text, plain, qualified_name
 from ..errors import InstrumentError, SetupError, SimckptWarning
 from ..model.record import Facts, canonical_json

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .journal import Break
-from .options import WriterOptions
 from .paths import BundlePaths, bundle_paths
-from .reader import Bundle, open_bundle
-from .recover import Recovered, recover
-from .verify import Finding, verify
-from .views import SegmentView, Series, TileDigests, TileStatistics
-from .writer import BundleWriter, CheckpointHeld
+from .reading.journal import Break
+from .reading.reader import Bundle, open_bundle
+from .reading.views import SegmentView, Series, TileDigests, TileStatistics
+from .repair.recover import Recovered, recover
+from .repair.verify import Finding, verify
+from .writing.options import WriterOptions
+from .writing.writer import BundleWriter, CheckpointHeld
 
 __all__ = [
     "Break",

@@ -14,23 +14,23 @@ from types import MappingProxyType
 from ..model.changes import diff
 from ..model.environment import Circumstances, Environment
 from ..model.record import Facts, content_hash
-from .accelerators import read_accelerators
-from .blas import read_thread_pools
-from .container import read_container
-from .floating_point import read_floating_point
-from .interpreter import read_interpreter, read_virtual_environment
-from .jit import read_compilers
-from .libraries import COMMON, read_libraries
-from .lockfile import read_lockfile
-from .memory import read_memory
-from .nvml import read_nvml
-from .operating_system import read_operating_system
-from .packages import capture_packages
+from .machine.accelerators import read_accelerators
+from .machine.blas import read_thread_pools
+from .machine.container import read_container
+from .machine.floating_point import read_floating_point
+from .machine.interpreter import read_interpreter, read_virtual_environment
+from .machine.jit import read_compilers
+from .machine.libraries import COMMON, read_libraries
+from .machine.memory import read_memory
+from .machine.nvml import read_nvml
+from .machine.operating_system import read_operating_system
+from .machine.process import read_process
+from .machine.processor import read_processor
+from .machine.software_modules import read_software_modules
+from .machine.variables import read_variables
 from .probes import Findings, Probe, harvest
-from .process import read_process
-from .processor import read_processor
-from .software_modules import read_software_modules
-from .variables import read_variables
+from .source.lockfile import read_lockfile
+from .source.packages import capture_packages
 
 NOTHING_MORE: Mapping[str, Facts] = MappingProxyType({})
 

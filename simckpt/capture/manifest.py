@@ -10,12 +10,12 @@ from typing import Any
 
 from ..model.manifest import CodeModule, Manifest, Packages, Repository, Stage, Text
 from ..model.record import Document, Hash, content_hash
-from .code import capture_code
-from .driver import callable_name
-from .inputs import HASHING_LIMIT, Contents, capture_inputs, no_contents
-from .packages import capture_packages, loaded_packages
+from .files.inputs import HASHING_LIMIT, Contents, capture_inputs, no_contents
 from .probes import attempt
-from .redaction import redact_arguments, redact_text
+from .secrets.redaction import redact_arguments, redact_text
+from .source.driver import callable_name
+from .source.modules import capture_code
+from .source.packages import capture_packages, loaded_packages
 from .values import clean_text, plain
 
 _PACKAGES_LIMIT = 5.0

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from ..model.record import Json, canonical_json, hash_bytes
-from .redaction import REDACTED, is_secret_name, redact_text
+from .secrets.redaction import REDACTED, is_secret_name, redact_text
 
 DEEPEST = 12
 MOST_ITEMS = 1_000

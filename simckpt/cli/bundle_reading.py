@@ -40,7 +40,7 @@ Reader: TypeAlias = Callable[[str, str], Listed]
 
 def read_bundle(path: str, shown: str) -> Listed:
     """Open one bundle and sum it up."""
-    from ..bundle.reader import open_bundle
+    from ..bundle.reading.reader import open_bundle
     from ..report.listing import listed
 
     with open_bundle(path) as run:

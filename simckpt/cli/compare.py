@@ -14,7 +14,7 @@ from .references import OPTION, ManyReferences, read_window
 if TYPE_CHECKING:
     from ..compare.comparison import Comparison
     from ..compare.many import ManyRuns
-    from ..compare.tolerance import Tolerance
+    from ..compare.where.tolerance import Tolerance
 
 
 def _print_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -107,7 +107,7 @@ def compare(
 
     Exits with 0 if the runs are the same, 1 if they differ, 2 if they could not be compared.
     """
-    from ..bundle.guard import prepare
+    from ..bundle.reading.guard import prepare
 
     # The process that reads HDF5 starts while this one imports the rest.
     prepare()
@@ -143,7 +143,7 @@ def compare(
             report = comparison_report(result)
             if html is not None:
                 from ..compare.curves import curves
-                from ..compare.texts import text_differences
+                from ..compare.why.texts import text_differences
                 from ..report.web.page import comparison_page
 
                 drawn = curves(opened[0], opened[1], options)
@@ -177,7 +177,7 @@ def compare(
 def _tolerance(file: Path | None, options: dict[str, Any]) -> Tolerance:
     from msgspec.structs import replace
 
-    from ..compare.tolerance import Override, Tolerance
+    from ..compare.where.tolerance import Override, Tolerance
     from .tolerances import read_tolerances
 
     found = read_tolerances(file) if file is not None else Tolerance()

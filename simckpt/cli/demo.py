@@ -130,7 +130,7 @@ def fresh_folder(wanted: Path) -> Path:
 
 def compared(a: Path, b: Path) -> Comparison:
     """Run `b` compared with run `a`."""
-    from ..bundle.reader import open_bundle
+    from ..bundle.reading.reader import open_bundle
     from ..compare.comparison import compare
 
     with open_bundle(a) as run_a, open_bundle(b) as run_b:

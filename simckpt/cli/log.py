@@ -33,7 +33,7 @@ def log(bundles: tuple[str, ...], graph: bool, dot: bool, most: int, as_json: bo
 def _draw(bundles: tuple[str, ...], dot: bool, as_json: bool) -> None:
     from contextlib import ExitStack
 
-    from ..bundle.reader import open_bundle
+    from ..bundle.reading.reader import open_bundle
     from ..compare.ancestry import ancestry
     from ..report.lineage import lineage_dot, lineage_report
     from ..report.page import show, show_json, show_text
@@ -49,9 +49,9 @@ def _draw(bundles: tuple[str, ...], dot: bool, as_json: bool) -> None:
 
 
 def _list(bundle: str, most: int, as_json: bool) -> None:
-    from ..bundle.reader import open_bundle
-    from ..capture.accounting import accounts
-    from ..compare.restart import restarts
+    from ..bundle.reading.reader import open_bundle
+    from ..capture.jobs.accounting import accounts
+    from ..compare.kind.restart import restarts
     from ..report.accounted import job_number
     from ..report.continuation import continuation, template_of
     from ..report.history import history, history_report

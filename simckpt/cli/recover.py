@@ -20,7 +20,7 @@ def recover(bundle: str, salvage: bool, output: str | None, as_json: bool) -> No
 
     Exits with 0 if that was done and 2 if it could not be.
     """
-    from ..bundle.recover import recover as recover_bundle
+    from ..bundle.repair.recover import recover as recover_bundle
     from ..report.page import show, show_json
     from ..report.verification import recovery_report
 
@@ -34,8 +34,8 @@ def recover(bundle: str, salvage: bool, output: str | None, as_json: bool) -> No
 
 def _copied(bundle: str, output: str) -> Path:
     """A copy of the bundle's files under another name; what is there is never overwritten."""
-    from ..bundle.opening import not_there
     from ..bundle.paths import bundle_paths
+    from ..bundle.reading.opening import not_there
 
     source, target = bundle_paths(bundle), bundle_paths(output)
     if not source.exists():

@@ -15,8 +15,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle.reader import Bundle, open_bundle
-from ..bundle.views import TileStatistics
+from ..bundle.reading.reader import Bundle, open_bundle
+from ..bundle.reading.views import TileStatistics
 from ..compare.view import Floats, Ints, Words
 from ..model.checkpoint import Checkpoint
 from ..model.record import Hash

@@ -167,9 +167,9 @@ def store_accounts(bundle: str) -> tuple[str, ...]:
     BundleError
         If the bundle cannot be read, or is being written by a run.
     """
-    from ..bundle.reader import open_bundle
-    from ..bundle.writer import BundleWriter
-    from ..capture.accounting import accounts
+    from ..bundle.reading.reader import open_bundle
+    from ..bundle.writing.writer import BundleWriter
+    from ..capture.jobs.accounting import accounts
     from ..report.accounted import cut_off, job_number, unrecorded
 
     with open_bundle(bundle) as run:
@@ -185,9 +185,9 @@ def store_accounts(bundle: str) -> tuple[str, ...]:
 def _next(bundle: str, most: int, *, warned: bool) -> Decision:
     """The decision on the run in `bundle`, asked by the job that this process is part of."""
     from ..bundle.paths import bundle_paths
-    from ..bundle.reader import open_bundle
-    from ..capture.accounting import accounts
-    from ..capture.scheduler import scheduler_facts
+    from ..bundle.reading.reader import open_bundle
+    from ..capture.jobs.accounting import accounts
+    from ..capture.jobs.scheduler import scheduler_facts
     from ..report.accounted import job_number
     from ..report.jobs import attempts, decide
 

@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ..compare.tolerance import Limits, Override, Tolerance
+from ..compare.where.tolerance import Limits, Override, Tolerance
 from ..errors import SetupError
 
 NUMBERS = ("rtol", "atol", "ulp", "floor")

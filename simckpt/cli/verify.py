@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..capture.recheck import CheckedOutput
+    from ..capture.files.recheck import CheckedOutput
 
 
 @click.command()
@@ -31,7 +31,7 @@ def verify(ctx: click.Context, bundle: str, folder: Path | None, as_json: bool) 
     Exits with 0 if the bundle is whole and its outputs are the same, 1 if the bundle is damaged
     or an output is missing or changed, 2 if there is no bundle, or no index of outputs in it.
     """
-    from ..bundle.verify import verify as verify_bundle
+    from ..bundle.repair.verify import verify as verify_bundle
     from ..report.page import show, show_json
     from ..report.verification import verification, verification_report
 
@@ -48,8 +48,8 @@ def verify(ctx: click.Context, bundle: str, folder: Path | None, as_json: bool) 
 
 def _outputs(bundle: str, folder: Path) -> tuple[CheckedOutput, ...]:
     from ..bundle.contents import content_hashes
-    from ..bundle.reader import open_bundle
-    from ..capture.recheck import check_outputs
+    from ..bundle.reading.reader import open_bundle
+    from ..capture.files.recheck import check_outputs
     from ..errors import BundleError
     from ..report.brief import artifact_index
 

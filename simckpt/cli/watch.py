@@ -67,9 +67,9 @@ def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_js
 
 def look(bundle: str) -> Watched:
     """How the run is now."""
-    from ..bundle.lease import writer_lives
     from ..bundle.paths import bundle_paths
-    from ..bundle.reader import open_bundle
+    from ..bundle.reading.reader import open_bundle
+    from ..bundle.writing.lease import writer_lives
     from ..report.watching import watched
 
     # Asked first: a run that ends between the questions has said so in what is read then.
@@ -85,8 +85,8 @@ def follow(
 
     Its files are read only when they changed.
     """
-    from ..bundle.lease import writer_lives
     from ..bundle.paths import bundle_paths
+    from ..bundle.writing.lease import writer_lives
     from .bundle_index import identity
 
     paths = bundle_paths(bundle)

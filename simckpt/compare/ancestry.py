@@ -15,8 +15,8 @@ from ..model.checkpoint import Checkpoint
 from ..model.intent import Intent
 from ..model.manifest import Manifest, Stage
 from ..model.record import Hash, Record
-from .facts import ending
 from .view import RunView
+from .why.facts import ending
 
 D = TypeVar("D")
 

@@ -8,23 +8,25 @@ import numpy as np
 
 from ..errors import SetupError
 from ..model.record import Record
-from .alignment import Alignment, By, Unmatched, align
-from .causes import Explanation, explain, explain_by_design, explain_length
-from .classify import Classification, Kind, classify
-from .differences import RecordedDifference, recorded_differences
-from .divergence import (
+from .health import Health, health
+from .held import held
+from .kind.classify import Classification, Kind, classify
+from .kind.evidence import gather
+from .kind.growth import Growth, fit_growth
+from .kind.reference import Reference, refer
+from .kind.standing import with_reference
+from .stages import StageComparison, compare_stages, judge_stages
+from .verdict import Findings, Judgement, Verdict, hints, judge
+from .view import Floats, RunView
+from .where.alignment import Alignment, By, Unmatched, align
+from .where.divergence import (
     FieldDifference,
     FieldFindings,
     FirstDifference,
     compare_fields,
     first_difference,
 )
-from .evidence import gather
-from .facts import ending
-from .growth import Growth, fit_growth
-from .health import Health, health
-from .held import held
-from .quantities import (
+from .where.quantities import (
     TIME,
     QuantityDifference,
     QuantityFindings,
@@ -33,13 +35,11 @@ from .quantities import (
     columns,
     compare_quantities,
 )
-from .reference import Reference, refer
-from .stages import StageComparison, compare_stages, judge_stages
-from .standing import with_reference
-from .tiles import TileStatisticDifference, compare_tiles
-from .tolerance import Tolerance
-from .verdict import Findings, Judgement, Verdict, hints, judge
-from .view import Floats, RunView
+from .where.tiles import TileStatisticDifference, compare_tiles
+from .where.tolerance import Tolerance
+from .why.causes import Explanation, explain, explain_by_design, explain_length
+from .why.differences import RecordedDifference, recorded_differences
+from .why.facts import ending
 
 LONG = 100_000
 """Samples from which on a second thread earns its start."""

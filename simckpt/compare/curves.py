@@ -13,14 +13,14 @@ import numpy as np
 
 from ..model.record import Record
 from ..model.series import ColumnKind, FieldTiles
-from .alignment import Alignment, align
 from .comparison import Options
-from .divergence import FieldFindings, compare_fields, digest_rows, first_difference
 from .held import held
-from .quantities import STATE, columns, compare_quantities, renamed
-from .scales import scales
-from .tilings import in_common_tiles
 from .view import Floats, Ints, Mask, RunView, SeriesView
+from .where.alignment import Alignment, align
+from .where.divergence import FieldFindings, compare_fields, digest_rows, first_difference
+from .where.quantities import STATE, columns, compare_quantities, renamed
+from .where.scales import scales
+from .where.tilings import in_common_tiles
 
 MOST_POINTS = 600
 MOST_QUANTITIES = 40

@@ -8,9 +8,9 @@ from ..model.record import Record
 from .balance import Unexplained, unexplained
 from .held import held
 from .monotone import Reversal, reversals, rounding
-from .quantities import STATE, columns
-from .scales import scales
 from .view import Floats, Ints, RunView
+from .where.quantities import STATE, columns
+from .where.scales import scales
 
 NON_FINITE = (".nan", ".posinf", ".neginf")
 

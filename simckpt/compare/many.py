@@ -13,15 +13,15 @@ from typing import NamedTuple, TypeAlias
 
 from ..errors import SetupError
 from ..model.record import Record
-from .causes import Cause
 from .comparison import EXIT_STATUS, Comparison, Options, RunSummary, compare, summarise
-from .facts import RunFacts, run_facts
 from .held import Held, held
+from .kind.reference import Reference, refer
 from .marks import Mark, mark, told_apart
-from .reference import Reference, refer
-from .separation import Separation, separate
 from .verdict import Verdict
 from .view import RunView
+from .why.causes import Cause
+from .why.facts import RunFacts, run_facts
+from .why.separation import Separation, separate
 
 FEWEST_FOR_ODD = 3
 """Runs that it takes for one of them to be the odd one out."""

@@ -15,11 +15,11 @@ from typing import Literal
 import blake3
 import numpy as np
 
-from .facts import ending
 from .held import Held
-from .quantities import STATE, columns
-from .steps import common_rows, rising
 from .view import Floats, Ints, Words
+from .where.quantities import STATE, columns
+from .where.steps import common_rows, rising
+from .why.facts import ending
 
 BLOCK_BYTES = 1 << 21
 _ODD = np.uint64(0x9E3779B97F4A7C15)

@@ -21,8 +21,8 @@ import numpy as np
 
 from ..model.record import Record
 from ..model.series import Column, FieldTiles
-from .scales import domain_volume
 from .view import Floats, SeriesView
+from .where.scales import domain_volume
 
 ALLOWED = 1024
 """Units of rounding of the scale by which a quantity may go the wrong way."""

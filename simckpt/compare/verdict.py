@@ -14,12 +14,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 from msgspec.structs import replace
 
-from .alignment import Alignment
-from .divergence import FieldDifference, FieldFindings, FirstDifference
-from .quantities import QuantityDifference, QuantityFindings, Uncompared, columns
-from .tiles import TileStatisticDifference
-from .tolerance import Tolerance
 from .view import RunView
+from .where.alignment import Alignment
+from .where.divergence import FieldDifference, FieldFindings, FirstDifference
+from .where.quantities import QuantityDifference, QuantityFindings, Uncompared, columns
+from .where.tiles import TileStatisticDifference
+from .where.tolerance import Tolerance
 
 Verdict: TypeAlias = Literal["same", "different", "could-not-compare"]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cells import Cells
-    from .components import Components
     from .declarations import (
         CFL,
         AngularMomentum,
@@ -21,8 +19,10 @@ if TYPE_CHECKING:
         Norm,
         TotalVariation,
     )
-    from .grid import Grid
-    from .particles import Particles
+    from .domain.cells import Cells
+    from .domain.components import Components
+    from .domain.grid import Grid
+    from .domain.particles import Particles
     from .probe import Probe, Reading
     from .state import State
 
@@ -54,8 +54,8 @@ _HOMES = {
     "Custom": "declarations",
     "Growth": "declarations",
     "CFL": "declarations",
-    "Cells": "cells",
-    "Components": "components",
+    "Cells": "domain.cells",
+    "Components": "domain.components",
     "Conserved": "declarations",
     "Declarations": "declarations",
     "Diffusion": "declarations",
@@ -63,8 +63,8 @@ _HOMES = {
     "Frequency": "declarations",
     "Norm": "declarations",
     "TotalVariation": "declarations",
-    "Grid": "grid",
-    "Particles": "particles",
+    "Grid": "domain.grid",
+    "Particles": "domain.particles",
     "Probe": "probe",
     "Reading": "probe",
     "State": "state",

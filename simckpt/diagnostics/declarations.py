@@ -9,23 +9,24 @@ from difflib import get_close_matches
 from typing import Any, Self
 
 from ..errors import SetupError
-from .angular_momentum import AngularMomentum
-from .budget import Budget
-from .conserved import Conserved
-from .counted import Count
-from .courant import CFL
-from .custom import Custom
+from .agreeing.offer import Facts
+from .agreeing.unison import in_order
 from .expressions import Expression, parse
-from .extrema import Extrema
-from .growth import Growth
-from .limits import Diffusion, Frequency
-from .norm import Norm
-from .quantity import Context, Diagnostic, Quantity, checked_name
-from .reported import Reported
-from .scalar import Scalar
-from .solves import Residual
-from .stencils import Divergence, TotalVariation
-from .unison import Facts, in_order
+from .quantities.angular_momentum import AngularMomentum
+from .quantities.budget import Budget
+from .quantities.conserved import Conserved
+from .quantities.counted import Count
+from .quantities.courant import CFL
+from .quantities.custom import Custom
+from .quantities.extrema import Extrema
+from .quantities.growth import Growth
+from .quantities.limits import Diffusion, Frequency
+from .quantities.norm import Norm
+from .quantities.quantity import Context, Diagnostic, Quantity, checked_name
+from .quantities.reported import Reported
+from .quantities.scalar import Scalar
+from .quantities.solves import Residual
+from .quantities.stencils import Divergence, TotalVariation
 
 RESERVED = frozenset({"step", "t", "wall", "dt", "segment", "faults"})
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .channels import Channel
+from .domain.grid import Grid, Sliced
+from .domain.marks import box_mark, mark
+from .domain.views import Readable
 from .expressions import Tree
-from .grid import Grid, Sliced
 from .lowering import Leaf, Program, lower
-from .marks import box_mark, mark
-from .views import Readable
+from .quantities.channels import Channel
 from .wide import half_words
 
 MASK: Leaf = ("mask",)

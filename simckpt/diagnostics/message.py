@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..parallel.comm import PAIR, Maxima, Sums
-from .channels import Channel
-from .quantity import Quantity, SumRequest
-from .shares import NO_SHARE
+from .quantities.channels import Channel
+from .quantities.quantity import Quantity, SumRequest
+from .quantities.shares import NO_SHARE
 
 SUM_WORDS = 70
 """Words of an exact sum: the limbs of its accumulator."""

@@ -21,16 +21,16 @@ from ..errors import InstrumentError
 from ..model.segment import Decomposition
 from ..model.series import SeriesSchema
 from ..parallel.comm import Maxima, Sums
-from .agreement import Agreement, agree
-from .answering import Memory
-from .boxes import box_parts, particle_parts
-from .channels import PARTICLES
+from .agreeing.agreement import Agreement, agree
+from .agreeing.offer import NO_SETTINGS, Offer, make_offer
 from .declarations import Declarations
-from .locating import Extremes
-from .offer import NO_SETTINGS, Offer, make_offer
+from .domain.boxes import box_parts, particle_parts
+from .domain.locating import Extremes
+from .quantities.answering import Memory
+from .quantities.channels import PARTICLES
+from .quantities.shares import Here
 from .reading import Reading, TileStatistics, read_message
 from .requests import Requests
-from .shares import Here
 from .state import State
 from .threads import threads_wanted
 

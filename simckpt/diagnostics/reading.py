@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ..model.series import SeriesSchema
 from ..parallel.comm import Maxima, Sums
-from .answering import Answered, Memory, Message
-from .channels import PARTICLES, Channel
 from .exact import exact_value, rounded
 from .message import SUM_WORDS, Layout
+from .quantities.answering import Answered, Memory, Message
+from .quantities.channels import PARTICLES, Channel
 
 if TYPE_CHECKING:
-    from .agreement import Agreement
+    from .agreeing.agreement import Agreement
 
 
 @dataclass(frozen=True, eq=False)

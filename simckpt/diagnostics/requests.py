@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..parallel.comm import Maxima, Sums
-from .agreement import Agreement
-from .channels import PARTICLES
+from .agreeing.agreement import Agreement
+from .domain.locating import Extremes
 from .exact import UNIT_EXPONENT, words_from, words_of
 from .expressions import Tree, names_in
 from .local import Part, PartPlan, plan_part
-from .locating import Extremes
 from .message import SUM_WORDS, Layout, MaximumSlots, SumSlots
-from .shares import Here
+from .quantities.channels import PARTICLES
+from .quantities.shares import Here
 from .state import State
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .channels import PARTICLES, Channel
-from .device_sweep import DeviceSweep, host_blocks, on_device, reduced_there
+from .devices.sweep import DeviceSweep, host_blocks, on_device, reduced_there
+from .domain.walk import memory_order, plan_walk, view_table
 from .kernels import program as codes
 from .kernels.folds import LONGEST
 from .kernels.gather import CODES
@@ -24,7 +24,7 @@ from .kernels.scatter import carry_all, sweep_ids
 from .kernels.sweep import SPARE_BUFFERS, sweep
 from .kernels.tables import Inputs, Layout, Plan, Totals, Workspace
 from .local import MASK, Part, PartPlan, plan_part
-from .walk import memory_order, plan_walk, view_table
+from .quantities.channels import PARTICLES, Channel
 
 OPERATIONS: Mapping[str, int] = {
     name: getattr(codes, name.upper())

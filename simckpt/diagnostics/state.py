@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Any
 
-from .cells import Cells
-from .grid import Grid
-from .particles import Particles
-from .reported import Reported
+from .domain.cells import Cells
+from .domain.grid import Grid
+from .domain.particles import Particles
+from .quantities.reported import Reported
 
 NOTHING_REPORTED = Reported()
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .devices import DeviceArray
+from .devices.arrays import DeviceArray
+from .domain.views import Readable
 from .expressions import Tree
-from .views import Readable
 
 WIDE = frozenset({"i8", "u8"})
 """Types of number of which a float64 does not hold every value."""

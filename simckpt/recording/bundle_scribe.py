@@ -9,32 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bundle.writer import CheckpointHeld
+from ..bundle.writing.writer import CheckpointHeld
 from ..errors import SimckptWarning
 from ..model.checkpoint import Checkpoint, Cost, Parts, Reason, StateDescriptor
 from ..model.segment import Event, Segment, SegmentEnd, SegmentSchema
 from ..model.series import Sample, SeriesSchema, TileRow
-from .declared import declared_in
+from .attempts.declared import declared_in
+from .attempts.overlap import NOTHING, Known, Overlap
+from .attempts.spec_diffs import SpecDiffs
+from .attempts.waypoints import NO_WAYPOINTS
 from .disclosed import redacted, told
-from .monotone import Monotone, wrong_way
-from .origins import Origins
 from .outage import Outage
-from .overlap import NOTHING, Known, Overlap
-from .spec_diffs import SpecDiffs
-from .waypoints import NO_WAYPOINTS
+from .triggering.monotone import Monotone, wrong_way
+from .triggering.origins import Origins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..bundle.writer import BundleWriter
+    from ..bundle.writing.writer import BundleWriter
     from ..diagnostics.probe import Reading
     from ..model.changes import SpecDiff, Specification
     from ..model.record import Hash, Json
     from ..model.segment import Decomposition, Ending
+    from .attempts.waypoints import Waypoints
     from .captures import Captures
-    from .sentry import Sentry, Wishes
-    from .triggers import Kind
-    from .waypoints import Waypoints
+    from .triggering.sentry import Sentry, Wishes
+    from .triggering.triggers import Kind
 
 
 class BundleScribe:

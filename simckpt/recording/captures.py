@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from ..bundle.contents import content_hashes
-from ..capture.configuration import ConfigurationFiles
 from ..capture.environment import capture_environment
+from ..capture.files.configuration import ConfigurationFiles
+from ..capture.jobs.scheduler import scheduler_facts
 from ..capture.manifest import capture_manifest
-from ..capture.packages import capture_packages
 from ..capture.rng import capture_random
-from ..capture.scheduler import scheduler_facts
+from ..capture.source.packages import capture_packages
 from ..capture.specification import specification
 from ..capture.values import plain
 from ..model.manifest import Packages

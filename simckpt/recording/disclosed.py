@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..capture.redaction import redact_text
+from ..capture.secrets.redaction import redact_text
 from ..capture.values import clean_text, plain
 from ..model.intent import Intent
 from ..model.manifest import Stage

@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from ..capture.redaction import redact_text
+from ..capture.secrets.redaction import redact_text
 from ..capture.values import clean_text
 from ..errors import InstrumentError, SimckptWarning
 

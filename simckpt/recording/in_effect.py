@@ -12,9 +12,9 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from ..capture.describe import describe, is_live
 from ..capture.probes import reason_of
 from ..capture.rng import describe_generator
+from ..capture.solvers.describe import describe, is_live
 from ..capture.values import plain
 from ..model.changes import ABSENT, diff
 from ..model.numerics import NumericalSettings

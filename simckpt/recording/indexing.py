@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bundle.contents import content_hashes
-from ..capture.artifacts import index_artifacts
+from ..capture.files.artifacts import index_artifacts
 
 if TYPE_CHECKING:
     from ..model.artifact import ArtifactIndex

@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..bundle.last_words import leave
 from ..model.segment import Event
-from .cadence import cadence_text
+from .attempts.opening import open_scribe
+from .attempts.parting import Farewell, Parting, part
+from .attempts.raised import bounded, raised
 from .faults import Faults, one_line
-from .ledger import Ledger
-from .opening import open_scribe
-from .parting import Farewell, Parting, part
-from .raised import bounded, raised
-from .sampling import Sampling, built
-from .sentry import NO_WISHES
+from .samples.cadence import cadence_text
+from .samples.ledger import Ledger
+from .samples.sampling import Sampling, built
 from .settings import EXCHANGE_TIMEOUT, PARTING_GRACE, PARTING_TIMEOUT, SETTLE_TIMEOUT
 from .stopping import Stopping
+from .triggering.sentry import NO_WISHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from ..model.record import Facts
     from ..model.segment import Severity
     from ..parallel.comm import Comm, Vote
-    from .cadence import Beat, Cadence
-    from .reports import Reports
+    from .samples.cadence import Beat, Cadence
+    from .samples.reports import Reports
     from .scribe import Scribe
-    from .sentry import Wishes
     from .settings import RunSettings
-    from .triggers import Kind
+    from .triggering.sentry import Wishes
+    from .triggering.triggers import Kind
 
 LifeCycle = Literal["idle", "open", "sampling", "muted", "closed"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from ..capture.values import plain
 from . import active
-from .ranks import choose_comm
+from .attempts.ranks import choose_comm
 from .recorder import Recorder
 from .settings import Asked, step_number
 

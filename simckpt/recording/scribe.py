@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .sentry import NO_WISHES
+from .triggering.sentry import NO_WISHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..model.record import Json
     from ..model.segment import Decomposition, Ending, Event
     from ..model.series import SeriesSchema
-    from .sentry import Wishes
-    from .triggers import Kind
+    from .triggering.sentry import Wishes
+    from .triggering.triggers import Kind
 
 MOST_KEPT_EVENTS = 100
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ..capture.describe import describe, is_bag, is_live
+from ..capture.solvers.describe import describe, is_bag, is_live
 from ..errors import SetupError
 from ..model.intent import Intent
 from ..model.manifest import Stage
 from ..model.numerics import Numerics
 from .profile import Profile, SimulationProfile
-from .triggers import ONE_IN, STANDARD, Trigger, checked_rate, checked_triggers
+from .triggering.triggers import ONE_IN, STANDARD, Trigger, checked_rate, checked_triggers
 
 Exists = Literal["auto", "continue", "new", "error"]
 Durability = Literal["fsync", "flush"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from ..errors import SetupError
 from . import active
 from .arguments import Accessor, Arguments, named_number
-from .cadence import Cadence, cadence
+from .samples.cadence import Cadence, cadence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..capture.accounting import Account
+from ..capture.jobs.accounting import Account
 from ..model.record import Facts
 from ..model.segment import Event
 
 if TYPE_CHECKING:
-    from ..bundle.reader import Bundle
-    from ..bundle.views import SegmentView
+    from ..bundle.reading.reader import Bundle
+    from ..bundle.reading.views import SegmentView
 
 NAME = "job_accounted"
 """Of the events; their facts are the attributes of an `Account`, and ``segment``."""

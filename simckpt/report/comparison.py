@@ -6,10 +6,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..compare.comparison import Comparison, Coverage, RunSummary
-from ..compare.differences import IDLE, RecordedDifference
 from ..compare.health import Health
 from ..compare.monotone import Reversal
 from ..compare.verdict import Verdict
+from ..compare.why.differences import IDLE, RecordedDifference
 from .page import indented, more, section, table
 from .stages import stages_section
 from .text import (

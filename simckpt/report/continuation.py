@@ -11,7 +11,7 @@ from ..model.manifest import Manifest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..bundle.reader import Bundle
+    from ..bundle.reading.reader import Bundle
     from ..model.segment import Segment
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..compare.facts import ending
-from ..compare.restart import Restart
+from ..compare.kind.restart import Restart
 from ..compare.view import RunView
+from ..compare.why.facts import ending
 from ..model.record import Facts, Json, Record
 from .job_table import job_table
 from .jobs import Attempt

@@ -11,15 +11,15 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
-from ..capture.accounting import OUT_OF_MEMORY
+from ..capture.jobs.accounting import OUT_OF_MEMORY
 from ..model.record import Record
 from .accounted import UNDER_WAY, account_of, job_number, recorded
 from .text import plural
 
 if TYPE_CHECKING:
-    from ..bundle.reader import Bundle
-    from ..bundle.views import SegmentView
-    from ..capture.accounting import Account
+    from ..bundle.reading.reader import Bundle
+    from ..bundle.reading.views import SegmentView
+    from ..capture.jobs.accounting import Account
     from ..model.checkpoint import Checkpoint
     from ..model.segment import Segment
 

@@ -12,9 +12,9 @@ import re
 from xml.etree import ElementTree as ET
 
 from ..compare.comparison import Comparison
-from ..compare.divergence import FieldDifference
 from ..compare.many import ManyRuns
-from ..compare.quantities import QuantityDifference
+from ..compare.where.divergence import FieldDifference
+from ..compare.where.quantities import QuantityDifference
 from .many import group_letter
 from .text import apart, clean, index_range, small
 

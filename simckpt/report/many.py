@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..compare.many import Cell, ManyRuns
-from ..compare.separation import Separation
+from ..compare.why.separation import Separation
 from .comparison import VERDICT_STYLES, VERDICT_WORDS, extent
 from .page import indented, more, section, table
 from .text import clean, plural, styled, value

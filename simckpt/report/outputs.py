@@ -13,7 +13,7 @@ from .page import section, table
 from .text import clean, plural, styled
 
 if TYPE_CHECKING:
-    from ..capture.recheck import CheckedOutput
+    from ..capture.files.recheck import CheckedOutput
 
 MOST_OUTPUTS = 20
 MOST_VARIABLES = 4

@@ -8,10 +8,10 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..compare.facts import ending, run_facts
 from ..compare.health import Health, health
-from ..compare.restart import Restart
+from ..compare.kind.restart import Restart
 from ..compare.view import RunView
+from ..compare.why.facts import ending, run_facts
 from ..model.changes import flatten
 from ..model.checkpoint import Cost
 from ..model.intent import Intent

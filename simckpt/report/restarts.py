@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 
-from ..compare.restart import Restart
+from ..compare.kind.restart import Restart
 from .page import section
 from .text import clean, plural, styled
 

@@ -14,7 +14,7 @@ from .page import facts, indented, section
 from .text import clean, plural, styled
 
 if TYPE_CHECKING:
-    from ..capture.recheck import CheckedOutput
+    from ..capture.files.recheck import CheckedOutput
 
 MOST_FINDINGS = 20
 

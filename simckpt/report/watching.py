@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..compare.health import Health, health
-from ..compare.quantities import columns
 from ..compare.view import Floats, SeriesView
+from ..compare.where.quantities import columns
 from ..model.manifest import Manifest
 from ..model.record import Facts, Record
 from ..model.segment import Ending

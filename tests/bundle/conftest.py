@@ -13,8 +13,8 @@ import pytest
 from hypothesis import strategies as st
 
 from simckpt.bundle import BundleWriter, open_bundle
-from simckpt.bundle.opening import open_recorded
-from simckpt.bundle.stream import stored
+from simckpt.bundle.reading.opening import open_recorded
+from simckpt.bundle.reading.stream import stored
 from simckpt.model.checkpoint import Checkpoint, Cost, Parts, StateDescriptor
 from simckpt.model.journal import RunOpened
 from simckpt.model.manifest import Text

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from simckpt.bundle import BundleWriter, WriterOptions, open_bundle, verify
-from simckpt.bundle.framing import (
+from simckpt.bundle.format.framing import (
     FRAME_SIZE,
     MARK,
     Origin,
@@ -116,7 +116,7 @@ def test_records_nested_without_end_are_an_error(tmp_path, opened):
     with BundleWriter.create(tmp_path / "run", opened, WriterOptions()) as writer:
         link = writer._link
     (tmp_path / "run.simckpt.h5").unlink()
-    from simckpt.bundle.codec import FIRST_LINK, encode, next_link, short
+    from simckpt.bundle.format.codec import FIRST_LINK, encode, next_link, short
 
     _, kind, payload = encode(opened)
     link = next_link(FIRST_LINK, kind, payload)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle import BundleWriter, bundle_paths, lease, open_bundle
-from simckpt.bundle.framing import Origin, decode_header, encode_header
+from simckpt.bundle import BundleWriter, bundle_paths, open_bundle
+from simckpt.bundle.format.framing import Origin, decode_header, encode_header
+from simckpt.bundle.writing import lease
 from simckpt.errors import BundleBusyError
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from simckpt.bundle import BundleWriter, recover, verify
-from simckpt.bundle.codec import FIRST_LINK, Kind, next_link, short
-from simckpt.bundle.framing import Origin, encode_frame, encode_header
-from simckpt.bundle.verify import identity_of
+from simckpt.bundle.format.codec import FIRST_LINK, Kind, next_link, short
+from simckpt.bundle.format.framing import Origin, encode_frame, encode_header
+from simckpt.bundle.repair.verify import identity_of
 from simckpt.errors import DamagedBundleError, NotABundleError
 
 
@@ -275,6 +275,6 @@ def test_salvage_joins_a_damaged_folded_file_and_the_journal_behind_it(
 
 
 def records_step(records, number):
-    from simckpt.bundle.codec import decode
+    from simckpt.bundle.format.codec import decode
 
     return decode(records[number].kind, records[number].payload).step

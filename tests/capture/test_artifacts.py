@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from simckpt.capture import artifacts
-from simckpt.capture.artifacts import index_artifacts
-from simckpt.capture.files import FileHash
+from simckpt.capture.files import artifacts
+from simckpt.capture.files.artifacts import index_artifacts
+from simckpt.capture.files.hashing import FileHash
 from simckpt.model.record import hash_bytes
 
 

@@ -14,7 +14,7 @@ import pytest
 from dulwich import porcelain
 
 import simckpt.errors
-from simckpt.capture.code import capture_code, own_modules, process_started
+from simckpt.capture.source.modules import capture_code, own_modules, process_started
 from simckpt.model.record import content_hash, hash_bytes
 
 

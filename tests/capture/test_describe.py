@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 import pytest
 
-from simckpt.capture.describe import describe
+from simckpt.capture.solvers.describe import describe
 from simckpt.model.record import canonical_json
 
 

@@ -7,8 +7,8 @@ import os
 import blake3
 import pytest
 
-from simckpt.capture import files
-from simckpt.capture.files import TimeUsedUp, hash_file
+from simckpt.capture.files import hashing
+from simckpt.capture.files.hashing import TimeUsedUp, hash_file
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**20, 2**20 + 1, 17 * 2**20 + 3])
@@ -31,7 +31,7 @@ def test_a_file_that_changes_meanwhile_has_no_hash(tmp_path, monkeypatch):
             file.write(b"b")
         return real(name, **keywords)
 
-    monkeypatch.setattr(files.os, "stat", grow)
+    monkeypatch.setattr(hashing.os, "stat", grow)
     told = hash_file(path)
     assert told.hash is None
     assert told.problem == "changed while it was read"
@@ -47,7 +47,7 @@ def test_a_file_that_is_truncated_meanwhile_does_not_kill_the_process(tmp_path, 
         os.truncate(path, 4096)
         return status
 
-    monkeypatch.setattr(files.os, "fstat", truncate)
+    monkeypatch.setattr(hashing.os, "fstat", truncate)
     # A file mapped into memory would end this process with SIGBUS here.
     assert hash_file(path).hash is None
 

@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
 import sys
-from simckpt.capture import (
-    artifacts, configuration, describe, environment, launcher, manifest, rng, scheduler,
-    specification, values,
-)
+from simckpt.capture import environment, manifest, rng, specification, values
+from simckpt.capture.files import artifacts, configuration
+from simckpt.capture.jobs import launcher, scheduler
+from simckpt.capture.solvers import describe
 from simckpt.model.manifest import Stage
 manifest.capture_manifest(
     driver="x", parameters={"n": 1}, inputs=[], outputs=[], stage=Stage(), upstream=[]

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from simckpt.capture import inputs
-from simckpt.capture.inputs import capture_inputs
+from simckpt.capture.files import inputs
+from simckpt.capture.files.inputs import capture_inputs
 from simckpt.model.record import hash_bytes
 
 

@@ -9,17 +9,17 @@ import uuid
 
 import pytest
 
-from simckpt.capture.accelerators import read_accelerators
-from simckpt.capture.container import read_container
-from simckpt.capture.elf import build_id
-from simckpt.capture.floating_point import read_floating_point
-from simckpt.capture.libraries import read_libraries
-from simckpt.capture.memory import read_memory
-from simckpt.capture.operating_system import read_operating_system
-from simckpt.capture.processor import read_processor
-from simckpt.capture.pseudo_files import count_list
-from simckpt.capture.software_modules import read_software_modules
-from simckpt.capture.variables import STABLE, VOLATILE, read_variables
+from simckpt.capture.machine.accelerators import read_accelerators
+from simckpt.capture.machine.container import read_container
+from simckpt.capture.machine.elf import build_id
+from simckpt.capture.machine.floating_point import read_floating_point
+from simckpt.capture.machine.libraries import read_libraries
+from simckpt.capture.machine.memory import read_memory
+from simckpt.capture.machine.operating_system import read_operating_system
+from simckpt.capture.machine.processor import read_processor
+from simckpt.capture.machine.pseudo_files import count_list
+from simckpt.capture.machine.software_modules import read_software_modules
+from simckpt.capture.machine.variables import STABLE, VOLATILE, read_variables
 
 
 def write(root, files):

@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from simckpt.bundle.contents import content_hashes
-from simckpt.capture.artifacts import index_artifacts
-from simckpt.capture.recheck import CheckedOutput, check_outputs
+from simckpt.capture.files.artifacts import index_artifacts
+from simckpt.capture.files.recheck import CheckedOutput, check_outputs
 from simckpt.model.artifact import Artifact, ArtifactIndex
 from simckpt.model.record import hash_bytes
 

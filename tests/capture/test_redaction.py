@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.capture.redaction import (
+from simckpt.capture.secrets.redaction import (
     is_secret_name,
     redact_arguments,
     redact_text,

@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from simckpt.bundle import BundleWriter, verify
-from simckpt.bundle.codec import Kind, decode
-from simckpt.bundle.opening import open_recorded
-from simckpt.bundle.stream import stored
+from simckpt.bundle.format.codec import Kind, decode
+from simckpt.bundle.reading.opening import open_recorded
+from simckpt.bundle.reading.stream import stored
 from simckpt.cli.main import verbs
 from simckpt.model.checkpoint import Checkpoint
 from simckpt.model.journal import RunOpened, StoredDocument
@@ -73,7 +73,7 @@ class Rewriting:
         return decode(kind, changed)
 
     def checked(self, document: bytes) -> bytes:
-        from simckpt.bundle.documents import decode_document
+        from simckpt.bundle.format.documents import decode_document
 
         return canonical_json(decode_document(document))
 

@@ -252,7 +252,7 @@ def run(setup: Setup | None = None, **changes: Any) -> Twin:
 
 def write(path: Path, setup: Setup, *, keep_open: bool = False) -> Any:
     """Write the same run as a real bundle; with `keep_open`, leave its writer to the caller."""
-    from simckpt.bundle.writer import BundleWriter
+    from simckpt.bundle.writing.writer import BundleWriter
 
     first, *records = Recording(setup).records
     assert isinstance(first, RunOpened)

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from recorded_twins import Setup, edited
 
-from simckpt.compare.command_line import options
 from simckpt.compare.comparison import compare
+from simckpt.compare.why.command_line import options
 from simckpt.model.journal import StoredDocument
 
 BASE = Setup(name="base", n=16, steps=8, every=2)

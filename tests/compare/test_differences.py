@@ -2,9 +2,9 @@ import msgspec
 import pytest
 from recorded_twins import Setup, edited, run
 
-from simckpt.compare.differences import WEIGHTS, recorded_differences
-from simckpt.compare.profiles import PROFILES
-from simckpt.compare.roles import role
+from simckpt.compare.why.differences import WEIGHTS, recorded_differences
+from simckpt.compare.why.profiles import PROFILES
+from simckpt.compare.why.roles import role
 from simckpt.model.changes import ABSENT
 from simckpt.model.journal import StoredDocument
 from simckpt.model.manifest import InputFile

@@ -7,8 +7,8 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.balance import unexplained
 from simckpt.compare.health import health
-from simckpt.compare.quantities import columns
-from simckpt.compare.scales import scales
+from simckpt.compare.where.quantities import columns
+from simckpt.compare.where.scales import scales
 from simckpt.model.segment import Event
 from simckpt.model.series import Column
 from simckpt.report.comparison import health_rows

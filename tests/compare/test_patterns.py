@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.compare.patterns import Layout, pattern, ranks_holding
+from simckpt.compare.where.patterns import Layout, pattern, ranks_holding
 from simckpt.model.environment import Node
 from simckpt.model.segment import Decomposition, Patch
 from simckpt.model.series import FieldTiles

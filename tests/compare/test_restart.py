@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simckpt.bundle.reader import open_bundle
-from simckpt.bundle.writer import BundleWriter
-from simckpt.compare.restart import Restart, restarts
+from simckpt.bundle.reading.reader import open_bundle
+from simckpt.bundle.writing.writer import BundleWriter
+from simckpt.compare.kind.restart import Restart, restarts
 from simckpt.model.journal import RunOpened
 from simckpt.model.segment import Segment, SegmentEnd, SegmentSchema
 from simckpt.model.series import Column, FieldTiles, Sample, SeriesSchema

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from simckpt.compare.texts import MOST_LINES, text_differences
+from simckpt.compare.why.texts import MOST_LINES, text_differences
 from simckpt.model.checkpoint import Checkpoint, Parts
 from simckpt.model.manifest import CodeModule, Manifest, Repository, Stage, Text
 from simckpt.model.record import content_hash

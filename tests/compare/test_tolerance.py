@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.compare.tolerance import (
+from simckpt.compare.where.tolerance import (
     NOT_A_DISTANCE,
     Limits,
     Override,

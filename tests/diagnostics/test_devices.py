@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Declarations, Divergence, Grid, Norm, State, devices, views
-from simckpt.diagnostics.components import Components
-from simckpt.diagnostics.device_sums import Arithmetic
+from simckpt.diagnostics import CFL, Declarations, Divergence, Grid, Norm, State
+from simckpt.diagnostics.devices import arrays as devices
+from simckpt.diagnostics.devices.sums import Arithmetic
+from simckpt.diagnostics.domain import views
+from simckpt.diagnostics.domain.components import Components
 from simckpt.errors import SetupError
 
 SHAPE = (37, 150)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt.diagnostics import Components, Custom, Declarations, Grid, State
-from simckpt.diagnostics.reported import Reported, Solves
+from simckpt.diagnostics.quantities.reported import Reported, Solves
 from simckpt.errors import SetupError
 
 FIELD = np.arange(12.0)

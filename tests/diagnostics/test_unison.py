@@ -23,7 +23,7 @@ from simckpt.diagnostics import (
     Probe,
     State,
 )
-from simckpt.diagnostics.marks import box_mark
+from simckpt.diagnostics.domain.marks import box_mark
 from simckpt.errors import SetupError
 
 

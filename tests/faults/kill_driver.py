@@ -14,7 +14,7 @@ import numpy as np
 from mpi4py import MPI
 
 import simckpt
-from simckpt.bundle.options import WriterOptions
+from simckpt.bundle.writing.options import WriterOptions
 
 CELLS = 64
 

@@ -19,7 +19,8 @@ ROOT = Path(simckpt.__file__).parent.parent
 DRIVER = """
 import os, signal, sys, time
 import simckpt
-from simckpt.bundle import files, folding
+from simckpt.bundle import files
+from simckpt.bundle.writing import folding
 me, moment, name = os.getpid(), sys.argv[1], sys.argv[2]
 sent = []
 
@@ -39,7 +40,7 @@ class Storage(files.LocalFiles):
         return super().adopt(path)
 
 armed = []
-from simckpt.bundle.options import WriterOptions
+from simckpt.bundle.writing.options import WriterOptions
 WriterOptions.__init__.__kwdefaults__["files"] = Storage()
 if moment == "handler":
     signal.signal(getattr(signal, name), lambda number, frame: print("mine", number, flush=True))

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from simckpt.bundle import Bundle, BundleWriter, open_bundle
-from simckpt.bundle.framing import Origin, decode_header, encode_header
+from simckpt.bundle.format.framing import Origin, decode_header, encode_header
 from simckpt.model.checkpoint import Checkpoint, Cost, Parts, StateDescriptor
 from simckpt.model.intent import Intent
 from simckpt.model.journal import RunOpened

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from simckpt.errors import SetupError
 from simckpt.parallel.comm import SerialComm, Vote
-from simckpt.recording.cadence import Beat, cadence, cadence_text
-from simckpt.recording.overhead import MEASURED_STEPS, Overhead, OverheadBeat
+from simckpt.recording.samples.cadence import Beat, cadence, cadence_text
+from simckpt.recording.samples.overhead import MEASURED_STEPS, Overhead, OverheadBeat
 
 
 class FakeMeter:

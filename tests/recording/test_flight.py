@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from simckpt.bundle.documents import decode_document
+from simckpt.bundle.format.documents import decode_document
 from simckpt.diagnostics import Declarations, Grid, Probe, State
 from simckpt.model.record import canonical_json
-from simckpt.recording.flight import FlightRecorder
+from simckpt.recording.triggering.flight import FlightRecorder
 
 
 def readings(n: int, cells: int = 64) -> list[Any]:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import simckpt
-from simckpt.capture import configuration
-from simckpt.capture.configuration import ConfigurationFiles, capture_configuration
-from simckpt.capture.inputs import capture_inputs
+from simckpt.capture.files import configuration
+from simckpt.capture.files.configuration import ConfigurationFiles, capture_configuration
+from simckpt.capture.files.inputs import capture_inputs
 from simckpt.recording import indexing
 from simckpt.recording.indexing import Indexer
 

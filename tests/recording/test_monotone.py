@@ -15,8 +15,8 @@ from simckpt.compare.health import health
 from simckpt.compare.monotone import ALLOWED, reversals
 from simckpt.diagnostics.reading import Reading
 from simckpt.model.series import Column, FieldTiles, SeriesSchema
-from simckpt.recording.anomaly import Anomaly, AnomalyRule
-from simckpt.recording.monotone import Monotone
+from simckpt.recording.triggering.anomaly import Anomaly, AnomalyRule
+from simckpt.recording.triggering.monotone import Monotone
 from simckpt.report.comparison import health_rows
 
 EPS = 2.0**-52

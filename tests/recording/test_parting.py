@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from simckpt.model.segment import Event
 from simckpt.parallel.comm import ExchangeFailed, SerialComm
-from simckpt.recording.parting import Farewell, Parting, part
+from simckpt.recording.attempts.parting import Farewell, Parting, part
 
 
 def farewell(

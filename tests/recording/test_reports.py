@@ -11,8 +11,8 @@ import pytest
 
 import simckpt
 from simckpt.errors import InstrumentError, SetupError, SimckptWarning
-from simckpt.recording.reports import Reports
-from simckpt.recording.stream import Stream
+from simckpt.recording.samples.reports import Reports
+from simckpt.recording.samples.stream import Stream
 
 DECLARED = {
     "budget": {"mass": "rho"},

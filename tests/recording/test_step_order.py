@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 import simckpt
-from simckpt.recording.step_order import StepOrder
+from simckpt.recording.samples.step_order import StepOrder
 
 
 def problems(*steps: int) -> list[str]:

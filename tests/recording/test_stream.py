@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from simckpt.parallel.comm import Maxima, Sums
-from simckpt.recording.stream import MOST_PENDING_BYTES, Stream
+from simckpt.recording.samples.stream import MOST_PENDING_BYTES, Stream
 
 
 class HeldReduction:

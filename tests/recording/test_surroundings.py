@@ -8,7 +8,7 @@ import pytest
 
 from simckpt.model.changes import Specification
 from simckpt.model.environment import Environment
-from simckpt.recording.surroundings import (
+from simckpt.recording.triggering.surroundings import (
     environment_changes,
     node_changes,
     specification_changes,

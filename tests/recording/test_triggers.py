@@ -17,9 +17,9 @@ import simckpt
 from simckpt.errors import InstrumentError, SetupError, SimckptWarning
 from simckpt.model.changes import Specification
 from simckpt.model.environment import Environment
-from simckpt.recording.precedents import Precedent
-from simckpt.recording.triggers import checked_rate, checked_triggers
-from simckpt.recording.watch import Watch
+from simckpt.recording.attempts.precedents import Precedent
+from simckpt.recording.triggering.triggers import checked_rate, checked_triggers
+from simckpt.recording.triggering.watch import Watch
 
 ROOT = Path(simckpt.__file__).parent.parent
 

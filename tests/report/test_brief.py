@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from recorded_twins import Setup, Twin, run
 
-from simckpt.compare.restart import Restart
+from simckpt.compare.kind.restart import Restart
 from simckpt.model.artifact import Artifact, ArtifactIndex
 from simckpt.model.changes import Change, SpecDiff
 from simckpt.model.intent import Intent

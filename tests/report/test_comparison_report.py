@@ -4,10 +4,10 @@ import msgspec
 import pytest
 from recorded_twins import Setup, run
 
-from simckpt.compare.causes import Explanation
 from simckpt.compare.comparison import Options, compare
-from simckpt.compare.differences import RecordedDifference
-from simckpt.compare.tolerance import Limits, Tolerance
+from simckpt.compare.where.tolerance import Limits, Tolerance
+from simckpt.compare.why.causes import Explanation
+from simckpt.compare.why.differences import RecordedDifference
 from simckpt.model.segment import Event
 from simckpt.report.comparison import comparison_report
 from simckpt.report.page import show, show_json

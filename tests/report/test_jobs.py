@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle.reader import open_bundle
-from simckpt.bundle.writer import BundleWriter
-from simckpt.capture.accounting import Account
+from simckpt.bundle.reading.reader import open_bundle
+from simckpt.bundle.writing.writer import BundleWriter
+from simckpt.capture.jobs.accounting import Account
 from simckpt.model.checkpoint import Checkpoint, Parts
 from simckpt.model.journal import RunOpened
 from simckpt.model.manifest import Manifest, Stage

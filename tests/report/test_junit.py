@@ -4,7 +4,7 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import Options, compare
 from simckpt.compare.many import compare_many
-from simckpt.compare.tolerance import Limits, Override, Tolerance
+from simckpt.compare.where.tolerance import Limits, Override, Tolerance
 from simckpt.report.junit import junit
 
 SMALL = Setup(name="small", n=8, steps=8, every=2, checkpoint_every=8)

@@ -10,7 +10,7 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import Options, compare
 from simckpt.compare.many import compare_many
-from simckpt.compare.tolerance import Limits, Tolerance
+from simckpt.compare.where.tolerance import Limits, Tolerance
 from simckpt.report.page import show_json
 from simckpt.report.schema import comparison_schema, schema_text
 

@@ -11,7 +11,7 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import compare
 from simckpt.compare.curves import curves
-from simckpt.compare.texts import TextDifference
+from simckpt.compare.why.texts import TextDifference
 from simckpt.report.web.page import comparison_page
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)

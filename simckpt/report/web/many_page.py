@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from ...compare.many import Cell, ManyRuns
-from ...compare.separation import Separation
+from ...compare.why.separation import Separation
 from ..comparison import VERDICT_WORDS, extent
 from ..many import group_letter
 from ..text import clean, plural, value

@@ -15,8 +15,8 @@ import msgspec
 
 from ...compare.comparison import Comparison
 from ...compare.curves import Curves
-from ...compare.differences import IDLE
-from ...compare.texts import TextDifference
+from ...compare.why.differences import IDLE
+from ...compare.why.texts import TextDifference
 from ..comparison import VERDICT_WORDS, difference_name, extent, gist, health_rows
 from ..text import (
     apart,

@@ -1,0 +1,1 @@
+"""The bytes of a bundle: records, frames, and the HDF5 layout."""

@@ -1,0 +1,1 @@
+"""Journal and folded file, read as one bundle."""

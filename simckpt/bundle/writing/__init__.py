@@ -1,0 +1,1 @@
+"""One writer a bundle: journal, folds, lease."""

@@ -1,0 +1,1 @@
+"""Files as facts: inputs, outputs, configuration and logs."""

@@ -1,0 +1,1 @@
+"""What launchers and batch schedulers say of a job."""

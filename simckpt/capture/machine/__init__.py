@@ -1,0 +1,1 @@
+"""The node and this process: hardware, system, libraries, interpreter."""

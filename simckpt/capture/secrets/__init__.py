@@ -1,0 +1,1 @@
+"""What is a secret, and how texts are kept without it."""

@@ -1,0 +1,1 @@
+"""Numerical settings, read off live solver objects and settings files."""

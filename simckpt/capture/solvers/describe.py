@@ -1,0 +1,78 @@
+"""Settings read off live objects: what a solver will do, not what it was asked to do."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+
+from ...model.record import Facts
+from ..probes import reason_of
+from ..rng import describe_generator
+from ..values import has_fields, plain, qualified_name
+from .foreign import describer_for
+from .settings_files import is_settings_file, read_settings
+
+
+@functools.singledispatch
+def describe(obj: object) -> Facts:
+    """The settings of an object, as facts.
+
+    Known without being imported: SciPy's ``OdeSolver`` objects, ``ode``, the results of
+    ``solve_ivp``, and functions of SciPy with their settings bound, as in
+    ``partial(gmres, rtol=1e-8)``; NumPy's and Python's random number generators; simulations of
+    pyro; Diffrax's solvers, step size controllers and solutions; petsc4py's ``KSP``, ``SNES``
+    and ``TS``. Mappings, dataclasses, argparse namespaces and the like give their fields. A path
+    of a TOML, JSON, INI, YAML (with PyYAML) or Fortran namelist (with f90nml) file gives what
+    the file holds. Solvers among the values of a mapping are described in their place.
+
+    A code of your own is taught by registration, as with any ``functools.singledispatch``::
+
+        @simckpt.describe.register
+        def _(solver: MySolver) -> dict:
+            return {"limiter": solver.limiter.name, "cfl": solver.cfl}
+
+    Parameters
+    ----------
+    obj : object
+        A solver, a generator, a bag of settings, or the path of a settings file.
+
+    Returns
+    -------
+    dict
+        JSON values; of an unknown object its type and repr. Never raises: an object that
+        cannot be read gives its ``type`` and an ``unavailable`` with the reason.
+    """
+    try:
+        return _describe(obj)
+    except Exception as error:  # noqa: BLE001 - a foreign object may raise anything
+        return {"type": qualified_name(type(obj)), "unavailable": reason_of(error)}
+
+
+def is_live(obj: object) -> bool:
+    """Whether an object's settings can be read off it, and read again later."""
+    taught = describe.dispatch(type(obj)) is not describe.dispatch(object)
+    return taught or describer_for(obj) is not None
+
+
+def is_bag(obj: object) -> bool:
+    """Whether an object is a bag of named settings, or the path of a file that holds such."""
+    if isinstance(obj, str | os.PathLike):
+        return is_settings_file(obj)
+    return isinstance(obj, Mapping) or has_fields(obj)
+
+
+def _describe(obj: object) -> Facts:
+    read = describer_for(obj)
+    if read is not None:
+        facts: Facts = plain(read(obj))
+        return facts
+    generator = describe_generator(obj)
+    if generator is not None:
+        return generator
+    if isinstance(obj, str | os.PathLike) and is_settings_file(obj):
+        return read_settings(obj)
+    if isinstance(obj, Mapping):
+        obj = {key: describe(item) if is_live(item) else item for key, item in obj.items()}
+    shown = plain(obj)
+    return shown if isinstance(obj, Mapping) or isinstance(shown, dict) else {"value": shown}

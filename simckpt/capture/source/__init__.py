@@ -1,0 +1,1 @@
+"""The code that runs: modules, packages, and the work trees they come from."""

@@ -1,0 +1,326 @@
+"""The fields of two runs, tile by tile: the first step, field and tile at which they part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...model.record import Record
+from ...model.series import FieldTiles
+from ..view import DigestView, Floats, Ints, Mask, RunView, Words
+from .alignment import Alignment
+from .patterns import Figure, Layout, pattern, ranks_holding
+from .propagation import Propagation, propagation
+from .quantities import STATE, QuantityFindings, Reason, Uncompared
+from .steps import common_rows, rising
+from .tilings import in_common_tiles
+
+MEAN_UNCERTAINTY = 1e-10
+"""Tile means are good to this part of the field's scale."""
+
+BLOCK_BYTES = 1 << 21
+"""Digests are compared in blocks of this size, which a processor's cache holds."""
+
+
+class FieldDifference(Record, frozen=True, kw_only=True):
+    """A field whose digests are not equal in two runs.
+
+    Parameters
+    ----------
+    samples, compared : int
+        Samples at which it differs, of those compared.
+    step, t : int, float or None
+        The first of them.
+    tiles, of : int
+        Tiles that differ there, of how many.
+    tiles_at_end : int
+        Tiles that differ at the last sample compared.
+    figure, place : str
+        The figure that those tiles form, and the same as a phrase.
+    tile : int
+        The first differing tile, in C order; `bounds` is its half-open global index range.
+    ranks_a, ranks_b : tuple of int
+        The ranks that held a part of that tile in each run; empty where not recorded.
+    relative, relative_step : float or None, int or None
+        How far the tiles' minima, maxima and means are apart at the first checkpoint from then
+        on, relative to the field's largest magnitude, and the step of that checkpoint.
+    """
+
+    field: str
+    samples: int
+    compared: int
+    step: int
+    t: float | None
+    tiles: int
+    of: int
+    tiles_at_end: int
+    figure: Figure
+    place: str
+    tile: int
+    bounds: tuple[tuple[int, int], ...]
+    ranks_a: tuple[int, ...] = ()
+    ranks_b: tuple[int, ...] = ()
+    relative: float | None = None
+    relative_step: int | None = None
+
+
+class FirstDifference(Record, frozen=True, kw_only=True):
+    """Where two runs part: they agree at step `after` and differ at the next, `step`.
+
+    `after` is None if they agree at no sample before; `sample` is the number of the common
+    sample; `fields` and `quantities` are those that differ there.
+    """
+
+    step: int
+    t: float | None
+    after: int | None
+    sample: int
+    fields: tuple[str, ...] = ()
+    quantities: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class FieldFindings:
+    """What the digests say; `counts[name]` is the number of differing tiles at each moment.
+
+    `propagation[name]` says how the difference in a field goes on from where it began.
+    """
+
+    differing: list[FieldDifference] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+    uncompared: list[Uncompared] = field(default_factory=list)
+    first: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, Ints] = field(default_factory=dict)
+    propagation: dict[str, Propagation] = field(default_factory=dict)
+    moments: int = 0
+
+
+def compare_fields(
+    a: RunView, b: RunView, alignment: Alignment, renames: Mapping[str, str] | None = None
+) -> FieldFindings:
+    """Compare the digests of every field at the moments at which both runs have a sample."""
+    renames = renames or {}
+    pairs = {name: renames.get(name, name) for name in a.fields}
+    found = FieldFindings(moments=int(np.count_nonzero(alignment.exact)))
+    for name, other in pairs.items():
+        if other not in b.fields:
+            found.uncompared.append(_missing(name, "A"))
+            continue
+        one, two = a.digests(name), b.digests(other)
+        refused = _incomparable(name, one.tiles, two.tiles)
+        if refused is not None:
+            found.uncompared.append(refused)
+            continue
+        one, two = in_common_tiles(one, two)
+        counts, missing = _differing_tiles(one, two, a, b, alignment)
+        if missing:
+            found.uncompared.append(
+                Uncompared(
+                    what="field",
+                    name=name,
+                    code="not-measured",
+                    reason=f"has no digest at {missing} of {found.moments} common samples",
+                    essential=True,
+                )
+            )
+        if missing == found.moments:
+            continue
+        found.compared.append(name)
+        found.counts[name] = counts
+        if counts.any():
+            at = int(np.argmax(counts > 0))
+            found.first[name] = at
+            found.differing.append(_describe(name, other, one, two, a, b, alignment, counts, at))
+            found.propagation[name] = _propagation(one, two, alignment, at)
+    taken = set(pairs.values())
+    found.uncompared += [_missing(name, "B") for name in b.fields if name not in taken]
+    found.differing.sort(key=lambda d: (d.step, -d.tiles))
+    return found
+
+
+def first_difference(
+    alignment: Alignment, fields: FieldFindings, quantities: QuantityFindings
+) -> FirstDifference | None:
+    """The earliest moment at which the state differs, and all that first differs there.
+
+    A time step or a Courant number tells of the next step already, so it counts only where
+    nothing of the state differs.
+    """
+    state = [at for name, at in quantities.first.items() if quantities.kinds[name] in STATE]
+    found = [*fields.first.values(), *state] or list(quantities.first.values())
+    if not found:
+        return None
+    at = min(found)
+    t = float(alignment.t[at])
+    return FirstDifference(
+        step=int(alignment.steps_a[at]),
+        t=t if np.isfinite(t) else None,
+        after=int(alignment.steps_a[at - 1]) if at else None,
+        sample=at,
+        fields=tuple(d.field for d in fields.differing if fields.first[d.field] == at),
+        quantities=tuple(d.name for d in quantities.differing if quantities.first[d.name] == at),
+    )
+
+
+def layout(run: RunView, name: str, row: int) -> Layout:
+    """How the run spread its fields over ranks when it took sample number `row`."""
+    index = int(run.series().segment[row])
+    for view in run.segments:
+        if view.segment.index == index:
+            return Layout(
+                run=name, decomposition=view.decomposition, nodes=tuple(view.segment.nodes)
+            )
+    return Layout(run=name)
+
+
+def _missing(name: str, run: str) -> Uncompared:
+    return Uncompared(
+        what="field", name=name, code="one-sided", reason=f"is only in {run}", essential=True
+    )
+
+
+def _incomparable(name: str, one: FieldTiles, two: FieldTiles) -> Uncompared | None:
+    code: Reason
+    if one.global_shape != two.global_shape:
+        code = "shape"
+        reason = f"has shape {_shape(one)} in A and {_shape(two)} in B: only integrals compare"
+    elif one.dtype != two.dtype:
+        code = "dtype"
+        reason = f"is {one.dtype} in A and {two.dtype} in B: digests are of different numbers"
+    else:
+        return None
+    return Uncompared(what="field", name=name, code=code, reason=reason, essential=True)
+
+
+def _shape(tiles: FieldTiles) -> str:
+    return " x ".join(str(n) for n in tiles.global_shape)
+
+
+def _differing_tiles(
+    one: DigestView, two: DigestView, a: RunView, b: RunView, alignment: Alignment
+) -> tuple[Ints, int]:
+    """Differing tiles at each moment (0 where a digest is missing), and how many are missing."""
+    rows_a = digest_rows(one, a.series().step[alignment.rows_a])
+    rows_b = digest_rows(two, b.series().step[alignment.rows_b])
+    usable = np.flatnonzero(alignment.exact & (rows_a >= 0) & (rows_b >= 0))
+    counts = np.zeros(len(alignment), dtype=np.int64)
+    block = max(1, BLOCK_BYTES // (8 * max(one.tiles.size, 1)))
+    for start in range(0, len(usable), block):
+        part = usable[start : start + block]
+        differ = _picked(one, rows_a[part]) != _picked(two, rows_b[part])
+        counts[part] = np.count_nonzero(differ.reshape(len(part), -1), axis=1)
+    return counts, int(np.count_nonzero(alignment.exact)) - len(usable)
+
+
+def _picked(view: DigestView, rows: Ints) -> Words:
+    """The digests of some rows, read in one piece: rows of one block lie close together."""
+    low, high = int(rows.min()), int(rows.max()) + 1
+    words = view.rows(low, high)
+    return (
+        words if high - low == len(rows) and bool(np.all(np.diff(rows) == 1)) else words[rows - low]
+    )
+
+
+def digest_rows(view: DigestView, steps: Ints) -> Ints:
+    """The row of each step among the digests, -1 where there is none."""
+    if len(view.step) == 0:
+        return np.full(len(steps), -1, dtype=np.int64)
+    if np.array_equal(view.step, steps) and rising(steps):
+        return np.arange(len(steps), dtype=np.int64)
+    if rising(view.step):
+        order, ordered = np.arange(len(view.step)), view.step
+    else:
+        order = np.argsort(view.step, kind="stable")
+        ordered = view.step[order]
+    at = np.searchsorted(ordered, steps, side="right") - 1
+    there = (at >= 0) & (ordered[np.maximum(at, 0)] == steps)
+    return np.where(there, order[np.maximum(at, 0)], -1)
+
+
+def _describe(
+    name: str,
+    other: str,
+    one: DigestView,
+    two: DigestView,
+    a: RunView,
+    b: RunView,
+    alignment: Alignment,
+    counts: Ints,
+    at: int,
+) -> FieldDifference:
+    row_a, row_b = int(alignment.rows_a[at]), int(alignment.rows_b[at])
+    mask = _mask(one, two, int(alignment.steps_a[at]), int(alignment.steps_b[at]))
+    layouts = (layout(a, "A", row_a), layout(b, "B", row_b))
+    shape = pattern(mask, one.tiles, layouts)
+    tile = int(np.argmax(mask.ravel()))
+    bounds = one.tiles.bounds(tile)
+    size, size_step = _tile_size(a, b, name, other, int(alignment.steps_a[at]))
+    t = float(alignment.t[at])
+    exact = np.flatnonzero(alignment.exact)
+    return FieldDifference(
+        field=name,
+        samples=int(np.count_nonzero(counts)),
+        compared=len(exact),
+        step=int(alignment.steps_a[at]),
+        t=t if np.isfinite(t) else None,
+        tiles=int(counts[at]),
+        of=one.tiles.size,
+        tiles_at_end=int(counts[exact[-1]]),
+        figure=shape.figure,
+        place=shape.text,
+        tile=tile,
+        bounds=bounds,
+        ranks_a=ranks_holding(layouts[0].decomposition, bounds),
+        ranks_b=ranks_holding(layouts[1].decomposition, bounds),
+        relative=size,
+        relative_step=size_step,
+    )
+
+
+def _propagation(one: DigestView, two: DigestView, alignment: Alignment, at: int) -> Propagation:
+    """How the differing tiles of one moment and the next lie to each other."""
+    masks = [
+        _mask(one, two, int(alignment.steps_a[i]), int(alignment.steps_b[i]))
+        for i in range(at, min(at + 2, len(alignment)))
+        if alignment.exact[i]
+    ]
+    return propagation(masks[0], masks[1] if len(masks) > 1 else masks[0])
+
+
+def _mask(one: DigestView, two: DigestView, step_a: int, step_b: int) -> Mask:
+    ia = int(digest_rows(one, np.array([step_a]))[0])
+    ib = int(digest_rows(two, np.array([step_b]))[0])
+    mask: Mask = one.rows(ia, ia + 1)[0] != two.rows(ib, ib + 1)[0]
+    return mask
+
+
+def _tile_size(
+    a: RunView, b: RunView, name: str, other: str, step: int
+) -> tuple[float | None, int | None]:
+    """How far tile statistics are apart at the first checkpoint from `step` on, and its step."""
+    one, two = a.tiles(name), b.tiles(other)
+    if a.digests(name).tiles.edges != b.digests(other).tiles.edges:
+        return None, None
+    rows_a, rows_b = common_rows(one.step, two.step)
+    later = np.flatnonzero(one.step[rows_a] >= step)
+    if not len(later):
+        return None, None
+    ia, ib = int(rows_a[later[0]]), int(rows_b[later[0]])
+    first = int(one.step[ia])
+    pairs = (
+        (one.minimum[ia], two.minimum[ib]),
+        (one.maximum[ia], two.maximum[ib]),
+        (one.mean[ia], two.mean[ib]),
+    )
+    scale = max(_largest(v) for pair in pairs for v in pair)
+    with np.errstate(invalid="ignore", over="ignore"):
+        extrema = max(_largest(x - y) for x, y in pairs[:2])
+        means = _largest(one.mean[ia] - two.mean[ib])
+    apart = max(extrema, means if means > MEAN_UNCERTAINTY * scale else 0.0)
+    return (apart / scale if scale > 0 else apart), first
+
+
+def _largest(values: Floats) -> float:
+    return float(np.max(np.abs(values), where=np.isfinite(values), initial=0.0))

@@ -1,0 +1,1 @@
+"""Arrays that do not lie in host memory: measured where they are."""

@@ -1,0 +1,94 @@
+"""Cells of an unstructured mesh by global id: their order and their ranks do not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import SetupError
+
+Anything = TypeVar("Anything")
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """This rank's cells of an unstructured mesh; stands where a `Grid` would.
+
+    Parameters
+    ----------
+    ids : ndarray of int, shape (n,)
+        Global ids, each of 0 ... total-1 on one rank only; leave out halo cells.
+    total : int
+        Number of cells of the whole mesh.
+    volume : float or ndarray of shape (n,)
+        Volume of each cell.
+
+    Notes
+    -----
+    Fields have the shape (n,), in the order of the ids. Integrals and digests are those of a
+    grid; tiles are ranges of ids. Nothing is known of neighbours, so there is no Courant number
+    in cells: use `Frequency` with the mesh's own rate.
+
+    Raises
+    ------
+    SetupError
+        If the arrays do not belong together.
+    """
+
+    ids: NDArray[Any]
+    total: int
+    volume: NDArray[Any] | float = 1.0
+
+    axes = 0
+    level = 0
+    where = None
+    start = (0,)
+    ghost = ((0, 0),)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "ids", np.asarray(self.ids))
+        if self.ids.ndim != 1 or self.ids.dtype.kind not in "iu":
+            raise SetupError(
+                "Cells.ids",
+                f"{self.ids.dtype} of shape {self.ids.shape}",
+                "is not a 1-D array of whole numbers",
+            )
+        if isinstance(self.total, bool) or not isinstance(self.total, int | np.integer):
+            raise SetupError("Cells.total", self.total, "is not a whole number")
+        put(self, "total", int(self.total))
+        if self.total < max(1, self.ids.size):
+            raise SetupError("Cells.total", self.total, f"is less than the {self.ids.size} ids")
+        if self.ids.size and not 0 <= int(self.ids.min()) <= int(self.ids.max()) < self.total:
+            outside = (int(self.ids.min()), int(self.ids.max()))
+            raise SetupError("Cells.ids", outside, f"goes beyond 0 ... {self.total - 1}")
+        if np.ndim(self.volume) == 0:
+            put(self, "volume", float(self.volume))
+        elif np.shape(self.volume) != self.ids.shape:
+            raise SetupError(
+                "Cells.volume.shape", np.shape(self.volume), f"is not that of ids, {self.ids.shape}"
+            )
+        else:
+            put(self, "volume", np.asarray(self.volume))
+
+    @property
+    def global_shape(self) -> tuple[int]:
+        """The index space of the ids."""
+        return (self.total,)
+
+    def box(self, array_shape: Sequence[int], name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Start and shape of a field's array; SetupError if it has not one value an id."""
+        given = tuple(int(n) for n in array_shape)
+        if given != self.ids.shape:
+            raise SetupError(
+                f"fields[{name!r}].shape", given, f"is not {self.ids.shape}, one value an id"
+            )
+        return (0,), given
+
+    def interior(self, array: Anything) -> Anything:
+        """The array itself: there are no ghost layers."""
+        return array

@@ -1,0 +1,1 @@
+"""What can be measured: a module each, with its formula and where that comes from."""

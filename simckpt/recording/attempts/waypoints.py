@@ -1,0 +1,54 @@
+"""The checkpoints of a run that its next job attempt may go on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ...compare.view import SegmentView
+    from ...model.checkpoint import Checkpoint
+    from ...model.record import Hash
+
+
+@dataclass(frozen=True)
+class Waypoints:
+    """Steps and ids of the checkpoints that no later job attempt went back behind."""
+
+    passed: tuple[tuple[int, Hash], ...] = ()
+
+    @classmethod
+    def of(cls, checkpoints: Iterable[Checkpoint], segments: Sequence[SegmentView]) -> Self:
+        """Those of a recorded run; the one with which a restarted attempt began is none of them."""
+        limits: dict[int, float] = {}
+        limit = float("inf")
+        for view in reversed(segments):
+            limits[view.segment.index] = limit
+            limit = min(limit, view.start_step)
+        first = segments[0].segment.index if segments else 0
+        return cls(
+            tuple(
+                (checkpoint.step, checkpoint.id)
+                for checkpoint in checkpoints
+                if checkpoint.step <= limits.get(checkpoint.segment, limit)
+                and (checkpoint.reason != "start" or checkpoint.segment == first)
+            )
+        )
+
+    @property
+    def last(self) -> Hash | None:
+        """The latest one: what a run goes on from as long as it does not say otherwise."""
+        return self.passed[-1][1] if self.passed else None
+
+    def before(self, step: int) -> Hash | None:
+        """The latest checkpoint at or before `step`; None if there is none."""
+        found: tuple[int, Hash] | None = None
+        for waypoint in self.passed:
+            if waypoint[0] <= step and (found is None or waypoint[0] >= found[0]):
+                found = waypoint
+        return found[1] if found else None
+
+
+NO_WAYPOINTS = Waypoints()

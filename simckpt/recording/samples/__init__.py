@@ -1,0 +1,1 @@
+"""When samples are taken, and how they arrive."""

@@ -1,0 +1,163 @@
+"""The samples of one rank: set up by all ranks together, taken alone, read as they arrive."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...errors import SetupError
+from ...parallel.comm import ExchangeFailed
+from ..faults import one_line
+from ..settings import EXCHANGE_TIMEOUT
+from .reports import Reports
+from .step_order import StepOrder
+from .stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ...diagnostics.declarations import Declarations
+    from ...diagnostics.probe import Offer, Probe, Reading, State
+    from ...diagnostics.quantities.reported import Reported
+    from ...parallel.comm import Comm
+    from ..faults import Faults
+    from ..triggering.triggers import Trigger
+
+
+class Sampling:
+    """This rank's side of the run's samples.
+
+    Parameters
+    ----------
+    control : Comm
+        Carries what the ranks agree on at the first sample.
+    samples : Comm
+        Carries the samples and nothing else.
+    triggers : tuple of Trigger
+        Rules that must fit the columns of a sample.
+    faults : Faults
+        Takes what goes wrong with a sample.
+    """
+
+    def __init__(
+        self, control: Comm, samples: Comm, triggers: tuple[Trigger, ...], faults: Faults
+    ) -> None:
+        self.reports = Reports()
+        self._control = control
+        self._stream = Stream(samples)
+        self._triggers = triggers
+        self._faults = faults
+        self._probe: Probe | None = None
+        self._order = StepOrder()
+
+    @property
+    def taken(self) -> int:
+        """Samples that this rank has taken, those that could not be sent among them."""
+        return self._stream.started + self._stream.refused
+
+    def set_up(
+        self,
+        declarations: Declarations,
+        state: State | None,
+        problem: SetupError | None,
+        alike: Mapping[str, str],
+    ) -> Probe | None:
+        """Agree with all ranks on what a sample holds; collective.
+
+        `alike` are the texts of other arguments that must be the same on every rank.
+
+        Returns
+        -------
+        Probe or None
+            What describes the samples; None where there will be none.
+
+        Raises
+        ------
+        SetupError
+            On every rank alike, where declarations and data do not agree.
+        """
+        from ...diagnostics.probe import Probe
+
+        probe = Probe(declarations, rank=self._control.rank)
+        mine: Offer | SetupError = problem or probe.offer(state, alike)  # type: ignore[arg-type]
+        try:
+            offers = self._control.exchange("first sample", mine, EXCHANGE_TIMEOUT)
+        except ExchangeFailed:
+            text = "not every rank took the first sample: no samples are recorded"
+            self._faults.note("ranks_out_of_step", text)
+            return None
+        refused = next((offer for offer in offers if isinstance(offer, SetupError)), None)
+        if refused is not None:
+            raise refused
+        try:
+            probe.agree([offer for offer in offers if not isinstance(offer, SetupError)])
+            for trigger in self._triggers:
+                trigger.check(probe.schema)
+        except SetupError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the same on every rank, as the offers are
+            self._faults.note("sampling_failed", f"no samples are recorded: {one_line(error)}")
+            return None
+        self._probe = probe
+        return probe
+
+    def take(self, step: int, state: State | None, problem: SetupError | None) -> None:
+        """Take a sample of `state`, or say that there is none, and send it; never waits."""
+        probe = self._probe
+        assert probe is not None
+        known = len(probe.faults)
+        reported = None
+        if state is None:
+            # What was reported waits for a sample that can be taken.
+            message = probe.unreadable(step)
+        else:
+            reported = self.reports.take()
+            message = probe.measure(replace(state, reported=reported))
+            self._check_declared(probe, reported)
+        sent = False
+        with self._faults.contained("sending a sample"):
+            sent = self._stream.push(*message, time.time())
+        if reported is not None and not sent:
+            self.reports.give_back(reported)
+        if problem is not None:
+            self._faults.note("state_unreadable", str(problem))
+        for fault in probe.faults[known:]:
+            self._faults.note("diagnostic_failed", str(fault))
+
+    def arrived(self) -> Iterator[tuple[Reading, float]]:
+        """The readings that are complete, oldest first, each with its wall time; rank 0 alone."""
+        for wall, sums, maxima in self._stream.ready():
+            assert self._probe is not None
+            reading = self._probe.finish(sums, maxima)
+            for text in reading.problems:
+                # The rank on which a diagnostic failed has said so already.
+                said = bool(reading.failed)
+                self._faults.note("sample_incomplete", text, step=reading.step, said=said)
+            if text := self._order.problem(reading):
+                self._faults.note("step_out_of_order", text, step=reading.step)
+            yield reading, wall
+
+    def settle(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds until every sample has arrived."""
+        return self._stream.settle(timeout)
+
+    def _check_declared(self, probe: Probe, reported: Reported) -> None:
+        for method, name, mend in probe.declarations.undeclared(reported):
+            text = f"run.{method}({name!r}, ...) was called and nothing declared for it. {mend}"
+            self._faults.note_once("report_undeclared", text)
+
+
+def built(build: Callable[[], State]) -> tuple[State | None, SetupError | None]:
+    """The state that `build` finds, or the error that says why there is none."""
+    try:
+        return build(), None
+    except SetupError as error:
+        return None, error
+    except Exception as error:  # noqa: BLE001 - the user's accessors may raise anything
+        return None, SetupError(
+            "step",
+            one_line(error),
+            "the state could not be read",
+            mend="Check the callables given as grid=, fields=, particles=.",
+        )

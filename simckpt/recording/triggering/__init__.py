@@ -1,0 +1,1 @@
+"""What makes a run capture more than it always does."""
