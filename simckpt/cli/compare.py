@@ -129,6 +129,8 @@ def compare(
     )
     with ExitStack() as stack:
         shelf = stack.enter_context(Shelf())
+        if len(runs) == 2:
+            shelf.open(runs)
         opened = [shelf.run(run) for run in runs]
         others = [shelf.run(run) for run in references]
         for other in others:

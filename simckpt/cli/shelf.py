@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Self
 
@@ -35,6 +36,21 @@ class Shelf:
     def run(self, path: str) -> ShelvedRun:
         """The run at `path`, which is opened when it is asked for something."""
         return ShelvedRun(self, path)
+
+    def open(self, paths: Sequence[str]) -> None:
+        """Open some bundles at the same time: what takes long is to test their checksums.
+
+        Raises
+        ------
+        BundleError
+            That of the first which cannot be opened.
+        """
+        wanted = [path for path in dict.fromkeys(paths) if path not in self._open]
+        with ThreadPoolExecutor(max(1, len(wanted))) as pool:
+            opening = {path: pool.submit(open_bundle, path) for path in wanted}
+        self._open |= {p: done.result() for p, done in opening.items() if not done.exception()}
+        for done in opening.values():
+            done.result()
 
     def bundle(self, path: str) -> Bundle:
         """The bundle at `path`, opened if it is not."""
@@ -145,10 +161,14 @@ class ShelvedDigests:
     def __init__(self, run: ShelvedRun, field: str) -> None:
         self._run = run
         self._field = field
-        digests = run.bundle().digests(field)
-        self.step: Ints = digests.step
-        self.tiles: FieldTiles = digests.tiles
+        self._bundle = run.bundle()
+        self._digests = self._bundle.digests(field)
+        self.step: Ints = self._digests.step
+        self.tiles: FieldTiles = self._digests.tiles
 
     def rows(self, start: int, stop: int) -> Words:
         """The digests of the samples `start` to `stop`."""
-        return self._run.bundle().digests(self._field).rows(start, stop)
+        bundle = self._run.bundle()
+        if bundle is not self._bundle:
+            self._bundle, self._digests = bundle, bundle.digests(self._field)
+        return self._digests.rows(start, stop)

@@ -10,7 +10,7 @@ from .held import held
 from .monotone import Reversal, reversals, rounding
 from .view import Floats, Ints, RunView
 from .where.quantities import STATE, columns
-from .where.scales import scales
+from .where.scales import scales, summary
 
 NON_FINITE = (".nan", ".posinf", ".neginf")
 
@@ -99,9 +99,9 @@ def health(run: RunView) -> Health:
     before = _checkpoint_before(run)
     drifts, constant, peaks = [], [], []
     for column in known.values():
-        values = series[column.name]
-        if not len(values):
+        if column.kind not in ("conserved", "stability") or not len(series.step):
             continue
+        values = series[column.name]
         if column.kind == "conserved":
             drift = _drift(column.name, values, size[column.name], series.step, before)
             if drift is None:
@@ -187,6 +187,9 @@ def _non_finite(run: RunView) -> tuple[tuple[str, ...], int | None]:
     known = columns(run)
     firsts: dict[str, int] = {}
     for name, column in known.items():
+        told = summary(series, name)
+        if told.finite and (told.largest == 0 or not name.endswith(NON_FINITE)):
+            continue
         values = series[name]
         if name.endswith(NON_FINITE):
             bad = values > 0

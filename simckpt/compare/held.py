@@ -18,6 +18,7 @@ from ..model.record import Document, Hash
 from ..model.segment import Decomposition, Event, Segment, SegmentEnd
 from ..model.series import SeriesSchema
 from .view import DigestView, Floats, Ints, RunView, SeriesView, TileView
+from .where.scales import Summary
 
 KEPT_BYTES = 8 << 23
 """Columns are kept up to this size in all (eight of a million samples); more are read when asked
@@ -30,6 +31,7 @@ class HeldSeries:
     def __init__(self, series: SeriesView) -> None:
         self._series = series
         self._columns: dict[str, Floats] = {}
+        self._summaries: dict[str, Summary] = {}
         self._room = KEPT_BYTES
 
     @cached_property
@@ -56,10 +58,18 @@ class HeldSeries:
         if name in self._columns:
             return self._columns[name]
         values = self._series[name]
+        if name not in self._summaries:
+            self._summaries[name] = Summary.of(values)
         self._room -= values.nbytes
         if self._room >= 0:
             self._columns[name] = values
         return values
+
+    def summary(self, name: str) -> Summary:
+        """The summary of a column, for which it is read once."""
+        if name not in self._summaries:
+            _ = self[name]
+        return self._summaries[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._series)

@@ -210,6 +210,19 @@ def kills(folder: Path, nursery: Path, number: int, seed: int, looking: Lock) ->
     assert segments >= number - number // 4 - 1
 
 
+def sweep_shared_memory() -> None:
+    """Remove what killed MPI processes left in the node's memory: 4 MiB a job, for ever."""
+    left = list(Path("/dev/shm").glob("mpich_shm_*"))
+    mapped = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):
+            mapped |= {line.split()[-1] for line in maps.read_text().splitlines() if "/shm/" in line}
+    for path in left:
+        with suppress(OSError):
+            if str(path) not in mapped and time.time() - path.stat().st_mtime > 60:
+                path.unlink()
+
+
 def many_kills(folder: Path, nursery: Path, chains: int, each: int) -> None:
     """So many jobs one behind the other in each chain, and two chains at a time."""
 
@@ -218,6 +231,8 @@ def many_kills(folder: Path, nursery: Path, chains: int, each: int) -> None:
         mine.mkdir()
         kills(mine, nursery, each, seed=number, looking=looking)
         shutil.rmtree(mine)
+        with looking:
+            sweep_shared_memory()
 
     looking = Lock()  # the command line's test runner takes hold of the standard output
     with ThreadPoolExecutor(2) as pool:

@@ -33,7 +33,7 @@ records than that. Who forges a number is told so before memory is taken for the
 _VERSION = struct.Struct("<8sI")
 _SEAL = struct.Struct("<8sIIQQ32s32s")
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_WINDOW = 16 << 20
+_WINDOW = 1 << 20
 
 
 class Seal(NamedTuple):

@@ -180,7 +180,9 @@ class Bundle:
         rows = self._effective_rows if effective else slice(None)
         if not isinstance(rows, slice):
             samples = np.intersect1d(samples, rows, assume_unique=True)
-        step = self.series(effective=False).step[samples]
+        step = self.series(effective=False).step
+        if len(samples) < len(step):
+            step = step[samples]
         return TileDigests(recorded, group, samples, step)
 
     def tiles(self, field: str) -> TileStatistics:

@@ -10,17 +10,54 @@ sign: the integral divided by the volume lies between that field's minimum and m
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
+from typing import Self
 
 import numpy as np
 
 from ...model.series import Column
 from ..view import Floats, SeriesView
 
+HEAD = 4096
+"""Samples at the beginning of a column in which a value of one sign is looked for first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is asked of a column again and again, so that a long one is read less often.
+
+    Parameters
+    ----------
+    largest : float
+        The largest finite magnitude; 0 if there is none.
+    finite : bool
+        Whether every value is.
+    head : float64 array
+        The first `HEAD` values.
+    """
+
+    largest: float
+    finite: bool
+    head: Floats
+
+    @classmethod
+    def of(cls, values: Floats) -> Self:
+        finite = np.isfinite(values)
+        largest = float(np.max(np.abs(values), where=finite, initial=0.0))
+        return cls(largest, bool(finite.all()), values[:HEAD].copy())
+
+
+def summary(series: SeriesView, name: str) -> Summary:
+    """That of a column, from a series that keeps them or made anew."""
+    kept = getattr(series, "summary", None)
+    found: Summary = kept(name) if kept is not None else Summary.of(series[name])
+    return found
+
 
 def scales(series: SeriesView, columns: dict[str, Column]) -> dict[str, float]:
     """The scale of each column of one run; 0 for a column that is zero or never finite."""
-    own = {name: _largest(series[name]) for name in columns}
+    own = {name: summary(series, name).largest for name in columns}
     for name, column in columns.items():
         low, high = f"{column.of}.min", f"{column.of}.max"
         if name == low and high in own:
@@ -41,12 +78,21 @@ def domain_volume(series: SeriesView, columns: dict[str, Column]) -> float:
         extrema = _extrema(column, columns)
         if not extrema:
             continue
-        values, low, high = (series[n] for n in (name, *extrema))
-        sound = np.isfinite(values) & np.isfinite(low) & np.isfinite(high) & (low * high > 0)
-        if sound.any():
-            row = int(np.argmax(sound))
-            found.append(abs(float(values[row] / (0.5 * (low[row] + high[row])))))
+        names = (name, *extrema)
+        volume = _volume(*(summary(series, n).head for n in names))
+        if volume is None and len(series[name]) > HEAD:
+            volume = _volume(*(series[n] for n in names))
+        if volume is not None:
+            found.append(volume)
     return median(found) if found else 0.0
+
+
+def _volume(values: Floats, low: Floats, high: Floats) -> float | None:
+    sound = np.isfinite(values) & np.isfinite(low) & np.isfinite(high) & (low * high > 0)
+    if not sound.any():
+        return None
+    row = int(np.argmax(sound))
+    return abs(float(values[row] / (0.5 * (low[row] + high[row]))))
 
 
 def _extrema(column: Column, columns: dict[str, Column]) -> tuple[str, str] | None:
@@ -54,8 +100,3 @@ def _extrema(column: Column, columns: dict[str, Column]) -> tuple[str, str] | No
     if column.kind == "conserved" and low in columns and high in columns:
         return low, high
     return None
-
-
-def _largest(values: Floats) -> float:
-    finite = np.isfinite(values)
-    return float(np.max(np.abs(values), where=finite, initial=0.0))
