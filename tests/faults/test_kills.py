@@ -116,7 +116,10 @@ class Job:
         else:
             self.wait_for_pids()
             self._kill_quietly(int(who))
-        assert self.process.wait(timeout=60) != 0
+        try:
+            assert self.process.wait(timeout=60) != 0
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"killed {who}, and the job goes on\n{self._alive_still()}")
         deadline = time.monotonic() + 60
         while not select.select([self.alive], [], [], 0.05)[0]:
             assert time.monotonic() < deadline, "a rank outlives its job"
@@ -133,6 +136,18 @@ class Job:
         # The launcher puts the ranks in a process group of its own.
         with suppress(FileNotFoundError, ProcessLookupError, ValueError):
             os.kill(int((self.folder / f"pid-{rank}").read_text()), signal.SIGKILL)
+
+    def _alive_still(self) -> str:
+        """What the job said, and what its processes wait for."""
+        told = [(self.folder / "out").read_text()]
+        mine = os.fsencode(self.folder)
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mine in (entry / "cmdline").read_bytes():
+                    status = (entry / "status").read_text().splitlines()
+                    facts = [s for s in status if s.startswith(("State", "PPid", "Sig"))]
+                    told.append(f"{entry.name} {(entry / 'wchan').read_text()} {facts}")
+        return "\n".join(told)
 
     def _kill_orphans(self) -> None:
         """Ranks that had not said who they are when their launcher was killed."""
@@ -216,7 +231,7 @@ def sweep_shared_memory() -> None:
     mapped = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with suppress(OSError):
-            mapped |= {line.split()[-1] for line in maps.read_text().splitlines() if "/shm/" in line}
+            mapped |= {line.split()[-1] for line in maps.open() if "/dev/shm/" in line}
     for path in left:
         with suppress(OSError):
             if str(path) not in mapped and time.time() - path.stat().st_mtime > 60:
