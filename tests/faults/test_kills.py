@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -231,7 +231,8 @@ def sweep_shared_memory() -> None:
     mapped = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with suppress(OSError):
-            mapped |= {line.split()[-1] for line in maps.open() if "/dev/shm/" in line}
+            lines = maps.read_text().splitlines()
+            mapped |= {line.split()[-1] for line in lines if "/dev/shm/" in line}
     for path in left:
         with suppress(OSError):
             if str(path) not in mapped and time.time() - path.stat().st_mtime > 60:
@@ -251,8 +252,12 @@ def many_kills(folder: Path, nursery: Path, chains: int, each: int) -> None:
 
     looking = Lock()  # the command line's test runner takes hold of the standard output
     with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(chain, number) for number in range(chains)]:
-            done.result()
+        running = [pool.submit(chain, number) for number in range(chains)]
+        try:
+            for done in as_completed(running):
+                done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @pytest.mark.timeout(300)
