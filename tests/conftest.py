@@ -36,6 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "slurm" in item.keywords:
+            # One cluster, however many processes share the tests.
+            item.add_marker(pytest.mark.xdist_group("slurm"))
     if config.getoption("--run-slow"):
         return
     for item in items:
@@ -44,11 +48,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache of compiled kernels for this session, programs under mpiexec included."""
+def kernel_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """One cache of compiled kernels for all sessions, programs under mpiexec included."""
     if given := os.environ.get("SIMCKPT_CACHE_DIR"):
         return Path(given)
-    folder = tmp_path_factory.getbasetemp().parent / "simckpt-kernels"
+    mine = tmp_path_factory.getbasetemp()
+    session = mine if worker_id == "master" else mine.parent
+    folder = session.parent / "simckpt-kernels"
     folder.mkdir(exist_ok=True)
     os.environ["SIMCKPT_CACHE_DIR"] = str(folder)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
