@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+"""Characters that could steer a terminal, and halves of characters that it cannot print."""
+
+
+def harmless(text: str) -> str:
+    """`text` on one line, with what could steer a terminal shown as escapes."""
+    return UNSAFE.sub(lambda m: m.group().encode("unicode_escape").decode(), text)
 
 
 class SimckptError(Exception):
@@ -51,7 +62,8 @@ class SetupError(SimckptError, ValueError):
             text += f" Choices: {', '.join(self.choices)}."
         if self.mend:
             text += f" {self.mend}"
-        return text
+        # The values may be arrays, which are shown on several lines.
+        return "\n".join(map(harmless, text.split("\n")))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Setup errors travel between ranks by pickle; the default would lose the keywords.
@@ -80,7 +92,10 @@ class _Shown(str):
 
 
 class BundleError(SimckptError):
-    """A bundle that cannot be read or written; the message starts with its path."""
+    """A bundle that cannot be read or written; the message starts with its path.
+
+    What a stranger's file says may be part of it, so that it is escaped where it is shown.
+    """
 
     def __init__(self, path: object, problem: str, mend: str = "") -> None:
         self.path = str(path)
@@ -89,7 +104,8 @@ class BundleError(SimckptError):
         super().__init__(self.path, problem, mend)
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.problem}." + (f" {self.mend}" if self.mend else "")
+        text = f"{self.path}: {self.problem}." + (f" {self.mend}" if self.mend else "")
+        return harmless(text)
 
 
 class NotABundleError(BundleError):
@@ -102,6 +118,18 @@ class DamagedBundleError(BundleError):
 
 class NewerFormatError(BundleError):
     """The bundle was written in a format version that this simckpt does not know."""
+
+
+class DoubtfulFormatError(NewerFormatError, DamagedBundleError):
+    """It says a later format version and its checksum does not hold: it may be either."""
+
+    def __init__(self, path: object, version: int, known: int) -> None:
+        super().__init__(
+            path,
+            f"says that it is of format version {version}, and its checksum does not hold; this "
+            f"simckpt knows versions up to {known}",
+            "Install a newer simckpt, or if none wrote it: simckpt recover --salvage <bundle>.",
+        )
 
 
 class BundleNotWritableError(BundleError):

@@ -7,7 +7,6 @@ chunks, compression, byte order of storage, dates and library versions.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +14,11 @@ import blake3
 import numpy as np
 
 from ..model.record import Hash
+from .classic import classic_hashes, is_classic
+from .hashed import WINDOW, described, is_lasting, stored_bytes, told_text
 
 if TYPE_CHECKING:
     import h5py
-
-WINDOW = 8 << 20
-
-_VOLATILE = re.compile(
-    r"""history(_.*)? | (.*_)?(date|datetime|timestamp|time_stamp|version|uuid)(_.*)?
-    |   (creat(ed|ion)|modifi(ed|cation))(_.*)? | host(_?name)? | user(_?name)? | pid""",
-    re.IGNORECASE | re.VERBOSE,
-)
 
 _PLUMBING = frozenset(
     (
@@ -44,7 +37,7 @@ _PLUMBING = frozenset(
 
 
 def content_hashes(path: str | os.PathLike[str]) -> dict[str, Hash] | None:
-    """BLAKE3 of each variable of an HDF5 or netCDF-4 file.
+    """BLAKE3 of each variable of an HDF5 or netCDF file, also of netCDF's classic formats.
 
     Parameters
     ----------
@@ -56,15 +49,19 @@ def content_hashes(path: str | os.PathLike[str]) -> dict[str, Hash] | None:
     dict or None
         Path of each variable in the file to a hash of its type, shape, values and lasting
         attributes; groups with lasting attributes under their path and a slash. None if the
-        file is not HDF5.
+        file is neither HDF5 nor netCDF.
 
     Raises
     ------
     OSError
         If it is HDF5 but cannot be read, for instance since it is being written.
+    ValueError
+        If it is netCDF of a classic format and damaged.
     """
     import h5py
 
+    if is_classic(path):
+        return classic_hashes(path)
     if not h5py.is_hdf5(os.fspath(path)):
         return None
     with h5py.File(path, "r", locking=False) as file:
@@ -100,9 +97,9 @@ def _walk(group: h5py.Group, prefix: str, seen: set[int]) -> Iterator[tuple[str,
 
 def _dataset(dataset: h5py.Dataset) -> Hash:
     hasher = blake3.blake3()
-    hasher.update(f"{_type_name(dataset.dtype)} {dataset.shape}".encode())
+    hasher.update(described(dataset.dtype, dataset.shape))
     for piece in _pieces(dataset):
-        hasher.update(_canonical(piece))
+        hasher.update(_canonical(piece, dataset.id))
     for attribute in _attributes(dataset):
         hasher.update(attribute)
     return hasher.hexdigest()
@@ -122,28 +119,48 @@ def _pieces(dataset: h5py.Dataset) -> Iterator[Any]:
 
 def _attributes(item: Any) -> Iterator[bytes]:
     for name in sorted(item.attrs):
-        if name not in _PLUMBING and not _VOLATILE.fullmatch(name):
+        if name not in _PLUMBING and is_lasting(name):
             value = item.attrs[name]
-            yield b"\0%b\0%b" % (name.encode(), _canonical(value))
+            yield b"\0%b\0%b" % (name.encode(), _told(value, item.id))
 
 
-def _canonical(value: Any) -> bytes:
+def _canonical(value: Any, owner: Any) -> bytes:
     """The bytes of a value, whatever the byte order it was stored in."""
-    if isinstance(value, str):
-        return b"s%d:%b" % (len(value.encode()), value.encode())
-    if isinstance(value, bytes):
-        return b"s%d:%b" % (len(value), value)
     array = np.asarray(value)
     if array.dtype.names:
-        return b"".join(_canonical(array[name]) for name in array.dtype.names)
+        return b"".join(_canonical(array[name], owner) for name in array.dtype.names)
     if array.dtype.kind == "O":
-        return b"".join(_canonical(v) for v in array.ravel().tolist())
-    if array.dtype.kind in "SUV":
-        return array.tobytes()
-    return array.astype(array.dtype.newbyteorder("<")).tobytes()
+        return b"".join(_told(v, owner) for v in array.ravel().tolist())
+    return stored_bytes(array)
 
 
-def _type_name(dtype: np.dtype[Any]) -> str:
-    if dtype.names:
-        return ",".join(f"{name}:{_type_name(dtype[name])}" for name in dtype.names)
-    return f"{dtype.kind}{dtype.itemsize}"
+def _told(value: Any, owner: Any) -> bytes:
+    """A value that stands alone or among others of other sizes: with its type and shape."""
+    import h5py
+
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogateescape")
+    if isinstance(value, bytes):
+        return told_text(value)
+    if isinstance(value, h5py.Empty):
+        return b"empty " + described(value.dtype, None)
+    if isinstance(value, h5py.Reference):
+        return _reference(value, owner)
+    array = np.asarray(value)
+    if array.dtype.kind == "O" and not array.ndim:
+        raise ValueError(f"a value of the type {type(value).__name__} cannot be hashed")
+    return b"%b:%b" % (described(array.dtype, array.shape), _canonical(array, owner))
+
+
+def _reference(value: Any, owner: Any) -> bytes:
+    """A reference by the path of what it leads to, and for a region its selection."""
+    import h5py
+
+    if not value:
+        return b"reference to nothing"
+    name = h5py.h5r.get_name(value, owner) or b"(no name)"
+    told = b"reference %d:%b" % (len(name), name)
+    if isinstance(value, h5py.RegionReference):
+        region = h5py.h5r.get_region(value, owner)
+        told += f" {region.get_select_npoints()} in {region.get_select_bounds()}".encode()
+    return told

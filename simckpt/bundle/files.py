@@ -7,15 +7,81 @@ each state a power cut could leave, or that fails as a full disk does.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import stat
 from abc import abstractmethod
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
+
+from ..errors import NotABundleError
 
 try:
     import fcntl
 except ImportError:  # pragma: no cover - not on POSIX
     fcntl = None  # type: ignore[assignment]
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file that is there: no pipe, which would wait for its writer, and no device.
+
+    Raises
+    ------
+    NotABundleError
+        If something else than a file is there.
+    OSError
+        If it cannot be opened.
+    """
+    try:
+        handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    except IsADirectoryError:
+        raise _no_file(path, stat.S_IFDIR) from None
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise _no_file(path, mode)
+    return handle
+
+
+def _no_file(path: Path, mode: int) -> NotABundleError:
+    what = next((name for is_it, name in _OTHERS if is_it(mode)), "no file")
+    return NotABundleError(path, f"is {what}", "Name a bundle, or move that elsewhere.")
+
+
+_OTHERS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_to_read(path: Path) -> int:
+    """`open_regular` for readers: what storage refuses is a NotABundleError, too.
+
+    Raises
+    ------
+    NotABundleError
+        If it cannot be opened, or is no file.
+    FileNotFoundError
+        If nothing is there.
+    """
+    try:
+        return open_regular(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as problem:
+        # A ValueError is that of a name which cannot be one.
+        told = getattr(problem, "strerror", None) or problem
+        raise NotABundleError(path, f"cannot be read ({told})") from problem
+
+
+def copy_regular(source: Path, target: Path) -> None:
+    """Copy a file, with its times, to a place that is free; raises as `open_to_read` does."""
+    with os.fdopen(open_to_read(source), "rb") as read, target.open("xb") as written:
+        shutil.copyfileobj(read, written, 1 << 20)
+    shutil.copystat(source, target)
 
 
 class FileSystem(Protocol):
@@ -78,14 +144,33 @@ class FileSystem(Protocol):
 
 
 class LocalFiles:
-    """The real file system."""
+    """The real file system, for the process that asked for it.
+
+    A process forked from that one has the same open files, and must not touch them: there every
+    change is refused, and nothing is removed.
+    """
+
+    _process: int
+
+    def __new__(cls, *_: object, **__: object) -> Self:
+        self = super().__new__(cls)
+        self._process = os.getpid()
+        return self
+
+    def _own(self) -> None:
+        if os.getpid() != self._process:
+            raise OSError(errno.EPERM, "this process was forked from the one that writes")
 
     def create(self, path: Path, *, replace: bool = False) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if replace else os.O_EXCL)
+        self._own()
+        # A link that somebody put in the place of a part is not followed to what it names.
+        over = os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (over if replace else os.O_EXCL)
         return os.open(path, flags, 0o666)
 
     def open(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._own()
+        return open_regular(path, os.O_RDWR)
 
     def lock(self, handle: int) -> bool | None:
         if fcntl is None:  # pragma: no cover - not on POSIX
@@ -109,6 +194,7 @@ class LocalFiles:
         return os.pread(handle, size, offset)
 
     def write(self, handle: int, offset: int, data: bytes) -> None:
+        self._own()
         view = memoryview(data)
         while view:
             written = os.pwrite(handle, view, offset)
@@ -116,6 +202,7 @@ class LocalFiles:
             offset += written
 
     def truncate(self, handle: int, size: int) -> None:
+        self._own()
         os.ftruncate(handle, size)
 
     def fsync(self, handle: int) -> None:
@@ -125,10 +212,12 @@ class LocalFiles:
         os.close(handle)
 
     def rename(self, source: Path, target: Path) -> None:
+        self._own()
         os.replace(source, target)  # noqa: PTH105 - beside the other os calls of this seam
 
     def remove(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
+        if os.getpid() == self._process:
+            path.unlink(missing_ok=True)
 
     def sync_folder(self, folder: Path) -> None:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -40,8 +41,24 @@ class BundlePaths:
         return self.stem.with_name(self.stem.name + JOURNAL)
 
     def exists(self) -> bool:
-        """Whether either file is there."""
-        return self.h5.exists() or self.journal.exists()
+        """Whether either file is there; raises as `is_there` does."""
+        return is_there(self.h5) or is_there(self.journal)
+
+    def absolute(self) -> BundlePaths:
+        """The same files, wherever the program goes afterwards."""
+        return BundlePaths(self.stem.absolute())
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is at `path`; NotABundleError where the system cannot tell."""
+    try:
+        return path.exists()
+    except OSError as problem:
+        long = problem.errno == errno.ENAMETOOLONG
+        mend = "Choose a shorter name." if long else f"Check that {path.parent} is yours to read."
+        raise NotABundleError(path, f"cannot be looked at ({problem.strerror})", mend) from problem
+    except ValueError as problem:
+        raise NotABundleError(path, f"cannot be a file's name ({problem})") from problem
 
 
 def bundle_paths(path: str | os.PathLike[str]) -> BundlePaths:

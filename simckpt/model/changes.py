@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from .record import Document, Facts, Hash, Json, Record
@@ -21,8 +22,9 @@ class Change(Record, frozen=True, kw_only=True):
 class Specification(Document, tag="specification", frozen=True, kw_only=True):
     """Everything that the user chose about a run: what a spec diff compares.
 
-    `facts` holds ``parameters``, ``numerics``, ``inputs`` (path to hash), ``code`` (module to
-    hash), ``seeds`` and ``declarations``; nothing of the machine.
+    `facts` holds ``parameters``, ``numerics``, ``configuration`` (file to its settings, or to the
+    hash of its text), ``inputs`` (path to hash), ``code`` (module to hash), ``seeds`` and
+    ``declarations``; nothing of the machine.
     """
 
     facts: Facts
@@ -75,13 +77,31 @@ def flatten(tree: Json, prefix: str = "") -> Iterator[tuple[str, Json]]:
 
 
 def diff(old: Json, new: Json) -> tuple[Change, ...]:
-    """The paths at which two trees differ, sorted. NaN is equal to NaN here."""
+    """The paths at which two trees differ, sorted. NaN is equal to NaN here.
+
+    Where an empty dict or list was filled, or one was emptied, what is in it is the change.
+    """
     a, b = dict(flatten(old)), dict(flatten(new))
+    a, b = _without_filled(a, b), _without_filled(b, a)
     return tuple(
         Change(path=path, old=a.get(path, ABSENT), new=b.get(path, ABSENT))
         for path in sorted(a.keys() | b.keys())
         if not _same(a.get(path, ABSENT), b.get(path, ABSENT))
     )
+
+
+def _without_filled(leaves: Facts, other: Facts) -> Facts:
+    """`leaves` without the empty dicts and lists that hold something on the other side."""
+    known = sorted(other)
+
+    def filled(path: str, value: Json) -> bool:
+        if path in other or not isinstance(value, dict | list | tuple):
+            return False
+        begins = (f"{path}.", f"{path}[") if path else ("",)
+        places = ((bisect_left(known, b), b) for b in begins)
+        return any(at < len(known) and known[at].startswith(b) for at, b in places)
+
+    return {path: value for path, value in leaves.items() if not filled(path, value)}
 
 
 def _same(a: Json, b: Json) -> bool:

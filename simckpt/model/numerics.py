@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import structs
@@ -28,7 +29,8 @@ class Numerics(Document, tag="numerics", frozen=True, kw_only=True, omit_default
     order : int or float
         Formal order of accuracy in space.
     rtol, atol : float
-        Relative and absolute tolerance of the integrator or of the outer solve.
+        Relative and absolute tolerance of the integrator or of the outer solve, or a list or
+        array or dict of them, one for each component.
     dt : float
         Fixed time step, in the driver's unit of time.
     cfl : float
@@ -42,6 +44,9 @@ class Numerics(Document, tag="numerics", frozen=True, kw_only=True, omit_default
     extra : dict
         Anything else: str keys, values of numbers, strings, lists and dicts.
 
+    A number may also be given as its text, as YAML reads ``1e-8``, and a word such as ``"auto"``
+    stands for itself.
+
     Raises
     ------
     SetupError
@@ -50,28 +55,33 @@ class Numerics(Document, tag="numerics", frozen=True, kw_only=True, omit_default
 
     solver: Any = None
     integrator: str | None = None
-    order: float | None = None
-    rtol: float | None = None
-    atol: float | None = None
-    dt: float | None = None
-    cfl: float | None = None
+    order: Any = None
+    rtol: Any = None
+    atol: Any = None
+    dt: Any = None
+    cfl: Any = None
     limiter: str | None = None
     preconditioner: str | None = None
     boundary: str | None = None
     precision: str | None = None
     grid: str | None = None
-    max_iterations: int | None = None
+    max_iterations: Any = None
     rng: str | None = None
     seed: int | None = None
     extra: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
+        if not isinstance(self.extra, Mapping):
+            raise SetupError(
+                "Numerics.extra", self.extra, "is no dict", mend="Write extra={'name': value}."
+            )
         for name in ("order", "rtol", "atol", "dt", "cfl", "max_iterations"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
+            value = _read(getattr(self, name))
+            structs.force_setattr(self, name, value)
+            if any(not number >= 0 for number in _numbers(value)):
                 raise SetupError(f"Numerics.{name}", value, "is not a number of zero or more")
         for name in ("dt", "cfl", "max_iterations"):
-            if getattr(self, name) == 0:
+            if any(number == 0 for number in _numbers(getattr(self, name))):
                 raise SetupError(
                     f"Numerics.{name}", 0, "is zero", mend="Leave it out if it does not apply."
                 )
@@ -80,6 +90,37 @@ class Numerics(Document, tag="numerics", frozen=True, kw_only=True, omit_default
         """The settings that were given, by name, with those of `extra` among them."""
         given = {k: v for k, v in structs.asdict(self).items() if v is not None and k != "extra"}
         return given | dict(self.extra)
+
+
+def _read(value: Any) -> Any:
+    """A number that was written as text, also in a list or dict; anything else as it is."""
+    if type(value) in (list, tuple):
+        return type(value)(_read(item) for item in value)
+    if type(value) is dict:
+        return {name: _read(item) for name, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _numbers(value: Any) -> list[float]:
+    """The numbers of a setting: one, or those of its components; of anything else none."""
+    if isinstance(value, int | float):
+        return [value]
+    if isinstance(value, Mapping):
+        return [number for item in value.values() for number in _numbers(item)]
+    if isinstance(value, list | tuple):
+        return [number for item in value for number in _numbers(item)]
+    try:
+        # Arrays, and numbers of other libraries, become those of Python.
+        return _numbers(value.tolist()) if hasattr(value, "tolist") else [float(value)]
+    except Exception:  # noqa: BLE001 - a word, a live object, or what is traced or on a device
+        return []
 
 
 class NumericalSettings(Document, tag="numerical_settings", frozen=True, kw_only=True):
@@ -140,6 +181,7 @@ _WORDS = frozenset({"type", "kind", "value", "name"})
 def _same(asked: Json, value: Json) -> bool:
     if asked == value:
         return True
+    asked, value = _elements(asked), _elements(value)
     if isinstance(asked, str) and isinstance(value, dict):
         # An object with fields of its own, where its name was asked for.
         value = value.get("solver", value.get("type", ""))
@@ -147,9 +189,18 @@ def _same(asked: Json, value: Json) -> bool:
         return asked.casefold() in (value.casefold(), value.casefold().rpartition(".")[2])
     if isinstance(asked, list) and isinstance(value, list):
         return len(asked) == len(value) and all(map(_same, asked, value))
+    if isinstance(asked, str) and isinstance(value, int | float):
+        asked = _read(asked)
     if isinstance(asked, float) and isinstance(value, float):
-        return _single(asked) == value
-    return False
+        return asked == value or _single(asked) == value
+    return bool(asked == value)
+
+
+def _elements(value: Json) -> Json:
+    """The elements of an array that was recorded with them, as a list would have them."""
+    if isinstance(value, dict) and "values" in value and "dtype" in value:
+        return value["values"]
+    return value
 
 
 def _single(value: float) -> float:

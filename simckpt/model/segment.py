@@ -74,6 +74,10 @@ class SegmentEnd(Record, frozen=True, kw_only=True):
     joint: bool = False
 
 
+DECOMPOSITION_CHANGED = "decomposition_changed"
+"""Name of the event from whose step on a segment's decomposition holds no longer."""
+
+
 class Event(Record, frozen=True, kw_only=True):
     """Something that happened: a fault of the instrumentation, a fall-back, a trigger, a signal.
 

@@ -6,15 +6,22 @@ Two kinds of operation, kept apart so that no rank can hang another:
   and ends, and where the first sample is set up. A rank that waits longer than the limit
   gives up with `ExchangeFailed`, and all do if they came for different purposes.
 * `reduce` starts a non-blocking reduction to rank 0. Its result is asked for later, or never.
+
+A rank that goes while others go on tells them by `leave`, which is no collective operation. From
+then on nobody waits long for it.
 """
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .polling import poll
 
 T = TypeVar("T")
 
@@ -92,6 +99,23 @@ class Comm(Protocol):
         """Start to find the largest value; every rank takes part, and asks for it later."""
 
     @abstractmethod
+    def wait(self, ready: Callable[[], bool], what: str, timeout: float) -> bool:
+        """Wait until `ready` (True), at most `timeout` seconds (False), as all operations do.
+
+        They wait a few seconds only once a rank has left. Rank 0 says on the terminal that it
+        waits for `what`, if it takes long.
+        """
+
+    @abstractmethod
+    def leave(self, why: str) -> None:
+        """Tell all other ranks that this one goes, and why, without waiting for any."""
+
+    @property
+    @abstractmethod
+    def gone(self) -> Mapping[int, str]:
+        """The ranks that are known to have left, and why."""
+
+    @abstractmethod
     def abort(self, status: int) -> None:
         """End all ranks at once with the exit status `status`."""
 
@@ -146,6 +170,16 @@ class SerialComm:
 
     def vote(self, value: float) -> Vote:
         return _Counted(value)
+
+    def wait(self, ready: Callable[[], bool], what: str, timeout: float) -> bool:
+        return poll(ready, time.monotonic() + timeout)
+
+    def leave(self, why: str) -> None:
+        """Nobody is there to hear of it."""
+
+    @property
+    def gone(self) -> Mapping[int, str]:
+        return {}
 
     def abort(self, status: int) -> None:
         raise SystemExit(status)

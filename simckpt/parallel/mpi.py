@@ -1,21 +1,37 @@
 """The communicator over MPI: the one place that imports mpi4py.
 
-A request that was given up stays referenced with its buffers: MPI may still write into them.
+A request that is not done stays referenced with its buffers, even if nobody asks for it any more:
+MPI may still write into them.
 """
 
 from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 from mpi4py import MPI
 
 from .comm import Comm, ExchangeFailed, Maxima, Reduction, Sums, Vote
+from .patience import Patience, say_nothing, say_on_terminal
 from .polling import poll
 
 T = TypeVar("T")
+
+_LONGEST_WORD = 500
+
+_in_flight: dict[int, object] = {}
+"""What MPI may still write into."""
+
+
+def _keep(thing: object) -> None:
+    _in_flight[id(thing)] = thing
+
+
+def _release(thing: object) -> None:
+    _in_flight.pop(id(thing), None)
 
 
 class _Reduction:
@@ -29,32 +45,71 @@ class _Reduction:
             comm.Ireduce(sums, sums_into, op=MPI.SUM, root=0),
             comm.Ireduce([maxima, MPI.DOUBLE_INT], pairs_into, op=MPI.MAXLOC, root=0),
         ]
+        _keep(self)
 
     def done(self) -> bool:
-        return bool(MPI.Request.Testall(self._requests))
+        done = bool(MPI.Request.Testall(self._requests))
+        if done:
+            _release(self)
+        return done
 
     def result(self) -> tuple[Sums, Maxima] | None:
         return self._received
 
 
 class _Vote:
-    def __init__(self, comm: MPI.Comm, value: float) -> None:
+    def __init__(self, comm: MpiComm, value: float) -> None:
+        self._comm = comm
         self._mine = np.array([value])
         self._largest = np.empty(1)
-        self._request = comm.Iallreduce(self._mine, self._largest, op=MPI.MAX)
+        self._request = comm.bare.Iallreduce(self._mine, self._largest, op=MPI.MAX)
+        _keep(self)
 
     def outcome(self, timeout: float) -> float | None:
-        if not poll(self._request.Test, time.monotonic() + timeout):
+        if not self._comm.wait(self._request.Test, "the votes of the other ranks", timeout):
             return None
+        _release(self)
         return float(self._largest[0])
 
 
-class MpiComm:
-    """The ranks of an mpi4py communicator."""
+class _Board:
+    """Notices of ranks that leave while others go on, one small message to each rank.
+
+    Parameters
+    ----------
+    comm : MPI.Comm
+        A communicator on which nothing else is sent from rank to rank.
+    """
 
     def __init__(self, comm: MPI.Comm) -> None:
         self._comm = comm
-        self._given_up: list[object] = []
+        self._gone: dict[int, str] = {}
+
+    def leave(self, why: str) -> None:
+        word = np.frombuffer(why.encode("utf-8", "replace")[:_LONGEST_WORD] or b" ", np.uint8)
+        others = (rank for rank in range(self._comm.size) if rank != self._comm.rank)
+        _keep((word, [self._comm.Isend(word, dest=rank) for rank in others]))
+
+    def gone(self) -> Mapping[int, str]:
+        status = MPI.Status()
+        while self._comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG, status):
+            word = np.empty(status.Get_count(MPI.BYTE), np.uint8)
+            self._comm.Recv(word, status.source, status.tag)
+            self._gone[status.source] = word.tobytes().decode("utf-8", "replace")
+        return self._gone
+
+
+class MpiComm:
+    """The ranks of an mpi4py communicator; its duplicates share what is known of who has left."""
+
+    def __init__(self, comm: MPI.Comm, board: _Board | None = None) -> None:
+        self._comm = comm
+        self._board = board
+
+    @property
+    def bare(self) -> MPI.Comm:
+        """The communicator of mpi4py."""
+        return self._comm
 
     @property
     def rank(self) -> int:
@@ -69,18 +124,23 @@ class MpiComm:
         return str(MPI.Get_processor_name())
 
     def duplicate(self) -> Comm:
-        return MpiComm(self._comm.Dup())
+        twin = self._comm.Dup()
+        if self._board is None:
+            self._board = _Board(twin)
+        return MpiComm(twin, self._board)
 
     def exchange(self, purpose: str, value: T, timeout: float) -> list[T]:
-        deadline = time.monotonic() + timeout
+        until = time.monotonic() + timeout
+        what = f"the other ranks ({purpose})"
         mine = np.frombuffer(pickle.dumps((purpose, value)), dtype=np.uint8)
         length = np.array([mine.size], dtype=np.int64)
         lengths = np.empty(self.size, dtype=np.int64)
-        self._wait(self._comm.Iallgather(length, lengths), (length, lengths), deadline)
+        request = self._comm.Iallgather(length, lengths)
+        self._complete(request, (length, lengths), what, until)
         gathered = np.empty(int(lengths.sum()), dtype=np.uint8)
         starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
         request = self._comm.Iallgatherv(mine, [gathered, lengths, starts, MPI.BYTE])
-        self._wait(request, (mine, gathered, lengths, starts), deadline)
+        self._complete(request, (mine, gathered, lengths, starts), what, until)
         # The bytes come from this program's own ranks, never from a file.
         messages = [
             pickle.loads(gathered[s : s + n].tobytes())  # noqa: S301
@@ -95,7 +155,21 @@ class MpiComm:
         return _Reduction(self._comm, sums, maxima)
 
     def vote(self, value: float) -> Vote:
-        return _Vote(self._comm, value)
+        return _Vote(self, value)
+
+    def wait(self, ready: Callable[[], bool], what: str, timeout: float) -> bool:
+        began = time.monotonic()
+        say = say_nothing if self.rank else say_on_terminal
+        patience = Patience(what, began, began + timeout, lambda: self.gone, say)
+        return poll(ready, began + timeout, patience)
+
+    def leave(self, why: str) -> None:
+        if self._board is not None:
+            self._board.leave(why)
+
+    @property
+    def gone(self) -> Mapping[int, str]:
+        return self._board.gone() if self._board is not None else {}
 
     def abort(self, status: int) -> None:
         self._comm.Abort(status)
@@ -110,9 +184,9 @@ class MpiComm:
             "thread_level": _THREAD_LEVELS.get(MPI.Query_thread(), "unknown"),
         }
 
-    def _wait(self, request: MPI.Request, buffers: object, deadline: float) -> None:
-        if not poll(request.Test, deadline):
-            self._given_up.append((request, buffers))
+    def _complete(self, request: MPI.Request, buffers: object, what: str, until: float) -> None:
+        if not self.wait(request.Test, what, until - time.monotonic()):
+            _keep((request, buffers))
             raise ExchangeFailed("not every rank came in time")
 
 

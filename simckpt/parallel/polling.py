@@ -11,15 +11,22 @@ if TYPE_CHECKING:
 _LONGEST_PAUSE = 0.002
 
 
-def poll(ready: Callable[[], bool], deadline: float) -> bool:
+def poll(
+    ready: Callable[[], bool],
+    deadline: float,
+    meanwhile: Callable[[float], float] | None = None,
+) -> bool:
     """Call `ready` until it says so (True) or ``time.monotonic()`` passes `deadline` (False).
 
     The pause between calls grows to 2 ms: a rank that waits for a straggler leaves it the
-    processor.
+    processor. `meanwhile` is called with the time, and gives back the deadline as it is by then.
     """
     pause = 1e-6
     while not ready():
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if meanwhile is not None:
+            deadline = meanwhile(now)
+        if now > deadline:
             return False
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)

@@ -69,6 +69,14 @@ class NewerHeader(InvalidHeader):
     """The journal was written in a later version of the format."""
 
 
+class DoubtfulHeader(InvalidHeader):
+    """It says a later version, and its checksum does not hold."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"format version {version}")
+        self.version = version
+
+
 class CutHeader(InvalidHeader):
     """The file ends within its header: the writer was stopped as it made it."""
 
@@ -83,6 +91,9 @@ def encode_header(origin: Origin, first: int, link: bytes) -> bytes:
 def decode_header(data: bytes) -> Header:
     """The header at the start of `data`, the first `HEADER_SIZE` + `LARGEST_ORIGIN` bytes.
 
+    Its checksum is judged first: what it covers may have been written by a later version, and
+    what it does not was damaged, magic and version among it.
+
     Raises
     ------
     InvalidHeader
@@ -91,30 +102,39 @@ def decode_header(data: bytes) -> Header:
     if not any(data[:HEADER_SIZE]):
         # A file whose length reached storage before its bytes did, or that has none.
         raise CutHeader("the header was never written")
-    if len(data) < _VERSION.size:
-        if MAGIC.startswith(data[:8]):
-            raise CutHeader("the file ends within its header")
-        raise ForeignHeader("it does not begin as a journal does")
-    magic, version = _VERSION.unpack_from(data)
+    begins = data.startswith(MAGIC) or MAGIC.startswith(data[:8])
+    if len(data) < HEADER_SIZE:
+        raise CutHeader(_CUT) if begins else ForeignHeader(_FOREIGN)
+    magic, version, size, first, link, crc = _HEADER.unpack_from(data)
+    text = data[HEADER_SIZE : HEADER_SIZE + size]
+    fixed = data[: HEADER_SIZE - 4]
+    if crc32(text, crc32(fixed)) != crc:
+        known = any(
+            crc32(text, crc32(_VERSION.pack(MAGIC, v) + fixed[_VERSION.size :])) == crc
+            for v in range(1, FORMAT_VERSION + 1)
+        )
+        if not begins and not known:
+            raise ForeignHeader(_FOREIGN)
+        if begins and len(text) < size <= LARGEST_ORIGIN:
+            raise CutHeader(_CUT)
+        if magic == MAGIC and version > FORMAT_VERSION:
+            raise DoubtfulHeader(version)
+        raise InvalidHeader("its header is damaged: the checksum does not hold")
     if magic != MAGIC:
-        raise ForeignHeader("it does not begin as a journal does")
+        raise ForeignHeader(_FOREIGN)
     if version > FORMAT_VERSION:
         raise NewerHeader(f"format version {version}")
-    if len(data) < HEADER_SIZE:
-        raise CutHeader("the file ends within its header")
-    _, version, size, first, link, crc = _HEADER.unpack_from(data)
     if version < 1 or size > LARGEST_ORIGIN:
         raise InvalidHeader("its header is damaged")
-    text = data[HEADER_SIZE : HEADER_SIZE + size]
-    if len(text) < size:
-        raise CutHeader("the file ends within its header")
-    if crc32(text, crc32(data[: HEADER_SIZE - 4])) != crc:
-        raise InvalidHeader("its header is damaged: the checksum does not hold")
     try:
         origin = msgspec.json.decode(text, type=Origin)
     except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
         raise InvalidHeader(f"its header is damaged: {problem}") from problem
     return Header(origin, first, link, HEADER_SIZE + size)
+
+
+_CUT = "the file ends within its header"
+_FOREIGN = "it does not begin as a journal does"
 
 
 def encode_frame(kind: int, sequence: int, chain: int, payload: bytes) -> bytes:

@@ -16,7 +16,12 @@ from zlib import crc32
 
 import blake3
 
-from ...errors import DamagedBundleError, NewerFormatError, NotABundleError
+from ...errors import (
+    DamagedBundleError,
+    DoubtfulFormatError,
+    NewerFormatError,
+    NotABundleError,
+)
 from ...model.record import FORMAT_VERSION
 
 MAGIC = b"CDFsmckp"
@@ -25,6 +30,9 @@ netCDF-3's, so that readers of netCDF and of HDF5 look for the HDF5 signature fu
 
 USER_BLOCK = 512
 MEND = "Try: simckpt recover --salvage <bundle>."
+
+SEALED = USER_BLOCK + 8
+"""What `decode_seal` looks at: the user block, and the signature of HDF5 behind it."""
 
 BYTES_PER_RECORD = 8
 """A folded file keeps 8 bytes of each record's link, which do not compress: it cannot hold more
@@ -52,34 +60,48 @@ def encode_seal(seal: Seal) -> bytes:
 
 
 def decode_seal(path: Path, data: bytes) -> Seal:
-    """What the user block `data` says.
+    """What the user block `data` says, the first bytes of the file and the signature behind it.
+
+    Its checksum is judged first: magic and version may be what was damaged.
 
     Raises
     ------
     NotABundleError, NewerFormatError, DamagedBundleError
         If it is none, of a later version, or damaged.
     """
-    if not data.startswith(MAGIC):
+    if not data or not any(data[:USER_BLOCK]):
+        raise DamagedBundleError(path, "begins with zeros" if data else "is empty", MEND)
+    fixed, rest = data[: _SEAL.size], data[_SEAL.size : USER_BLOCK]
+    magic, version = _VERSION.unpack(data[: _VERSION.size].ljust(_VERSION.size, b"\0"))
+    holds = len(data) >= USER_BLOCK and crc32(fixed) == int.from_bytes(rest[:4], "little")
+    if magic != MAGIC and not (holds or _was_sealed(path, fixed, rest, data)):
         what = "an HDF5 file, but not a simckpt bundle" if _HDF5_MAGIC in data else "not a bundle"
-        if not data or not any(data):
-            raise DamagedBundleError(path, "is empty" if not data else "begins with zeros")
         raise NotABundleError(path, f"is {what}")
     if len(data) < USER_BLOCK:
-        raise DamagedBundleError(path, f"ends after {len(data)} bytes, within its user block")
-    _, version = _VERSION.unpack_from(data)
-    if version > FORMAT_VERSION:
+        raise DamagedBundleError(path, f"ends after {len(data)} bytes, within its user block", MEND)
+    if holds and magic == MAGIC and version > FORMAT_VERSION:
         raise NewerFormatError(
             path,
             f"was written in format version {version}; this simckpt knows versions up to "
             f"{FORMAT_VERSION}",
             "Install a newer simckpt.",
         )
-    fixed = data[: _SEAL.size]
-    (crc,) = struct.unpack_from("<I", data, _SEAL.size)
-    if version < 1 or crc32(fixed) != crc or any(data[_SEAL.size + 4 : USER_BLOCK]):
+    if not holds or magic != MAGIC or version < 1 or any(rest[4:]):
+        if magic == MAGIC and version > FORMAT_VERSION:
+            raise DoubtfulFormatError(path, version, FORMAT_VERSION)
         raise DamagedBundleError(path, "its user block (the first 512 bytes) is damaged", MEND)
     _, _, _, length, records, link, hash_ = _SEAL.unpack(fixed)
     return Seal(length, records, link, hash_)
+
+
+def _was_sealed(path: Path, fixed: bytes, rest: bytes, data: bytes) -> bool:
+    """Whether a file without the magic of a bundle is one all the same, as far as can be told."""
+    if path.name.endswith(".simckpt.h5") and data[USER_BLOCK:].startswith(_HDF5_MAGIC):
+        # HDF5 by itself puts no user block before a file, and nobody else gives it this name.
+        return True
+    crc = int.from_bytes(rest[:4], "little")
+    known = (_VERSION.pack(MAGIC, v) + fixed[_VERSION.size :] for v in range(1, FORMAT_VERSION + 1))
+    return len(fixed) == _SEAL.size and any(crc32(block) == crc for block in known)
 
 
 class RestHasher:
@@ -128,7 +150,7 @@ class SealCheck:
         self._path = path
         self._handle = handle
         self._window = window
-        self.seal = decode_seal(path, os.pread(handle, USER_BLOCK, 0))
+        self.seal = decode_seal(path, os.pread(handle, SEALED, 0))
 
     def __iter__(self) -> Iterator[None]:
         path, seal = self._path, self.seal

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DamagedBundleError, NotABundleError
+from ..files import open_to_read
 from ..format.blocks import SampleBlock, TileBlock
 from ..format.codec import Kind
 from ..format.hdf5_file import UNREADABLE
-from ..format.seal import MEND, USER_BLOCK, Seal, check_seal, decode_seal
+from ..format.seal import MEND, SEALED, USER_BLOCK, Seal, check_seal, decode_seal
 from .extents import WORTH, Extents
 from .guard import Hdf5Reading, open_hdf5, prepare
 
@@ -213,7 +214,7 @@ class FoldedFile:
 
     def _found(self, name: str, width: int) -> Extents | None:
         if self._handle < 0:
-            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            handle = open_to_read(self.path)
             status = os.fstat(handle)
             if (status.st_dev, status.st_ino) != self._file.identity:
                 os.close(handle)
@@ -277,17 +278,27 @@ def _code(dtype: np.dtype[Any]) -> str:
 
 
 def _open_unchecked(path: Path, guarded: bool) -> tuple[Seal, Hdf5Reading]:
+    handle = _opened(path)
+    try:
+        block = os.pread(handle, SEALED, 0)
+    finally:
+        os.close(handle)
     try:
         file = open_hdf5(path, guarded=guarded)
         records = int(file.shape("records/kind")[0])
     except UNREADABLE as problem:
         raise DamagedBundleError(path, f"HDF5 cannot open it ({problem})") from problem
-    with path.open("rb") as data:
-        block = data.read(USER_BLOCK)
     try:
         return decode_seal(path, block)._replace(records=records), file
     except (DamagedBundleError, NotABundleError):
         return Seal(0, records, bytes(32), bytes(32)), file
+
+
+def _opened(path: Path) -> int:
+    try:
+        return open_to_read(path)
+    except FileNotFoundError:
+        raise NotABundleError(path, "is not there") from None
 
 
 def _open_checked(path: Path, guarded: bool) -> tuple[Seal, Hdf5Reading]:
@@ -296,7 +307,7 @@ def _open_checked(path: Path, guarded: bool) -> tuple[Seal, Hdf5Reading]:
     # The file may be replaced by its successor between the test and the opening; what HDF5
     # opened has to be the file that was tested.
     for _ in range(10):
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = _opened(path)
         try:
             seal = check_seal(path, handle)
             tested = os.fstat(handle)

@@ -12,7 +12,12 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DamagedBundleError, NewerFormatError, NotABundleError
+from ...errors import (
+    DamagedBundleError,
+    DoubtfulFormatError,
+    NewerFormatError,
+    NotABundleError,
+)
 from ...model.record import FORMAT_VERSION
 from ..format.codec import Kind, next_link, short
 from ..format.framing import (
@@ -22,11 +27,13 @@ from ..format.framing import (
     LARGEST_ORIGIN,
     MARK,
     CutHeader,
+    DoubtfulHeader,
     ForeignHeader,
     Frame,
     Header,
     InvalidHeader,
     NewerHeader,
+    Origin,
     check_frame,
     decode_header,
     peek_frame,
@@ -77,20 +84,46 @@ def read_header(path: Path, handle: int) -> Header | None:
     """
     try:
         return decode_header(os.pread(handle, HEADER_SIZE + LARGEST_ORIGIN, 0))
-    except CutHeader:
-        return None
-    except ForeignHeader as problem:
-        raise NotABundleError(path, f"is not a simckpt journal: {problem}") from None
     except NewerHeader as problem:
         raise NewerFormatError(
             path,
             f"was written in {problem}; this simckpt knows versions up to {FORMAT_VERSION}",
             "Install a newer simckpt.",
         ) from None
+    except (CutHeader, ForeignHeader) as problem:
+        # No record is written before the header is on storage: where one is, that was damaged.
+        if holds_records(path, handle):
+            raise _damaged_header(path, "its header is damaged, and records follow") from None
+        if isinstance(problem, CutHeader):
+            return None
+        raise NotABundleError(path, f"is not a simckpt journal: {problem}") from None
+    except DoubtfulHeader as problem:
+        raise DoubtfulFormatError(path, problem.version, FORMAT_VERSION) from None
     except InvalidHeader as problem:
-        raise DamagedBundleError(
-            path, str(problem), "Try: simckpt recover --salvage <bundle>."
-        ) from None
+        if _holds_nothing(handle):
+            # A power cut takes parts of a header, too, before anything is written behind it.
+            return None
+        raise _damaged_header(path, str(problem)) from None
+
+
+def _holds_nothing(handle: int) -> bool:
+    """Whether nothing that could be a record follows where a header is not whole."""
+    beginning = os.pread(handle, HEADER_SIZE + LARGEST_ORIGIN + FRAME_SIZE, 0)
+    return len(beginning) <= HEADER_SIZE + LARGEST_ORIGIN and MARK not in beginning
+
+
+def holds_records(path: Path, handle: int) -> bool:
+    """Whether a whole record lies anywhere in the file, whatever it begins with."""
+    unknown = Header(Origin(run_id=""), 0, bytes(32), 0)
+    journal = Journal(path, os.dup(handle), unknown, scanned=False)
+    try:
+        return next(journal.survivors(0, 0), None) is not None
+    finally:
+        journal.close()
+
+
+def _damaged_header(path: Path, problem: str) -> DamagedBundleError:
+    return DamagedBundleError(path, problem, "Try: simckpt recover --salvage <bundle>.")
 
 
 class Journal:
@@ -279,7 +312,7 @@ class Journal:
 
     def _break(self, offset: int, sequence: int, problem: str) -> Break:
         after, commits, acknowledged = 0, 0, False
-        for frame, _ in self.survivors(offset + 1, sequence):
+        for frame, _ in self.survivors(offset, sequence):
             after += 1
             acknowledged = acknowledged or commits > 0
             commits += frame.kind == Kind.CHECKPOINT

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DamagedBundleError, NotABundleError
+from ..files import open_to_read
 from ..format.framing import Header
 from ..format.netcdf_arrays import plain
-from ..paths import BundlePaths, bundle_paths, near_matches
+from ..paths import BundlePaths, bundle_paths, is_there, near_matches
 from .folded import FoldedFile
 from .journal import Journal, read_header
 from .recorded import Recorded
@@ -32,7 +33,7 @@ def open_recorded(path: str | os.PathLike[str], *, guarded: bool = True) -> Reco
         found = open_journal(paths)
         if found is not None:
             opened.callback(os.close, found.handle)
-        folded = FoldedFile(paths.h5, guarded=guarded) if paths.h5.exists() else None
+        folded = FoldedFile(paths.h5, guarded=guarded) if is_there(paths.h5) else None
         if folded is not None:
             opened.callback(folded.close)
         if found is None or found.header is None:
@@ -65,11 +66,9 @@ def open_journal(paths: BundlePaths) -> OpenedJournal | None:
         If it is something else, of a later version, or its header is damaged.
     """
     try:
-        handle = os.open(paths.journal, os.O_RDONLY | os.O_CLOEXEC)
+        handle = open_to_read(paths.journal)
     except FileNotFoundError:
         return None
-    except OSError as problem:
-        raise NotABundleError(paths.journal, f"cannot be read ({problem.strerror})") from problem
     try:
         return OpenedJournal(handle, read_header(paths.journal, handle))
     except BaseException:
@@ -108,7 +107,7 @@ def check_unbroken(journal: Journal) -> None:
 def not_there(path: str | os.PathLike[str], paths: BundlePaths) -> NotABundleError:
     """The error for a path at which there is no bundle."""
     given = Path(path)
-    if paths.journal.exists():
+    if is_there(paths.journal):
         return NotABundleError(
             paths.journal, "ends within its header: its run was stopped as it began"
         )

@@ -323,34 +323,6 @@ class Recorded:
                 self.path, f"holds tile statistics of {field!r}, which its schema does not have"
             ) from None
 
-    def text_ends(self) -> NDArray[np.int64]:
-        """Where the text of each record that is kept as text ends, all laid end to end."""
-        folded = self.folded.text_ends() if self.folded else np.empty(0, np.int64)
-        sizes = self.journal.sizes()[self._journal_texts()] if self.journal else np.empty(0, "i8")
-        start = int(folded[-1]) if len(folded) else 0
-        return np.concatenate([folded, start + np.cumsum(sizes, dtype=np.int64)])
-
-    def text_pieces(self, at_most: int = BLOCK_BYTES) -> Iterator[bytes]:
-        """All those texts, end to end, in pieces of about so many bytes."""
-        if self.folded is not None:
-            length = self.folded.text_bytes()
-            for at in range(0, length, at_most):
-                yield self.folded.read("records/text", slice(at, at + at_most)).tobytes()
-        if self.journal is not None:
-            pending, held = [], 0
-            for payload in self.journal.payloads(self._journal_texts().tolist()):
-                pending.append(payload)
-                held += len(payload)
-                if held >= at_most:
-                    yield b"".join(pending)
-                    pending, held = [], 0
-            yield b"".join(pending)
-
-    def _journal_texts(self) -> NDArray[np.int64]:
-        return np.flatnonzero(
-            ~np.isin(self.kinds[self.split :], (Kind.SAMPLE, Kind.TILES, Kind.DOCUMENT))
-        )
-
     def chains(self) -> NDArray[np.uint64]:
         """What is kept of the link of every record."""
         parts = [s.chains for s in (self.folded, self.journal) if s is not None]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -15,10 +15,10 @@ from ...errors import (
 )
 from ...model.journal import JournalRecord
 from ...model.segment import Event
-from ..files import LocalFiles
+from ..files import LocalFiles, copy_regular
 from ..format.codec import Kind, UnreadablePayload, decode
 from ..format.framing import FRAME_SIZE
-from ..paths import PART, BundlePaths, bundle_paths
+from ..paths import PART, BundlePaths, bundle_paths, is_there
 from ..reading.journal import Journal
 from ..reading.opening import not_there, open_journal, open_recorded
 from ..writing import lease
@@ -116,45 +116,79 @@ def _salvage(paths: BundlePaths) -> Recovered:
     held = lease.take(paths.journal, LocalFiles())
     if held is not None:
         os.close(held)
-    kept: list[str] = []
-    first = _first_of_journal(paths, kept)
-    rescued = ""
-    if _is_damaged(paths.h5):
-        kept.append(str(_keep(paths.h5)))
-        if first == 0:
-            # The journal holds it all.
-            paths.h5.unlink()
-        else:
-            rescued = rescue(paths)
-    opened = open_journal(paths)
-    if opened is None or opened.header is None:
-        raise DamagedBundleError(
-            paths.h5,
-            "is damaged, and there is no journal to recover it from",
-            "Take it from a backup.",
-        )
-    journal = Journal(paths.journal, opened.handle, opened.header)
-    try:
-        survivors = list(_survivors(journal))
-        _put_back(paths, journal)
-    finally:
-        journal.close()
-    writer = BundleWriter.resume(paths.h5)
+    with _keeping() as kept:
+        rescued = _made_fit(paths, kept)
+        opened = open_journal(paths)
+        if opened is None or opened.header is None:
+            raise DamagedBundleError(
+                paths.h5,
+                "is damaged, and there is no journal to recover it from",
+                "Take it from a backup.",
+            )
+        journal = Journal(paths.journal, opened.handle, opened.header)
+        try:
+            survivors = list(_survivors(journal))
+            _put_back(paths, journal)
+        finally:
+            journal.close()
+        writer = BundleWriter.resume(paths.h5)
     broken = " and ".join(filter(None, (rescued, str(journal.broken or ""))))
     taken, refused = _take_over(writer, broken, survivors)
-    return _finish(paths, writer, broken=broken, salvaged=taken, refused=refused, kept=tuple(kept))
+    copies = tuple(str(copy) for copy in kept.values())
+    return _finish(paths, writer, broken=broken, salvaged=taken, refused=refused, kept=copies)
 
 
-def _first_of_journal(paths: BundlePaths, kept: list[str]) -> int | None:
-    """Number of the journal's first record, None without one; a damaged header is made anew."""
-    if not paths.journal.exists():
-        return None
-    kept.append(str(_keep(paths.journal)))
+def _made_fit(paths: BundlePaths, kept: dict[Path, Path]) -> str:
+    """Make both files such that they continue each other: what could be had of the folded one."""
+    first = _first_of_journal(paths, kept)
+    if not _is_damaged(paths.h5):
+        return ""
+    kept[paths.h5] = _keep(paths.h5)
+    if first == 0:
+        # The journal holds it all.
+        paths.h5.unlink()
+        return ""
     try:
-        opened = open_journal(paths)
+        return rescue(paths)
+    except DamagedBundleError:
+        if first is None:
+            raise
+    paths.h5.unlink()
+    mend_header(paths)
+    return f"nothing of {paths.h5.name} could be had"
+
+
+@contextmanager
+def _keeping() -> Iterator[dict[Path, Path]]:
+    """Damaged files and the copies that are kept of them; all is as it was if nothing is had."""
+    kept: dict[Path, Path] = {}
+    try:
+        yield kept
+    except BaseException:
+        for original, copy in kept.items():
+            copy.replace(original)
+        raise
+
+
+def _first_of_journal(paths: BundlePaths, kept: dict[Path, Path]) -> int | None:
+    """Number of the journal's first record, None without one; a damaged header is made anew."""
+    if not is_there(paths.journal):
+        return None
+    kept[paths.journal] = _keep(paths.journal)
+    try:
+        first = _header_first(paths)
     except DamagedBundleError:
         mend_header(paths)
-        opened = open_journal(paths)
+        return _header_first(paths)
+    if first and not is_there(paths.h5):
+        # What it continues is gone.
+        mend_header(paths)
+        return _header_first(paths)
+    return first
+
+
+def _header_first(paths: BundlePaths) -> int | None:
+    opened = open_journal(paths)
     if opened is None:
         return None
     os.close(opened.handle)
@@ -164,7 +198,7 @@ def _first_of_journal(paths: BundlePaths, kept: list[str]) -> int | None:
 def _is_damaged(h5: Path) -> bool:
     from ..reading.folded import FoldedFile
 
-    if not h5.exists():
+    if not is_there(h5):
         return False
     try:
         FoldedFile(h5).close()
@@ -178,7 +212,7 @@ def _keep(path: Path) -> Path:
     number = 1
     while (kept := path.with_name(f"{path.name}{DAMAGED}{number}")).exists():
         number += 1
-    shutil.copy2(path, kept)
+    copy_regular(path, kept)
     return kept
 
 
@@ -199,7 +233,7 @@ def _put_back(paths: BundlePaths, journal: Journal) -> None:
 def _survivors(journal: Journal) -> Iterator[tuple[int, JournalRecord | None]]:
     if journal.broken is None:
         return
-    for frame, offset in journal.survivors(journal.broken.offset + 1, journal.broken.sequence):
+    for frame, offset in journal.survivors(journal.broken.offset, journal.broken.sequence):
         payload = journal.read(frame.size, offset + FRAME_SIZE)
         try:
             yield frame.kind, decode(frame.kind, payload)

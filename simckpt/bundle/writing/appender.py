@@ -6,17 +6,29 @@
 
 Frames stay in memory until they are synced. When storage refuses a write or a sync, it is not
 known which bytes it kept; so the next attempt cuts the file back to what was synced and writes
-everything since then again. Nothing is ever written after bytes whose fate is unknown.
+everything since then again. Nothing is ever written after bytes whose fate is unknown, nor
+behind an end that is not where this writer put it: something else wrote to the file then.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 from ..files import FileSystem
 from ..format.framing import encode_frame
 from .options import Durability
+
+_WITNESS = 64
+"""Bytes at the end of what was written that tell whether it is still there."""
+
+
+class JournalAltered(OSError):
+    """Something else has cut or overwritten the journal that is being written."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EIO, "something else has cut or overwritten the journal")
 
 
 class Appender:
@@ -30,6 +42,8 @@ class Appender:
         The journal.
     handle : int
         Its open file, of which the bytes before `end` are synced.
+    header : bytes
+        What it begins with.
     end : int
         Where the next frame goes.
     durability : {"fsync", "flush"}
@@ -42,16 +56,24 @@ class Appender:
     """
 
     def __init__(
-        self, files: FileSystem, path: Path, handle: int, end: int, durability: Durability
+        self,
+        files: FileSystem,
+        path: Path,
+        handle: int,
+        header: bytes,
+        end: int,
+        durability: Durability,
     ) -> None:
         self._files = files
         self.path = path
+        self.header = header
         self._handle = handle
         self._durability = durability
         self._synced = end
         self._frames = bytearray()
         self._written = 0
         self._doubtful = False
+        self._witness = files.read(handle, max(0, end - _WITNESS), min(end, _WITNESS))
         self.folder_pending = True
 
     @property
@@ -79,12 +101,27 @@ class Appender:
         """Bytes of the journal once all is written."""
         return self._synced + len(self._frames)
 
+    @property
+    def frames(self) -> bytes:
+        """Those frames."""
+        return bytes(self._frames)
+
     def add(self, kind: int, sequence: int, chain: int, payload: bytes) -> None:
         """Hold the frame of a record."""
         self._frames += encode_frame(kind, sequence, chain, payload)
 
     def write(self) -> None:
-        """Give what is buffered to the operating system; OSError if storage refuses."""
+        """Give what is buffered to the operating system.
+
+        Raises
+        ------
+        JournalAltered
+            If the file does not end where it should. Nothing was written then.
+        OSError
+            If storage refuses.
+        """
+        if self.buffered or self._doubtful:
+            self._check_end()
         if self._doubtful:
             self._attempt(self._cut_back)
         if self.buffered:
@@ -99,8 +136,29 @@ class Appender:
             self._files.sync_folder(self.path.parent)
             self.folder_pending = False
         self._synced += len(self._frames)
+        self._witness = self._seen(len(self._frames))
         self._frames.clear()
         self._written = 0
+
+    def check(self) -> None:
+        """JournalAltered unless the file begins and ends as it should."""
+        self._check_end()
+        if self._files.read(self._handle, 0, len(self.header)) != self.header:
+            raise JournalAltered
+
+    def _check_end(self) -> None:
+        # What was given to a storage that then refused may be there, or not.
+        written = 0 if self._doubtful else self._written
+        seen, end = self._seen(written), self._synced + written
+        there = self._files.read(self._handle, end - len(seen), len(seen) + 1)
+        if there[: len(seen)] != seen or (len(there) > len(seen) and not self._doubtful):
+            raise JournalAltered
+
+    def _seen(self, written: int) -> bytes:
+        """The last bytes of the file, when so many bytes of frames are written."""
+        if written >= _WITNESS:
+            return bytes(memoryview(self._frames)[written - _WITNESS : written])
+        return (self._witness + self._frames[:written])[-_WITNESS:]
 
     def close(self) -> None:
         """Give the file back; what is not written is lost."""

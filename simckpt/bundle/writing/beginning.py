@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ...model.series import SeriesSchema
 from .. import last_words
 from ..format.codec import FIRST_LINK, Kind, encode, next_link, short
 from ..format.framing import Origin
-from ..paths import BundlePaths, bundle_paths
+from ..paths import PART, BundlePaths, bundle_paths, is_there
 from ..reading.opening import not_there, open_journal, open_recorded
 from ..reading.recorded import Recorded
 from . import lease
@@ -52,7 +53,8 @@ class Past:
 class Beginning:
     """Where a writer goes on from.
 
-    `unsaid` is what ranks of the last segment left beside the journal, to be recorded first.
+    `unsaid` is what ranks of the last segment left beside the journal, to be recorded first;
+    `opening` is the record of the run, where it was made just now.
     """
 
     paths: BundlePaths
@@ -65,13 +67,15 @@ class Beginning:
     schemas: dict[Hash, bytes]
     schema: SeriesSchema | None
     unsaid: tuple[Event | SegmentEnd, ...] = ()
+    opening: bytes = b""
 
 
 def begin(path: str | os.PathLike[str], opened: RunOpened, options: WriterOptions) -> Beginning:
     """Begin a bundle; see `BundleWriter.create`."""
-    paths = bundle_paths(path)
+    paths = _placed(path)
     make_folder(paths.stem.parent)
-    if paths.h5.exists():
+    _check_name(paths)
+    if is_there(paths.h5):
         raise BundleNotWritableError(paths.h5, _THERE, _MEND_THERE)
     opened, kind, payload = encode(opened)
     link = next_link(FIRST_LINK, kind, payload)
@@ -84,12 +88,13 @@ def begin(path: str | os.PathLike[str], opened: RunOpened, options: WriterOption
         appender.sync()
     except OSError as problem:
         raise not_writable(paths.journal, problem) from problem
-    return Beginning(paths, origin, appender, 1, link, Past(), frozenset(), {}, None)
+    past, nothing = Past(), frozenset[Hash]()
+    return Beginning(paths, origin, appender, 1, link, past, nothing, {}, None, opening=payload)
 
 
 def carry_on(path: str | os.PathLike[str], options: WriterOptions) -> Beginning:
     """Continue a bundle; see `BundleWriter.resume`."""
-    paths = bundle_paths(path)
+    paths = _placed(path)
     if not paths.exists():
         raise not_there(path, paths)
     held: int | None = None
@@ -130,6 +135,27 @@ def carry_on(path: str | os.PathLike[str], options: WriterOptions) -> Beginning:
             options.files.close(held)
 
 
+def _placed(path: str | os.PathLike[str]) -> BundlePaths:
+    """Where the bundle stays, wherever the program that writes it goes."""
+    try:
+        return bundle_paths(path).absolute()
+    except OSError as problem:
+        # The working directory is gone.
+        raise not_writable(Path(path), problem) from problem
+
+
+def _check_name(paths: BundlePaths) -> None:
+    """BundleNotWritableError unless all files of the bundle can have the names they will get."""
+    longest = len(os.fsencode(paths.journal.name + PART))
+    try:
+        most = os.pathconf(paths.stem.parent, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        return
+    if 0 < most < longest:
+        problem = f"is too long a name by {longest - most} bytes, with what is added to it"
+        raise BundleNotWritableError(paths.h5, problem, "Choose a shorter one.")
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it."""
     try:
@@ -149,7 +175,14 @@ def not_writable(path: Path, problem: BaseException) -> BundleNotWritableError:
 
 def reason(problem: BaseException) -> str:
     """What went wrong, in the operating system's words where it has some."""
-    return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+    told = str(problem)
+    if number := _HDF5_ERRNO.search(told):
+        # HDF5 has no other place for it, and adds addresses.
+        return os.strerror(int(number[1]))
+    return getattr(problem, "strerror", None) or told.partition(" (")[0] or type(problem).__name__
+
+
+_HDF5_ERRNO = re.compile(r"\berrno = (\d{1,3})\b")
 
 
 def _continued(

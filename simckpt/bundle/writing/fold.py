@@ -23,6 +23,7 @@ from ..format.netcdf_arrays import array, fill, plain, scale, scale_of_size, tex
 from ..format.seal import USER_BLOCK, RestHasher, Seal, encode_seal
 from ..format.tables import TABLES, Table
 from ..reading.recorded import Recorded
+from ..reading.texts import text_ends, text_pieces
 from .forking import harmless_in_forks
 from .waiting import Pieces, Waits, at_once
 
@@ -278,13 +279,13 @@ def _records(file: h5py.File, recorded: Recorded, groups: NDArray[np.int64]) -> 
     yield from fill(chain, recorded.chains())
     row = scale_of_size(group, "tile_row", len(groups))
     yield from fill(array(group, "tile_group", [row], np.int64, "tile group of each row"), groups)
-    ends = recorded.text_ends()
+    ends = text_ends(recorded)
     number = scale_of_size(group, "text_number", len(ends))
     yield from fill(array(group, "text_end", [number], np.int64, "where each text ends"), ends)
     byte = scale_of_size(group, "byte", int(ends[-1]) if len(ends) else 0)
     data = array(group, "text", [byte], np.uint8, "the texts, one after the other")
     at = 0
-    for piece in recorded.text_pieces(PIECE):
+    for piece in text_pieces(recorded, PIECE):
         data[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
         at += len(piece)
         yield

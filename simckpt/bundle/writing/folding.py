@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
 from ...errors import DamagedBundleError
+from ..files import open_to_read
 from ..format.seal import SealCheck
 from ..paths import BundlePaths
 from ..reading.folded import FoldedFile
@@ -124,7 +125,7 @@ class Folding:
         yield from fold_in_pieces(recorded, self._header.link, h5, self._options.files, beside)
 
     def _checked(self) -> Iterator[None]:
-        handle = os.open(self._paths.h5, os.O_RDONLY | os.O_CLOEXEC)
+        handle = open_to_read(self._paths.h5)
         try:
             yield from SealCheck(self._paths.h5, handle, _WINDOW)
         finally:

@@ -17,8 +17,8 @@ import socket
 import time
 from pathlib import Path
 
-from ...errors import BundleBusyError
-from ..files import FileSystem
+from ...errors import BundleBusyError, NotABundleError
+from ..files import FileSystem, open_to_read
 from ..format.framing import HEADER_SIZE, LARGEST_ORIGIN, InvalidHeader, Origin, decode_header
 
 RECENT = 60.0
@@ -40,10 +40,10 @@ def writer_lives(journal: Path) -> bool | None:
     Of a run on another host nobody here can tell.
     """
     try:
-        handle = os.open(journal, os.O_RDONLY | os.O_CLOEXEC)
+        handle = open_to_read(journal)
     except FileNotFoundError:
         return False
-    except OSError:
+    except NotABundleError:
         return None
     try:
         origin = decode_header(os.pread(handle, HEADER_SIZE + LARGEST_ORIGIN, 0)).origin

@@ -9,14 +9,16 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
+from ...errors import BundleError
 from ..format.framing import FRAME_SIZE, Origin
 from ..paths import BundlePaths
 from ..reading.opening import open_recorded
-from .appender import Appender
+from .appender import Appender, JournalAltered
 from .beginning import not_writable, reason
 from .fold import fold
 from .folding import Folding, check_complete
 from .options import WriterOptions
+from .remaking import Remains, remade
 from .succession import Header, next_journal, put_back
 
 RETRY_SECONDS = 1.0
@@ -94,13 +96,36 @@ class Outlet:
                 self._leave_fold()
                 self._appender = put_back(self.paths, self._appender, self._options)
         except OSError as problem:
-            self.trouble = reason(problem)
+            if not (isinstance(problem, JournalAltered) and self.trouble):
+                # Otherwise it is known already why the journal could not be made again.
+                self.trouble = reason(problem)
             # What a fold takes of a full disk, the journal needs more.
             self._leave_fold()
             raise
         self.trouble = ""
         self._wrote_at = self._options.clock()
         return moved
+
+    def altered(self) -> bool:
+        """Whether something else has written to the journal, as far as its two ends tell."""
+        try:
+            self._appender.check()
+        except JournalAltered:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def remake(self) -> Remains | None:
+        """Make the journal again from what there still is; None if storage refuses."""
+        self._leave_fold()
+        try:
+            remains = remade(self.paths, self._appender, self._origin, self._options)
+        except (OSError, BundleError) as problem:
+            self.trouble = reason(problem)
+            return None
+        self._appender = remains.appender
+        return remains
 
     def begin_fold_if_due(self, records: int, link: bytes) -> None:
         """Begin to fold so many records, all that are settled, if the journal has outgrown it."""
@@ -165,7 +190,10 @@ class Outlet:
     def _next_fold(self) -> int:
         # Folding when the journal is as large as all that was folded before copies each byte a
         # bounded number of times, so that the cost of a checkpoint does not grow with the run.
-        folded = self.paths.h5.stat().st_size if self.paths.h5.exists() else 0
+        try:
+            folded = self.paths.h5.stat().st_size
+        except OSError:
+            folded = 0
         return max(self._options.fold_bytes, folded, self._folded_bytes)
 
     def _leave_fold(self) -> None:

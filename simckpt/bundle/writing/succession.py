@@ -105,7 +105,7 @@ def shortened(
         if not done:
             files.close(handle)
             files.remove(part)
-    appender = Appender(files, paths.journal, handle, at, options.durability)
+    appender = Appender(files, paths.journal, handle, data, at, options.durability)
     with contextlib.suppress(OSError):
         appender.sync()
     return appender
@@ -119,23 +119,42 @@ def put_back(paths: BundlePaths, former: Appender, options: WriterOptions) -> Ap
     OSError
         If storage refuses, or another file has taken the place.
     """
+    return copied(paths, former, former.header, len(former.header), former.synced, options)
+
+
+def copied(
+    paths: BundlePaths,
+    former: Appender,
+    header: bytes,
+    start: int,
+    stop: int,
+    options: WriterOptions,
+) -> Appender:
+    """A journal of `header` and the bytes `start` to `stop` of the former one, in its place.
+
+    Raises
+    ------
+    OSError
+        If storage refuses; the former is as it was.
+    """
     files = options.files
     paths.stem.parent.mkdir(parents=True, exist_ok=True)
     part = paths.journal.with_name(paths.journal.name + PART)
     handle = files.create(part, replace=True)
-    at = 0
     try:
         files.lock(handle)
-        while piece := files.read(former.handle, at, _PIECE):
+        files.write(handle, 0, header)
+        at = len(header)
+        while piece := files.read(former.handle, start, min(_PIECE, stop - start)):
             files.write(handle, at, piece)
-            at += len(piece)
+            at, start = at + len(piece), start + len(piece)
         files.fsync(handle)
         files.rename(part, paths.journal)
     except BaseException:
         files.close(handle)
         raise
     former.close()
-    return Appender(files, paths.journal, handle, at, options.durability)
+    return Appender(files, paths.journal, handle, header, at, options.durability)
 
 
 def _headed(paths: BundlePaths, handle: int, header: Header, options: WriterOptions) -> Appender:
@@ -148,4 +167,4 @@ def _headed(paths: BundlePaths, handle: int, header: Header, options: WriterOpti
     except BaseException:
         files.close(handle)
         raise
-    return Appender(files, paths.journal, handle, len(data), options.durability)
+    return Appender(files, paths.journal, handle, data, len(data), options.durability)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from msgspec.structs import replace
 
 from ...errors import BundleNotWritableError, SetupError
 from ...model.checkpoint import Checkpoint
 from ...model.journal import JournalRecord, RunOpened, StoredDocument
-from ...model.record import Document, Hash, canonical_json, hash_bytes
+from ...model.record import Document, Facts, Hash, canonical_json, hash_bytes
 from ...model.segment import Event
 from ...model.series import Sample, TileRow
 from .. import last_words
-from ..format.codec import Kind, encode, next_link, short
+from ..format.codec import Kind, decode, encode, next_link, short
 from ..format.documents import decode_document
 from ..format.grammar import Grammar
 from .beginning import Beginning, begin, carry_on, not_writable
 from .losses import Losses
 from .options import WriterOptions
 from .outlet import Outlet
+from .remaking import Known
 
 
 class CheckpointHeld(BundleNotWritableError):
@@ -51,6 +52,9 @@ class BundleWriter:
         The bundle's files.
     past : Past
         What the bundle held when this writer was opened.
+    mishaps : list of str
+        What was lost to something else that wrote to the journal, a sentence each. Whoever has
+        told them to somebody empties the list.
     """
 
     def __init__(self, beginning: Beginning, options: WriterOptions) -> None:
@@ -60,11 +64,18 @@ class BundleWriter:
         self._losses = Losses()
         self._next = beginning.next
         self._link = beginning.link
-        self._documents = set(beginning.documents)
+        self._documents = dict.fromkeys(beginning.documents, -1)
         self._schemas = dict(beginning.schemas)
         self._grammar = Grammar(beginning.past.segments, self._stored, beginning.schema)
         self._step = 0
+        self._settled_step = 0
+        self._process = os.getpid()
         self._closed = False
+        self._known = Known()
+        self._renamed: dict[Hash, Hash] = {}
+        self.mishaps: list[str] = []
+        if beginning.opening:
+            self._known.note(0, Kind.RUN, beginning.opening)
         self._take_over(beginning.unsaid)
 
     @classmethod
@@ -150,6 +161,7 @@ class BundleWriter:
         SetupError
             If the record has no encoding, or may not come here. Nothing was added then.
         """
+        self._check_own()
         if isinstance(record, StoredDocument):
             self._store(record)
         elif isinstance(record, Checkpoint):
@@ -192,8 +204,13 @@ class BundleWriter:
         SetupError
             If the checkpoint has no encoding.
         """
+        self._check_own()
+        self._mend(checkpoint.wall)
         for event in self._losses.said(checkpoint.wall, self.trouble):
             self._add(event)
+        if self._renamed:
+            parents = tuple(self._renamed.get(id_, id_) for id_ in checkpoint.parents)
+            checkpoint = replace(checkpoint, parents=parents)
         normal, _, _ = encode(replace(checkpoint, records=self._link.hex()))
         identified = normal.identified()
         # What was read back once need not be a second time: only the id is new.
@@ -220,6 +237,8 @@ class BundleWriter:
         BundleNotWritableError
             If storage refused; the records are held.
         """
+        self._check_own()
+        self._mend(time.time())
         try:
             self._settle(time.time())
         except OSError as problem:
@@ -244,7 +263,7 @@ class BundleWriter:
         BundleNotWritableError
             If storage refused. The journal then holds what could be written.
         """
-        if self._closed:
+        if self._closed or os.getpid() != self._process:
             return
         self._closed = True
         try:
@@ -270,7 +289,7 @@ class BundleWriter:
         if stored.hash in self._documents:
             return
         self._add(stored)
-        self._documents.add(stored.hash)
+        self._documents[stored.hash] = self._next - 1
         if b'"kind":"series_schema"' in stored.json:
             self._schemas[stored.hash] = stored.json
         self._outlet.write_if_due()
@@ -288,12 +307,77 @@ class BundleWriter:
 
     def _append(self, normal: JournalRecord, kind: Kind, payload: bytes) -> None:
         self._step = getattr(normal, "step", self._step)
+        self._put(kind, payload)
+
+    def _put(self, kind: Kind, payload: bytes) -> None:
         link = next_link(self._link, kind, payload)
         self._outlet.add(kind, self._next, short(link), payload)
+        self._known.note(self._next, kind, payload)
         self._next, self._link = self._next + 1, link
 
+    def _check_own(self) -> None:
+        if os.getpid() != self._process:
+            raise BundleNotWritableError(
+                self.paths.h5,
+                f"is written by process {self._process}, from which this one was forked",
+                "Record in that process alone.",
+            )
+
+    def _mend(self, wall: float) -> None:
+        """Make the journal again if something else has cut or overwritten it."""
+        if not self._outlet.altered():
+            return
+        remains = self._outlet.remake()
+        if remains is None:
+            # What follows finds the same, and holds what it has.
+            return
+        stop = self._next - len(remains.pending)
+        again = self._known.take(remains.next, stop)
+        lost = stop - remains.next - len(again)
+        self._documents = {h: n for h, n in self._documents.items() if n < remains.next}
+        self._next, self._link = remains.next, remains.link
+        for kind, payload in again:
+            self._put_again(kind, payload)
+        text = (
+            "something else cut or overwrote the journal while the run went on; it was made again"
+        )
+        if lost:
+            since = "that were not folded" if remains.step is None else f"after step {remains.step}"
+            records = "1 record" if lost == 1 else f"{lost} records"
+            text += f", but {records} {since}, up to step {self._settled_step}, are lost"
+        else:
+            text += ", and nothing is lost"
+        self.mishaps.append(text)
+        facts: Facts = {"lost": lost, "after": remains.step, "upto": self._settled_step}
+        self._add(
+            Event(
+                name="journal_damaged",
+                severity="error" if lost else "warning",
+                step=self._step,
+                wall=wall,
+                text=text,
+                facts=facts,
+            )
+        )
+        for kind, payload in remains.pending:
+            self._put_again(kind, payload)
+
+    def _put_again(self, kind: Kind, payload: bytes) -> None:
+        if kind == Kind.DOCUMENT:
+            self._documents[hash_bytes(payload)] = self._next
+        elif kind == Kind.CHECKPOINT:
+            # It vouches for the records before it, which are others now.
+            former = cast(Checkpoint, decode(kind, payload))
+            parents = tuple(self._renamed.get(id_, id_) for id_ in former.parents)
+            made = replace(former, parents=parents, records=self._link.hex()).identified()
+            self._renamed[former.id] = made.id
+            payload = canonical_json(made)
+        self._put(kind, payload)
+
     def _settle(self, wall: float) -> None:
-        if not self._outlet.settle():
+        moved = self._outlet.settle()
+        self._settled_step = self._step
+        if not moved:
             return
         self._add(
             Event(
