@@ -35,8 +35,13 @@ def look_at_table(table: Any) -> Look:
     if isinstance(frame, narwhals.Series):
         name = "" if frame.name is None else str(frame.name)
         frame = frame.alias(name or "values").to_frame()
+    objects = _objects(table)
     schema = tuple(
-        Column(name=str(name), dtype=str(dtype), units=_units(table, name))
+        Column(
+            name=str(name),
+            dtype="Object" if name in objects else str(dtype),
+            units=_units(table, name),
+        )
         for name, dtype in frame.collect_schema().items()
     )
     if isinstance(frame, narwhals.LazyFrame):
@@ -68,6 +73,20 @@ def look_at_table(table: Any) -> Look:
         nbytes=_size(frame),
         values=values,
     )
+
+
+def _objects(table: Any) -> set[Any]:
+    """The columns of pandas that hold objects of any kind.
+
+    narwhals calls them by what the rows hold at the moment, which a filter may change.
+    """
+    if type(table).__module__.partition(".")[0] != "pandas":
+        return set()
+    types = table.dtypes
+    if not hasattr(types, "items"):  # a series has one
+        name = getattr(table, "name", None) or "values"
+        return {name} if str(getattr(table, "dtype", "")) == "object" else set()
+    return {name for name, dtype in types.items() if str(dtype) == "object"}
 
 
 def _not_computed(_digest: Digest) -> None:

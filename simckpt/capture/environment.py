@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
-from ..model.changes import diff
+from ..model.changes import ABSENT, Change, diff
 from ..model.environment import Circumstances, Environment
 from ..model.record import Facts, content_hash
 from .machine.accelerators import read_accelerators
@@ -91,8 +91,24 @@ def common_part(environment: Environment) -> Environment:
 
 
 def differing_facts(reference: Environment, other: Environment) -> tuple[str, ...]:
-    """The facts (``section.fact``) in which two environments differ, sorted."""
-    return tuple(change.path for change in diff(reference.sections, other.sections))
+    """The facts (``section.fact``) in which two environments differ, sorted.
+
+    What one of them could not tell, a fact or a whole section, is unknown and no difference.
+    """
+    unknown = {*reference.unavailable, *other.unavailable}
+    return tuple(
+        change.path
+        for change in diff(reference.sections, other.sections)
+        if change.path and not _is_unknown(change, unknown)
+    )
+
+
+def _is_unknown(change: Change, unknown: set[str]) -> bool:
+    """Whether the value that is missing on one side belongs to what could not be read."""
+    if ABSENT not in (change.old, change.new):
+        return False
+    parts = change.path.split(".")
+    return any(".".join(parts[:n]) in unknown for n in range(1, len(parts) + 1))
 
 
 def _read_packages() -> Findings:

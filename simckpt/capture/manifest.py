@@ -16,6 +16,7 @@ from .secrets.redaction import redact_arguments, redact_text
 from .source.driver import callable_name
 from .source.modules import capture_code
 from .source.packages import capture_packages, loaded_packages
+from .source.unfiled import NAME, capture_unfiled
 from .values import clean_text, plain
 
 _PACKAGES_LIMIT = 5.0
@@ -70,6 +71,9 @@ def capture_manifest(
     nothing: tuple[tuple[CodeModule, ...], tuple[Repository, ...], tuple[Text, ...]]
     nothing = ((), (), ())
     modules, repositories, texts = part("code", capture_code, _CODE_LIMIT, nothing)
+    unfiled = part(f"code of {NAME}", capture_unfiled, _CODE_LIMIT, None)
+    if unfiled is not None:
+        modules, texts = (unfiled[0], *modules), (*texts, unfiled[1])
     files = part("inputs", partial(capture_inputs, inputs, contents), _INPUTS_LIMIT, ())
     manifest = Manifest(
         stage=stage,

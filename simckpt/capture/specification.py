@@ -20,10 +20,12 @@ def specification(
     declarations: Mapping[str, Json] = NOTHING,
     seeds: Mapping[str, Json] = NOTHING,
     captures: Mapping[str, Json] = NOTHING,
+    configuration: Mapping[str, Json] = NOTHING,
 ) -> Specification:
     """The specification of a run: parameters, requested numerics, inputs and code by hash.
 
-    `captures` are the rules that capture more, and their cap.
+    `captures` are the rules that capture more, and their cap; `configuration` is what the
+    configuration files hold.
 
     Nothing of the machine is in it: no absolute path, time or host. An input whose contents are
     known by variable stands with those: written again with another history it is the same. One
@@ -37,9 +39,11 @@ def specification(
         requested = numerics
     facts = {
         "stage": {"name": manifest.stage.name, "role": manifest.stage.role},
-        "driver": manifest.driver,
+        # Its file is among the code, and may have another name.
+        "driver": manifest.driver.rpartition(".")[2],
         "parameters": manifest.parameters,
         "numerics": plain(requested),
+        "configuration": dict(configuration),
         "inputs": {file.path: _identity(file) for file in manifest.inputs},
         "outputs": list(manifest.outputs),
         "code": {module.name: module.hash for module in manifest.modules},

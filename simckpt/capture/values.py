@@ -12,31 +12,43 @@ import enum
 import functools
 import math
 import os
-import re
 import sys
 import types
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Any
 
 import msgspec
 
-from ..model.record import Json, canonical_json, hash_bytes
-from .secrets.redaction import REDACTED, is_secret_name, redact_text
+from ..model.record import Facts, Json, canonical_json, hash_bytes
+from .containers import parts_of
+from .fingerprints import Fingerprints
+from .generators import read_generator
+from .objects import (
+    attributes_of,
+    belongs_to_process,
+    bound_values,
+    is_users_own,
+    name_of,
+    without_addresses,
+)
+from .secrets.redaction import redact_text
+from .secrets.trees import listed, named, under
 
 DEEPEST = 12
 MOST_ITEMS = 1_000
 MOST_VALUES = 20_000
+MOST_ATTRIBUTES = 2_000
 LONGEST_TEXT = 16_384
 LONGEST_REPR = 400
 LARGEST_ARRAY = 256 * 2**20
 """Bytes past which an array is described and not hashed."""
 SHOWN_ELEMENTS = 16
 _MARGIN = 2_048
+_LONGEST_DECIMAL = 14_000
 IN_MEMORY = frozenset({"pandas", "jax", "jaxlib"})
 """Packages whose arrays hold their values, besides NumPy."""
-
-_ADDRESS = re.compile(r"(?: at)? 0x[0-9a-fA-F]{4,}")
 
 
 def plain(value: object) -> Json:
@@ -46,8 +58,8 @@ def plain(value: object) -> Json:
     ----------
     value : object
         Anything. Arrays become their dtype, shape and BLAKE3 of their bytes in C order (with
-        the elements where they are few); callables and classes their qualified name; other
-        objects their type and a repr without memory addresses.
+        the elements where they are few); classes their qualified name, functions too, with what
+        is bound to them; objects their type and attributes, or a repr without memory addresses.
 
     Returns
     -------
@@ -75,13 +87,7 @@ def plain_float(value: float) -> Json:
     return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
 
 
-def qualified_name(thing: Any) -> str:
-    """``module.name`` of a class or callable, without the ``builtins``."""
-    name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
-    if not isinstance(name, str):
-        return qualified_name(type(thing))
-    module = getattr(thing, "__module__", None)
-    return name if module in (None, "builtins") else clean_text(f"{module}.{name}")
+qualified_name = name_of
 
 
 def has_fields(value: object) -> bool:
@@ -95,17 +101,19 @@ class _Conversion:
     def __init__(self) -> None:
         self._open: set[int] = set()
         self._left = MOST_VALUES
+        self._attributes_left = MOST_ATTRIBUTES
+        self._fingerprints = Fingerprints()
 
     def convert(self, value: Any, depth: int) -> Json:
         self._left -= 1
         if self._left < 0:
-            return "(cut: too many values)"
+            return f"(cut: too many values, blake3 {self._fingerprints.of(value)})"
         if value is None or isinstance(value, bool):
             return value
         try:
             return self._convert(value, depth)
         except Exception as error:  # noqa: BLE001 - the value's own code may raise anything
-            return {"type": qualified_name(type(value)), "unreadable": type(error).__name__}
+            return self._unreadable(value, error)
 
     def _convert(self, value: Any, depth: int) -> Json:
         simple, result = _simple(value)
@@ -114,7 +122,7 @@ class _Conversion:
         if id(value) in self._open:
             return "(cycle)"
         if depth >= DEEPEST:
-            return {"type": qualified_name(type(value)), "cut": "too deep"}
+            return self._cut(value, "too deep")
         self._open.add(id(value))
         try:
             return self._compound(value, depth + 1)
@@ -124,13 +132,22 @@ class _Conversion:
     def _compound(self, value: Any, depth: int) -> Json:
         if isinstance(value, functools.partial):
             call = {"args": value.args, "keywords": value.keywords}
-            return {"partial": qualified_name(value.func)} | self._mapping(call, depth)
+            return {"partial": self.convert(value.func, depth)} | self._mapping(call, depth)
+        if _is_function(value):
+            bound = self._mapping(bound_values(value) or {}, depth)
+            return {"callable": qualified_name(value)} | bound
+        parts = parts_of(value)
+        if parts is not None:
+            return {"type": qualified_name(type(value))} | self._mapping(parts, depth)
+        generator = read_generator(value)
+        if generator is not None:
+            return _generator(generator)
         if isinstance(value, Mapping):
             return self._mapping(value, depth)
         if isinstance(value, tuple) and hasattr(value, "_asdict"):
             return self._mapping(value._asdict(), depth)
         if isinstance(value, AbstractSet):
-            return sorted((self.convert(v, depth) for v in _first(value)), key=canonical_json)
+            return self._set(value, depth)
         if _is_array(value):
             return self._array(value, depth)
         if isinstance(value, Sequence):
@@ -140,33 +157,76 @@ class _Conversion:
             return self._mapping(vars(value), depth)
         if fields is not None:
             return {"type": qualified_name(type(value))} | self._mapping(fields, depth)
-        return _opaque(value)
+        return self._opaque(value, depth)
 
-    def _mapping(self, value: Mapping[Any, Any], depth: int) -> Json:
+    def _opaque(self, value: Any, depth: int) -> Json:
+        """An object of a class that says nothing of itself: its attributes, or else its repr."""
+        facts: dict[str, Json] = {"type": qualified_name(type(value))}
+        if belongs_to_process(value):
+            return facts
+        shown = "__repr__" in {name for cls in type(value).__mro__[:-1] for name in vars(cls)}
+        held = attributes_of(value) if is_users_own(type(value)) or not shown else None
+        if held:
+            self._attributes_left -= len(held)
+            if self._attributes_left < 0:
+                return self._cut(value, "too many attributes")
+            return facts | self._mapping(held, depth)
+        if shown:
+            facts["repr"] = _text(without_addresses(repr(value)), LONGEST_REPR)
+        return facts
+
+    def _unreadable(self, value: Any, error: Exception) -> Json:
+        facts: dict[str, Json] = {
+            "type": qualified_name(type(value)),
+            "unreadable": type(error).__name__,
+        }
+        try:
+            # What it holds tells it apart, although its own code cannot be asked.
+            held = attributes_of(value) if is_users_own(type(value)) else None
+        except Exception:  # noqa: BLE001 - nor can that
+            held = None
+        return facts | ({"blake3": self._fingerprints.of(held)} if held else {})
+
+    def _cut(self, value: Any, why: str) -> Json:
+        kind = qualified_name(type(value))
+        return {"type": kind, "cut": why, "blake3": self._fingerprints.of(value)}
+
+    def _set(self, value: AbstractSet[Any], depth: int) -> Json:
+        if len(value) <= MOST_ITEMS:
+            return sorted((self.convert(v, depth) for v in value), key=canonical_json)
+        first = sorted(value, key=repr)[:SHOWN_ELEMENTS]
+        return {
+            "type": qualified_name(type(value)),
+            "length": len(value),
+            "blake3": self._fingerprints.of(value),
+            "first": [self.convert(v, depth) for v in first],
+        }
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Json]:
         result: dict[str, Json] = {}
-        for i, key in enumerate(value):
+        # What is cut must not depend on the order in which a dict was filled.
+        keys = value if len(value) <= MOST_ITEMS else sorted(value, key=repr)
+        for i, key in enumerate(keys):
             if i >= MOST_ITEMS:
-                result["(cut)"] = f"{len(value) - i} more"
+                rest = {k: value[k] for k in islice(keys, i, None)}
+                result["(cut)"] = f"{len(rest)} more, blake3 {self._fingerprints.of(rest)}"
                 break
             name = _key(key)
             while name in result:
                 name += f" ({type(key).__name__})"
             item = value[key]
-            if isinstance(item, str | bytes) and item and is_secret_name(name):
-                result[name] = REDACTED
-            else:
-                result[name] = self.convert(item, depth)
-        return result
+            result[name] = under(name, item, self.convert(item, depth))
+        return named(result)
 
     def _sequence(self, value: Sequence[Any], depth: int) -> Json:
         if len(value) <= MOST_ITEMS:
-            return [self.convert(v, depth) for v in value]
-        text = _ADDRESS.sub("", repr(value)).encode("utf-8", "backslashreplace")
+            return listed(value, [self.convert(v, depth) for v in value])
+        first = list(islice(value, SHOWN_ELEMENTS))
         return {
             "type": qualified_name(type(value)),
             "length": len(value),
-            "blake3": hash_bytes(text),
-            "first": [self.convert(v, depth) for v in value[:SHOWN_ELEMENTS]],
+            "blake3": self._fingerprints.of(value),
+            "first": listed(first, [self.convert(v, depth) for v in first]),
         }
 
     def _array(self, value: Any, depth: int) -> Json:
@@ -177,7 +237,7 @@ class _Conversion:
             return {"type": qualified_name(type(value)), "dtype": str(value.dtype), "shape": shape}
         array = np.asarray(value)
         if array.dtype.hasobject:
-            return [self.convert(v, depth) for v in array.ravel()[:MOST_ITEMS].tolist()]
+            return self._sequence(array.ravel().tolist(), depth)
         if array.ndim == 0 and array.dtype.kind in "biufcSUMm":
             return self.convert(array[()], depth)
         facts: dict[str, Json] = {"dtype": str(array.dtype), "shape": list(array.shape)}
@@ -198,7 +258,7 @@ def _simple(value: Any) -> tuple[bool, Json]:
     if isinstance(value, str):
         return True, _text(value)
     if isinstance(value, int):
-        return True, int(value) if -(2**63) <= value < 2**64 else str(int(value))
+        return True, int(value) if -(2**63) <= value < 2**64 else _digits(int(value))
     if isinstance(value, float):
         return True, plain_float(float(value))
     if isinstance(value, complex):
@@ -213,9 +273,20 @@ def _simple(value: Any) -> tuple[bool, Json]:
         return True, plain_float(value.total_seconds())
     if _is_numpy_scalar(value):
         return True, _numpy_scalar(value)
-    if isinstance(value, type | types.ModuleType) or _is_function(value):
+    if isinstance(value, type | types.ModuleType) or _is_named_function(value):
         return True, qualified_name(value)
     return False, None
+
+
+def _digits(value: int) -> str:
+    # Python refuses to write very long numbers in the decimal system.
+    return str(value) if value.bit_length() < _LONGEST_DECIMAL else hex(value)
+
+
+def _generator(facts: Facts) -> Json:
+    """A generator among arguments: what its state is called has to tell that of chance."""
+    named = {"kind": "generator", "state": "random_state"}
+    return {named.get(name, name): value for name, value in facts.items()}
 
 
 def _text(text: str, longest: int = LONGEST_TEXT) -> str:
@@ -224,7 +295,8 @@ def _text(text: str, longest: int = LONGEST_TEXT) -> str:
     if len(text) <= longest and len(shown) <= longest + _MARGIN:
         return shown
     rest = max(len(text), len(shown)) - longest
-    return f"{shown[:longest]}... (cut: {rest} more characters)"
+    told = hash_bytes(text.encode("utf-8", "backslashreplace"))
+    return f"{shown[:longest]}... (cut: {rest} more characters, blake3 {told})"
 
 
 def _key(key: Any) -> str:
@@ -236,12 +308,7 @@ def _key(key: Any) -> str:
         return _text(os.fsdecode(key))
     if isinstance(key, type) or callable(key):
         return qualified_name(key)
-    return _text(_ADDRESS.sub("", repr(key.item() if _is_numpy_scalar(key) else key)))
-
-
-def _first(value: AbstractSet[Any]) -> list[Any]:
-    items = list(value)
-    return items if len(items) <= MOST_ITEMS else sorted(items, key=repr)[:MOST_ITEMS]
+    return _text(without_addresses(repr(key.item() if _is_numpy_scalar(key) else key)))
 
 
 def _is_function(value: Any) -> bool:
@@ -254,9 +321,15 @@ def _is_function(value: Any) -> bool:
         types.MethodWrapperType,
     )
     # Compiled functions and ufuncs are callables with a name of their own.
-    return isinstance(value, kinds) or (
-        callable(value) and isinstance(getattr(value, "__name__", None), str)
-    )
+    if isinstance(value, kinds):
+        return True
+    named = callable(value) and isinstance(getattr(value, "__name__", None), str)
+    return named and not is_users_own(type(value))
+
+
+def _is_named_function(value: Any) -> bool:
+    """Whether a function is told by its name alone."""
+    return _is_function(value) and bound_values(value) is None
 
 
 def _is_numpy_scalar(value: Any) -> bool:
@@ -308,10 +381,3 @@ def _is_namespace(value: Any) -> bool:
 
 def _package(value: Any) -> str:
     return str(type(value).__module__).partition(".")[0]
-
-
-def _opaque(value: Any) -> Json:
-    facts: dict[str, Json] = {"type": qualified_name(type(value))}
-    if "__repr__" in {name for cls in type(value).__mro__[:-1] for name in vars(cls)}:
-        facts["repr"] = _text(_ADDRESS.sub("", repr(value)), LONGEST_REPR)
-    return facts

@@ -113,7 +113,7 @@ class TestPandas:
         assert (seen.rows, seen.columns, seen.identified) == (4, 2, "content")
         assert [(c.name, c.dtype, c.units) for c in seen.schema] == [
             ("x", "Float64", "m"),
-            ("who", "String", ""),
+            ("who", "Object" if self.frame()["who"].dtype == object else "String", ""),
         ]
         assert identify(self.frame()["x"]).columns == 1
 
@@ -129,6 +129,13 @@ class TestPandas:
         assert rest.rows == 2
         assert rest.schema == identify(frame).schema
         assert rest.id != identify(frame[frame.x < 2]).id
+
+    def test_a_column_of_mixed_objects_stays_one_when_only_texts_are_left(self) -> None:
+        frame = self.pd.DataFrame({"x": self.pd.Series(["a", 1, "b"], dtype="object")})
+        rest = frame[frame.x != 1]
+        assert identify(rest).schema == identify(frame).schema
+        assert identify(rest["x"]).schema == identify(frame["x"]).schema
+        assert identify(frame[:0]).schema == identify(frame).schema
 
     def test_equal_frames_have_one_id(self) -> None:
         assert identify(self.frame()).id == identify(self.frame()).id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 from simckpt.capture.files import artifacts
@@ -80,3 +81,37 @@ def test_what_has_not_changed_since_an_earlier_index_is_not_hashed_again(tmp_pat
     assert hashed == ["b.nc"]
     assert second == index_artifacts(["*.nc"], tmp_path)
     assert second.entries[0] == first.entries[0]
+
+
+def test_what_goes_on_growing_when_the_run_ends_is_not_called_stable(tmp_path):
+    log, done, old = (tmp_path / name for name in ("log.txt", "done.txt", "old.txt"))
+    for path in (log, done, old):
+        path.write_text("x")
+    os.utime(old, (1e9, 1e9))
+    stop = threading.Event()
+
+    def grow():
+        while not stop.wait(0.02):
+            with log.open("a") as file:
+                file.write("x")
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        entries = index_artifacts(["*.txt"], tmp_path, quiet=0.3).entries
+    finally:
+        stop.set()
+        writer.join()
+    assert {e.path: e.status for e in entries} == {
+        "done.txt": "stable",
+        "log.txt": "changing",
+        "old.txt": "stable",
+    }
+    assert entries[1].hash is None
+
+
+def test_a_link_to_a_folder_among_the_outputs_is_no_output(tmp_path):
+    (tmp_path / "out" / "1").mkdir(parents=True)
+    (tmp_path / "out" / "1" / "a").write_text("a")
+    (tmp_path / "out" / "latest").symlink_to("1")
+    assert [e.path for e in index_artifacts(["out"], tmp_path).entries] == ["out/1/a"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import random
 import sys
 import types
@@ -223,6 +224,13 @@ def test_a_namelist_is_read_by_f90nml(tmp_path):
     assert describe(path) == {"run": {"cfl": 0.4, "n": 3}}
 
 
+def test_groups_of_one_name_in_a_namelist_are_a_list(tmp_path):
+    pytest.importorskip("f90nml")
+    path = tmp_path / "run.nml"
+    path.write_text("&g\n n = 1\n/\n&h\n m = 0\n/\n&g\n n = 2\n/\n")
+    assert describe(path) == {"g": [{"n": 1}, {"n": 2}], "h": {"m": 0}}
+
+
 def test_a_yaml_file_is_read_by_pyyaml(tmp_path):
     pytest.importorskip("yaml")
     path = tmp_path / "a.yaml"
@@ -234,3 +242,30 @@ def test_a_damaged_settings_file_gives_the_reason(tmp_path):
     path = tmp_path / "a.toml"
     path.write_text("[[[")
     assert describe(path)["unavailable"].startswith("TOMLDecodeError")
+
+
+@pytest.mark.parametrize(("method", "order"), [("adams", 12), ("bdf", 5)])
+def test_vode_tells_its_method_and_the_highest_order_of_it(method, order):
+    solver = pytest.importorskip("scipy.integrate").ode(lambda t, y: -y)
+    told = describe(solver.set_integrator("vode", method=method))
+    assert (told["method"], told["order"]) == (method, order)
+
+
+def test_a_bound_solve_ivp_has_the_tolerances_of_the_installed_version():
+    integrate = pytest.importorskip("scipy.integrate")
+    told = describe(functools.partial(integrate.solve_ivp, method="BDF"))
+    fresh = describe(integrate.BDF(lambda t, y: -y, 0.0, [1.0], 1.0))
+    assert (told["rtol"], told["atol"]) == (fresh["rtol"], fresh["atol"])
+    given = describe(functools.partial(integrate.solve_ivp, method=integrate.RK45, rtol=1e-9))
+    assert (given["rtol"], given["atol"]) == (1e-9, fresh["atol"])
+
+
+def test_krylov_solvers_tell_the_limits_that_they_were_not_given():
+    linalg = pytest.importorskip("scipy.sparse.linalg")
+    bare = describe(functools.partial(linalg.gmres))
+    assert (bare["restart"], bare["maxiter"]) == (20, "10 times the size")
+    bound = describe(functools.partial(linalg.gmres, np.eye(7), restart=None))
+    assert (bound["restart"], bound["maxiter"]) == (7, 70)
+    given = describe(functools.partial(linalg.gmres, restart=30, maxiter=5))
+    assert (given["restart"], given["maxiter"]) == (30, 5)
+    assert describe(functools.partial(linalg.cg, maxiter=9))["maxiter"] == 9

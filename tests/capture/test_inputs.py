@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +88,16 @@ def test_a_name_that_is_no_unicode_is_shown_by_escapes(folder):
     (found,) = capture_inputs(["*.nc"])
     assert found.path == "bad\\udcff.nc"
     assert found.hash is not None
+
+
+def test_folders_that_hold_nothing_or_are_links_say_so(tmp_path):
+    (tmp_path / "empty.zarr").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a").write_text("a")
+    (tmp_path / "data" / "more").symlink_to(tmp_path)
+    found = {
+        Path(f.path).name: f for f in capture_inputs([tmp_path / "empty.zarr", tmp_path / "data"])
+    }
+    assert found["a"].hash
+    assert found["empty.zarr"].problem == "OSError: the folder is empty"
+    assert "give that folder too" in found["more"].problem

@@ -120,3 +120,15 @@ def test_a_name_that_held_a_secret_says_why_it_is_missing(folder: Path) -> None:
     (found,) = check_outputs(replace(index, entries=(entry,)), folder)
     assert found.status == "missing"
     assert "secret" in found.problem
+
+
+def test_an_output_whose_name_is_no_text_is_found_again(folder: Path) -> None:
+    name = folder / "out" / "no\udcff text.dat"
+    try:
+        name.write_text("x")
+    except OSError:
+        pytest.skip("this file system wants names that are text")
+    index = index_artifacts(["out/*text.dat"], folder)
+    assert [f.status for f in check_outputs(index, folder)] == ["same"]
+    name.unlink()
+    assert [f.status for f in check_outputs(index, folder)] == ["missing"]

@@ -14,6 +14,7 @@ from simckpt.capture.secrets.redaction import (
 )
 
 from .made_up_secrets import KEYS, SENTENCES
+from .secret_forms import HARMLESS, HELD
 
 
 @pytest.mark.parametrize("kind", sorted(KEYS))
@@ -63,6 +64,30 @@ def test_a_secret_told_by_what_stands_around_it_is_taken_out(kind):
 )
 def test_what_is_no_secret_stays(text):
     assert redact_text(text) == text
+
+
+@pytest.mark.parametrize("form", sorted(HELD))
+def test_a_secret_goes_in_whatever_form_it_is_written(form):
+    text, secrets = HELD[form]
+    redacted = redact_text(text)
+    assert [secret for secret in secrets if secret in text] == list(secrets)
+    assert [secret for secret in secrets if secret in redacted] == []
+    assert ("keep1" in redacted) == ("keep1" in text)
+    assert redact_text(redacted) == redacted
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_only_sounds_secret_stays(text):
+    assert redact_text(text) == text
+
+
+def test_lines_and_brackets_stay_where_values_go():
+    text = '{\n  "tokens": [\n    "x1",\n    "x2"\n  ],\n  "secret": {"a": "x3", "n": true}\n}'
+    assert redact_text(text) == (
+        '{\n  "tokens": [\n    "***",\n    "***"\n  ],\n  "secret": {"a": "***", "n": true}\n}'
+    )
+    assert redact_text("password: |\n  x1\n  x2\nn: 3\n") == "password: |\n  ***\n  ***\nn: 3\n"
+    assert redact_text("conn(password=('x1'))") == "conn(password=('***'))"
 
 
 def test_the_rest_of_an_address_stays():
@@ -115,6 +140,12 @@ def test_redaction_is_total_and_settles(text):
     assert redact_text(once) == once
 
 
+@given(st.text(alphabet="ab[](){}:=,'\"\\ \n-+#|<>", max_size=200))
+def test_redaction_settles_on_groups_that_are_never_closed(text):
+    once = redact_text("tokens" + text)
+    assert redact_text(once) == once
+
+
 @given(st.text(alphabet="ab:=/@?&'\" \n-_{}()*", max_size=300))
 def test_redaction_settles_on_texts_full_of_punctuation(text):
     once = redact_text("password" + text)
@@ -123,5 +154,13 @@ def test_redaction_settles_on_texts_full_of_punctuation(text):
 
 @pytest.mark.timeout(60)
 def test_a_megabyte_of_punctuation_is_no_trap():
-    for text in ("password=" * 50_000, "://" * 100_000, "eyJ" * 100_000, "a-" * 200_000):
+    for text in (
+        "password=" * 50_000,
+        "://" * 100_000,
+        "eyJ" * 100_000,
+        "a-" * 200_000,
+        "token=f(" * 20_000,
+        "token = os.getenv('a'," * 8_000,
+        "".join(" " * (i % 40) + "secrets:\n" for i in range(8_000)),
+    ):
         assert isinstance(redact_text(text), str)

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from simckpt.capture.rng import capture_random, describe_generator, stream_mark
+from simckpt.capture.mersenne import WORDS, was_seeded
+from simckpt.capture.rng import capture_random, describe_generator, generators_in, stream_mark
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -110,6 +112,7 @@ def test_a_global_generator_from_which_nothing_was_drawn_is_the_same_in_every_pr
     program = """
 import random, sys
 import numpy as np
+import pytest
 import numpy.random
 from simckpt.capture.rng import capture_random
 from simckpt.model.record import canonical_json
@@ -136,3 +139,41 @@ print(canonical_json(capture_random({})).decode())
     one, two = told("draw"), told("draw")
     assert one["random"]["state"] != two["random"]["state"]
     assert one["numpy.random"]["entropy"] != two["numpy.random"]["entropy"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, -3, 2**32, 2**64 + 5, 2**3000, "kh", b"x" * 500, 3.5])
+def test_a_generator_of_python_that_was_seeded_is_not_fresh_though_nothing_was_drawn(seed):
+    assert was_seeded(random.Random(seed).getstate()[1][:WORDS])
+    assert not was_seeded(random.Random().getstate()[1][:WORDS])
+
+
+def test_the_seeded_global_generator_has_its_state():
+    before = random.getstate()
+    try:
+        random.seed(5)
+        seeded = capture_random({}).generators["random"]
+        random.seed(6)
+        assert capture_random({}).generators["random"]["state"] != seeded["state"]
+        assert "fresh" not in seeded
+    finally:
+        random.setstate(before)
+
+
+def test_generators_in_lists_and_dicts_are_told_one_by_one():
+    rng = np.random.default_rng(3)
+    told = capture_random({"members": rng.spawn(2), "d": {"a": rng, "n": 4}, "seed": 1})
+    names = [name for name, facts in told.generators.items() if facts["declared"]]
+    assert names == ["members[0]", "members[1]", "d.a"]
+    assert told.generators["members[0]"]["state"] != told.generators["members[1]"]["state"]
+    assert told.seeds["seed"] == 1
+    assert told.seeds["d"]["n"] == 4
+    rng.random()
+    assert capture_random({"d": {"a": rng}}).generators["d.a"] != told.generators["d.a"]
+
+
+def test_generators_among_the_arguments_are_told_too():
+    rng = random.Random(3)
+    held = generators_in({"rng": rng, "n": 3, "case": {"noise": [np.random.RandomState(1)]}})
+    assert list(held) == ["rng", "case.noise[0]"]
+    told = capture_random({}, held).generators
+    assert told["rng"]["state"] == describe_generator(rng)["state"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...model.artifact import Artifact, ArtifactIndex
@@ -23,6 +23,7 @@ def index_artifacts(
     contents: Contents = no_contents,
     *,
     settled: float = 0.0,
+    quiet: float = 0.0,
     limit: float = float("inf"),
     previous: ArtifactIndex | None = None,
 ) -> ArtifactIndex:
@@ -39,6 +40,9 @@ def index_artifacts(
     settled : float
         A file that changed less than so many seconds ago is taken to be still growing. While
         the run goes on, two seconds spare the hashing of what is just being written.
+    quiet : float
+        A file that changed less than so many seconds ago is looked at again when they are over,
+        and is still growing if it has changed again. All such files are waited for together.
     limit : float
         Seconds for hashing; files past it are listed as ``changing``, without hash.
     previous : ArtifactIndex, optional
@@ -56,19 +60,42 @@ def index_artifacts(
     deadline = time.monotonic() + limit
     known = {entry.path: entry for entry in previous.entries} if previous else {}
     entries: dict[str, Artifact] = {}
+    places: dict[str, Path] = {}
     for pattern in names:
         if "://" in pattern:
             continue
         absolute = os.path.join(root, os.path.expanduser(pattern))  # noqa: PTH111, PTH118 - a pattern
         for path in map(Path, matches(absolute)):
+            if path.is_symlink() and path.is_dir():
+                continue  # one that leads to the latest folder is no output of its own
             shown = _shown(path, root)
             if shown not in entries and len(entries) < MOST_ARTIFACTS:
                 entries[shown] = _look(path, shown, contents, settled, deadline, known.get(shown))
+                places[shown] = path
+    for entry in _grown([e for e in entries.values() if e.hash], places, quiet):
+        entries[entry.path] = entry
     return ArtifactIndex(
         root=redact_text(clean_text(str(root))),
         patterns=tuple(redact_text(clean_text(p)) for p in names),
         entries=tuple(entries[name] for name in sorted(entries)),
     )
+
+
+def _grown(hashed: Iterable[Artifact], places: dict[str, Path], quiet: float) -> Iterator[Artifact]:
+    """Those that were written shortly before and are written again."""
+    now = time.time()
+    recent = [e for e in hashed if 0.0 <= now - e.mtime < quiet]
+    if recent:
+        time.sleep(quiet - (now - max(e.mtime for e in recent)))
+    for entry in recent:
+        try:
+            status = places[entry.path].stat()
+        except OSError:
+            yield Artifact(path=entry.path, size=0, mtime=0.0, hash=None, status="missing")
+            continue
+        size, mtime = status.st_size, status.st_mtime
+        if (size, mtime) != (entry.size, entry.mtime):
+            yield Artifact(path=entry.path, size=size, mtime=mtime, hash=None, status="changing")
 
 
 def _look(

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...model.manifest import Text
+from ...model.record import Facts, Json
 from ..probes import attempt, out_of_time
 from ..secrets.redaction import redact_text
 from ..values import clean_text
+from .configured import named, settings_in
 from .hashing import open_regular
 
 LONGEST = 2**20
@@ -32,12 +34,20 @@ class ConfigurationFiles:
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
         self._paths = tuple(os.fspath(path) for path in paths)
-        self._known: dict[str, tuple[bytes, Text]] = {}
+        self._known: dict[str, tuple[bytes | None, Text, Json]] = {}
         self._hanging: dict[str, Text] = {}
 
     def read(self) -> tuple[Text, ...]:
         """Their texts as they are now."""
         return tuple(self._read(path) for path in self._paths)
+
+    def facts(self) -> Facts:
+        """The settings that the files held when they were last read.
+
+        By the name of each file without its folder, where that is enough to tell them apart.
+        """
+        held = {path: self._known[path][2] for path in self._paths if path in self._known}
+        return named(held)
 
     def _read(self, path: str) -> Text:
         if path in self._hanging:
@@ -47,10 +57,12 @@ class ConfigurationFiles:
             if text.problem == out_of_time(LIMIT):
                 # Each further attempt would leave another thread behind.
                 self._hanging[path] = text
+            self._known[path] = (None, text, f"({text.problem})")
             return text
         known = self._known.get(path)
         if known is None or known[0] != content:
-            known = self._known[path] = (content, _text(text.name, content))
+            made = _text(text.name, content)
+            known = self._known[path] = (content, made, settings_in(path, content, made))
         return known[1]
 
 

@@ -80,7 +80,9 @@ def matches(pattern: str) -> Iterator[str]:
         if Path(name).is_dir():
             for folder, folders, files in os.walk(name):
                 folders.sort()
-                for file in sorted(files):
+                # A link to a folder may lead round in a circle: it is named and not followed.
+                links = [f for f in folders if Path(folder, f).is_symlink()]
+                for file in sorted([*files, *links]):
                     found = True
                     yield os.path.join(folder, file)  # noqa: PTH118 - keeps the user's form
         else:
@@ -132,12 +134,20 @@ def _read(
     path: Path, contents: Contents, deadline: float
 ) -> tuple[FileHash, dict[str, Hash] | None, str]:
     if not path.is_file():
-        raise OSError(None, "not a regular file", None)
+        raise OSError(None, _no_file(path), None)
     if time.monotonic() > deadline:
         raise TimeUsedUp
     told = hash_file(path, deadline)
     inside, problem = read_contents(path, contents)
     return told, inside, problem
+
+
+def _no_file(path: Path) -> str:
+    if not path.is_dir():
+        return "not a regular file"
+    if path.is_symlink():
+        return "a link to a folder, which is not followed: give that folder too"
+    return "the folder is empty"
 
 
 def read_contents(path: Path, contents: Contents) -> tuple[dict[str, Hash] | None, str]:

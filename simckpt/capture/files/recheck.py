@@ -8,6 +8,7 @@ resolved; what lies elsewhere is named and left alone.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,8 @@ OutputStatus = Literal[
 
 HOLDS: frozenset[OutputStatus] = frozenset({"same", "same-contents"})
 """What an output may be without a word of warning."""
+
+_ESCAPE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
 
 class CheckedOutput(Record, frozen=True, kw_only=True):
@@ -117,6 +120,10 @@ def _place(shown: str, root: Path) -> Path | None:
     """The file that a path of an index means, links resolved; None if it is not below `root`."""
     try:
         path = Path(os.path.realpath(root / shown))
+        if not path.exists():
+            # The bytes of a name that are no text are recorded as escapes.
+            bytes_of = _ESCAPE.sub(lambda m: chr(int(m[1], 16)), shown)
+            path = Path(os.path.realpath(root / bytes_of))
     except (OSError, ValueError):
         return None
     return path if path.is_relative_to(root) else None

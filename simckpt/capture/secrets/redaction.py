@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from .assigned import NEVER_A_SETTING, without_assigned
+from .marks import MARK, marked, near_hints
 from .quoted import without_quoted
+from .sections import without_sections
 from .shapes import BLOCKS, NAME, SECRET_NAMES, SHAPES, WEBHOOKS
 
 REDACTED = "***"
@@ -24,13 +27,14 @@ _USER = re.compile(
     r"|[^\s/?#'\"<>]{0,600})@(?![^\s/?#'\"<>]{0,200}@)"
 )
 _QUERY = re.compile(
-    rf"(?P<name>[?&;#](?:[A-Za-z0-9_.\-]{{0,60}}[_.\-])?(?:{_names}|key|code|jwt))"
-    r"=(?P<value>[^&#;\s'\"<>]+)",
+    rf"(?P<name>[?&;#](?:[A-Za-z0-9_.\-]{{0,60}}[_.\-])?(?:{_names}|key|code|jwt|pw|appid))"
+    r"=(?P<value>\{[^{}\r\n]{1,200}\}|[^&#;\s'\"<>]+)",
     re.IGNORECASE,
 )
 _HEADER = re.compile(
     r"(?P<name>\b(?:authorization|proxy-authorization|x-[a-z\-]{0,40}(?:token|key|auth)|cookie"
-    r"|set-cookie)['\"]?[ \t]{0,20}[:=][ \t]{0,20}['\"]?)(?P<value>[^'\"\s][^'\"\r\n]*)",
+    r"|set-cookie)['\"]?[ \t]{0,20}[:=][ \t]{0,20}(?:[bruf]{0,2}['\"])?)"
+    r"(?P<value>[^'\"\s\[({][^'\"\r\n]*)",
     re.IGNORECASE,
 )
 _SCHEME = re.compile(
@@ -42,35 +46,7 @@ _NETRC = re.compile(
     r"(?P<value>\S+)(?=[ \t]*$|\s+(?:account|password|macdef|machine)\b)",
     re.MULTILINE,
 )
-_VALUE = (
-    r"(?:[|>][+\-]?[ \t]{0,20}\r?\n[ \t]{1,80})?"  # a YAML block holds its text on the next line
-    r"(?:(?P<prefix>[rbfuRBFU]{0,2})(?P<quote>'''|\"\"\"|'|\")"
-    r"(?P<quoted>(?:\\.|(?!(?P=quote))[^\\\r\n]){1,8000})"
-    r"|(?P<bare>\[[^\]\r\n]{1,400}\]|[^\s'\",;&|<>]++))"
-)
-# Of a field that declares its type, such as ``password: str = "x"``.
-_TYPED = (
-    r":[ \t]{0,20}(?:[\w.]{1,30}\[){0,2}[\w.]{0,20}(?:[Ss]tr|[Bb]ytes|[Tt]ext|int|Any)\]{0,2}"
-    r"(?:[ \t]{0,4}\|[ \t]{0,4}None)?[ \t]{0,20}="
-)
-_ASSIGNED = re.compile(
-    rf"(?P<name>(?<![A-Za-z0-9])(?:{_names})['\"]?\]?[ \t]{{0,40}}"
-    rf"(?:{_TYPED}|:=|=>|[:=\uff1a\uff1d])[ \t]{{0,40}})" + _VALUE,
-    re.IGNORECASE,
-)
-_CAMEL = re.compile(
-    r"(?P<name>(?<=[a-z0-9])(?:Password|Passwd|Secret|Token|ApiKey|AccessKey|AccountKey|PrivateKey"
-    r"|SecretKey|Credentials?|Signature)['\"]?\]?[ \t]{0,40}(?::=|=>|[:=\uff1a\uff1d])[ \t]{0,40})"
-    + _VALUE
-)
-_NO_VALUES = """
-str int float bool bytes none null true false any object optional callable self
-"""
-_ANNOTATIONS = frozenset(_NO_VALUES.split())
-_CALL = re.compile(r"[a-z_][a-z_.]*[(\[][^\r\n]{0,200}?[)\]]")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_NUMBER = re.compile(r"[+-]?[\d_]*\.?\d*(?:[eEdD][+-]?\d+)?")
-_NEVER_A_SETTING = re.compile(r"passw|passphrase|passcode|pwd|secret|pin|otp|key", re.IGNORECASE)
 _LOGINS = frozenset({"ssh", "git+ssh", "sftp", "rsync", "scp", "svn+ssh"})
 _PLAIN_WORDS = frozenset({"password", "passwd", "passphrase"})
 _WITH_P = frozenset({"sshpass", "docker", "podman", "mysql", "mysqldump", "mariadb", "mongosh"})
@@ -106,9 +82,7 @@ def redact_text(text: str) -> str:
     text = _HEADER.sub(_keep_name, text)
     text = _LOGIN.sub(_keep_name, text)
     text = _SCHEME.sub(rf"\g<name> {REDACTED}", text)
-    text = without_quoted(text, REDACTED)
-    text = _ASSIGNED.sub(_assigned, text)
-    text = _CAMEL.sub(_assigned, text)
+    text = _without_named(without_sections(text, REDACTED))
     return _NETRC.sub(_keep_name, text)
 
 
@@ -168,6 +142,25 @@ def is_secret_name(name: str) -> bool:
     return NAME.search(_HUMP.sub("_", name)) is not None
 
 
+def never_a_setting(name: str) -> bool:
+    """Whether a number under the name of a secret is one too: a `token` may be a count."""
+    return NEVER_A_SETTING.search(name) is not None
+
+
+def _without_named(text: str) -> str:
+    """`text` without what stands beside a name that says secret."""
+    text = text.replace(MARK, "\ufffd")
+    parts: list[str] = []
+    done = 0
+    for start, end in near_hints(text):
+        parts += [text[done:start], without_quoted(marked(text[start:end]), REDACTED)]
+        done = end
+    named = "".join([*parts, text[done:]])
+    if MARK in named:
+        named = without_assigned(named, REDACTED)
+    return named.replace(MARK, "")
+
+
 def _keep_name(match: re.Match[str]) -> str:
     return match["name"] + REDACTED
 
@@ -177,18 +170,3 @@ def _login(match: re.Match[str]) -> str:
     if scheme.partition(":")[0].lower() in _LOGINS and ":" not in user:
         return match.group()
     return f"{scheme}{REDACTED}@"
-
-
-def _assigned(match: re.Match[str]) -> str:
-    before = match.string[match.start() : match.start("quote" if match["quote"] else "bare")]
-    if match["quote"]:
-        return f"{before}{match['quote']}{REDACTED}"
-    bare = match["bare"]
-    value = bare.rstrip(")}]")
-    if not value or value.lower() in _ANNOTATIONS or value.startswith(REDACTED):
-        return match.group()
-    if _NUMBER.fullmatch(value) and not _NEVER_A_SETTING.search(match["name"]):
-        return match.group()  # `sig = 0.1` is a setting
-    if _CALL.match(match.string, match.start("bare")):
-        return match.group()  # `token = next(tokens)` is code
-    return before + REDACTED + bare[len(value) :]

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 
-SECRET_NAMES = (
+_NAMES = (
     r"pass(?:word|wd|phrase|code)?",
-    r"pwd",
-    r"secret",
+    r"passwords|passwds|passphrases|passcodes",
+    r"pwds?",
+    r"secrets?",
     r"tokens?",
-    r"credentials?",
+    r"credentials?|creds?",
     (
         r"(?:api|access|account|auth|private|secret|signing|encryption|master|ssh|subscription"
-        r"|licen[cs]e|munge|fernet|shared)[_\-. ]?keys?"
+        r"|licen[cs]e|munge|fernet|shared)[_\-. ]?keys?(?:[_\-](?:base|data))?"
     ),
+    r"(?:client|server)[_\-]key[_\-]data",
     r"psk",
     r"secret[_\-]?id",
     r"client[_\-]?assertion",
@@ -25,22 +27,22 @@ SECRET_NAMES = (
     r"activation[_\-]?code",
     r"(?:bind|root|user|db|admin|login)[_\-]?(?:pw|pwd)",
     # A name of one word that ends in one of these: PGPASSWORD, csrfmiddlewaretoken.
-    r"[a-z0-9]{1,40}(?:password|passwd|passphrase|secret|token)",
+    r"[a-z0-9]{1,40}(?:password|passwd|passphrase|secret|token)s?",
     r"sshpass",
     # In other languages
-    r"passwort",
-    r"kennwort",
-    r"mot[_\-]?de[_\-]?passe",
-    r"contrase[nñ]a",
-    r"senha",
-    r"wachtwoord",
+    r"passw(?:ort|örter)",
+    r"kennw(?:ort|örter)",
+    r"mots?[_\-]?de[_\-]?passe",
+    r"contrase[nñ]as?",
+    r"senhas?",
+    r"wachtwoord(?:en)?",
     r"l[oö]senord",
-    r"has[lł]o",
-    r"пароль",
+    r"has[lł][oa]",
+    r"пароль|пароли",
     r"密码",
     r"パスワード",
-    r"apikey",
-    r"auth(?:orization)?",
+    r"apikeys?",
+    r"auth(?:s|orization)?",
     r"bearer",
     r"cookies?",
     r"csrf",
@@ -55,6 +57,18 @@ SECRET_NAMES = (
     r"webhook(?:[_\-]?url)?",
     r"dsn",
     r"connection[_\-]?string",
+)
+
+_WHICH = (
+    r"(?:[_\-]?\d{1,3}|[_\-](?:old|new|current|previous|prod(?:uction)?|dev(?:elopment)?|test|staging"
+    r"|live|default|value|plain(?:text)?|raw|str(?:ing)?|text|b64|base64|enc(?:rypted|oded)?|hash(?:ed)?"
+    r"|again|confirm(?:ation)?|repeat))"
+)
+"""What may stand behind the name of a secret, which is one all the same: ``PASSWORD_OLD``."""
+
+SECRET_NAMES = (
+    *_NAMES,
+    rf"(?:pass(?:word|wd|phrase|code)s?|pwds?|secrets?|tokens?|credentials?|(?:api|access|private)[_\-]?keys?){_WHICH}",
 )
 """Last words of a name whose text value is a secret: ``DB_PASSWORD``, ``client-secret``."""
 
@@ -122,6 +136,8 @@ KEY_SHAPES = (
         r"\$[0-9A-Za-z./$=,+]{8,}"
     ),
     r"bot\d{8,10}:AA[0-9A-Za-z_\-]{32,}",
+    # A file that Ansible has encrypted, by which its password can be guessed
+    r"\$ANSIBLE_VAULT;[\d.]+;\w+(?:;[^\s]*)?(?:\s{1,40}[0-9a-f]{20,})+",
     # A JSON web token, signed or encrypted
     r"eyJ[0-9A-Za-z_\-]{8,400}\.[0-9A-Za-z_\-]{8,}(?:\.[0-9A-Za-z_\-]*){1,3}",
 )
@@ -140,7 +156,7 @@ WEBHOOK_SHAPES = (
 )
 """Addresses that are secrets themselves."""
 
-NAME = re.compile(rf"(?:^|[^0-9A-Za-z])(?:{'|'.join(SECRET_NAMES)})$", re.IGNORECASE)
+NAME = re.compile(rf"(?:^|[^0-9A-Za-z])(?:pw|{'|'.join(SECRET_NAMES)})$", re.IGNORECASE)
 SHAPES = re.compile(rf"(?<![0-9A-Za-z_])(?:{'|'.join(KEY_SHAPES)})")
 BLOCKS = re.compile("|".join(BLOCK_SHAPES), re.DOTALL)
 WEBHOOKS = re.compile("|".join(WEBHOOK_SHAPES))

@@ -40,7 +40,7 @@ def describe(obj: object) -> Facts:
     Returns
     -------
     dict
-        JSON values; of an unknown object its type and repr. Never raises: an object that
+        JSON values; of an unknown object its type and attributes. Never raises: an object that
         cannot be read gives its ``type`` and an ``unavailable`` with the reason.
     """
     try:

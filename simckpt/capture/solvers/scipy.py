@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import Any
 
 from ...model.record import Facts
@@ -21,6 +22,17 @@ _LSODA_SETTINGS = (
     "order",
 )
 
+_FAMILIES = {1: ("adams", 12), 2: ("bdf", 5)}
+"""Of VODE, with the highest order of each."""
+
+_OF_THE_LIBRARY: dict[str, Facts] = {"odeint": {"rtol": 1.49012e-8, "atol": 1.49012e-8}}
+"""Defaults that are in no signature."""
+
+_ITERATIONS = {"gmres": 10, "cg": 10, "bicg": 10, "bicgstab": 10, "cgs": 10, "qmr": 10, "minres": 5}
+"""Iterations of Krylov solvers that are given no limit, in units of the size of the system."""
+
+_RESTART = 20
+
 
 def describe_ode_solver(solver: Any) -> Facts:
     """An `OdeSolver` of `scipy.integrate`: tolerances as they are, after SciPy's own limits."""
@@ -38,7 +50,13 @@ def describe_ode(solver: Any) -> Facts:
     """The older `scipy.integrate.ode`."""
     inner = solver._integrator  # noqa: SLF001 - scipy.integrate.ode has no public name for it
     name = type(inner).__name__
-    return {"solver": name, "integrator": name} | _given(inner, _LSODA_SETTINGS)
+    facts: Facts = {"solver": name, "integrator": name}
+    facts |= _given(inner, _LSODA_SETTINGS)
+    if (family := getattr(inner, "meth", None)) in _FAMILIES:
+        # VODE lowers an order that its formulas do not have.
+        facts["method"], highest = _FAMILIES[family]
+        facts["order"] = min(getattr(inner, "order", highest), highest)
+    return facts
 
 
 def describe_ode_result(result: Any) -> Facts:
@@ -60,9 +78,43 @@ def describe_call(call: Any) -> Facts:
         for name, parameter in signature.parameters.items()
         if parameter.default is not parameter.empty and parameter.default is not None
     }
-    bound = signature.bind_partial(*call.args).arguments
-    facts: Facts = {"solver": call.func.__name__} | defaults | bound | call.keywords
-    return facts
+    bound = signature.bind_partial(*call.args).arguments | call.keywords
+    name = call.func.__name__
+    facts: Facts = {"solver": name} | _OF_THE_LIBRARY.get(name, {}) | defaults
+    facts |= _defaults_of_method(call.func, bound.get("method", facts.get("method")))
+    facts |= {key: value for key, value in bound.items() if value is not None or key not in facts}
+    return facts | _krylov_limits(name, facts)
+
+
+def _defaults_of_method(function: Any, method: Any) -> Facts:
+    """Tolerances and limits of the integrator that `solve_ivp` would use."""
+    known = getattr(sys.modules.get(function.__module__), "METHODS", {})
+    solver = known.get(method) if isinstance(method, str) else method
+    if not isinstance(solver, type):
+        return {}
+    parameters = inspect.signature(solver).parameters
+    return {
+        name: parameters[name].default
+        for name in ("rtol", "atol", "max_step", "min_step")
+        if name in parameters and parameters[name].default is not inspect.Parameter.empty
+    }
+
+
+def _krylov_limits(name: str, facts: Facts) -> Facts:
+    """What stands for limits that were not given: they follow from the size of the system."""
+    factor = _ITERATIONS.get(name)
+    if factor is None:
+        return {}
+    size = next(
+        (shape[0] for key in ("A", "b") if (shape := getattr(facts.get(key), "shape", None))), None
+    )
+    limits: Facts = {}
+    if facts.get("maxiter") is None:
+        limits["maxiter"] = f"{factor} times the size" if size is None else factor * size
+    if name == "gmres":
+        restart = facts.get("restart") or _RESTART
+        limits["restart"] = restart if size is None else min(restart, size)
+    return limits
 
 
 def describe_krylov_jacobian(jacobian: Any) -> Facts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..secrets.redaction import redact_text
 from ..values import clean_text, plain
 
 LARGEST = 2**20
+_REPEATED = re.compile(r"_grp_(?P<name>.+)_\d+")
 
 
 def is_settings_file(path: str | os.PathLike[str]) -> bool:
@@ -29,17 +31,26 @@ def is_settings_file(path: str | os.PathLike[str]) -> bool:
 def read_settings(path: str | os.PathLike[str]) -> Facts:
     """What a settings file holds; ``unavailable`` where it cannot be read, with the reason."""
     place = Path(path)
-    read = _READERS[place.suffix.lower()]
     try:
         if place.stat().st_size > LARGEST:
             return _unavailable(place, f"larger than {LARGEST} bytes")
-        found = read(place.read_text("utf-8"))
+        found = parsed(place, place.read_text("utf-8"))
     except ModuleNotFoundError as error:
         return _unavailable(place, f"needs the package {error.name}, which is not installed")
     except Exception as error:  # noqa: BLE001 - each parser has errors of its own
         return _unavailable(place, reason_of(error))
     facts = plain(found)
     return facts if isinstance(facts, dict) else {"value": facts}
+
+
+def has_settings_suffix(path: str | os.PathLike[str]) -> bool:
+    """Whether a path ends as files of a format do that is known here."""
+    return Path(path).suffix.lower() in _READERS
+
+
+def parsed(path: str | os.PathLike[str], text: str) -> Any:
+    """What `text` holds in the format of the suffix of `path`; raises what the parser does."""
+    return _READERS[Path(path).suffix.lower()](text)
 
 
 def _unavailable(place: Path, reason: str) -> Facts:
@@ -69,10 +80,22 @@ def _namelist(text: str) -> Any:
 
 
 def _plain_tree(tree: Any) -> Any:
-    """Nested dicts; f90nml's own type notes (``_start_index``) are no settings."""
-    if isinstance(tree, Mapping):
-        return {k: _plain_tree(v) for k, v in tree.items() if k not in ("_start_index", "_complex")}
-    return tree
+    """Nested dicts; f90nml's own type notes (``_start_index``) are no settings.
+
+    Groups that share their name are a list under it: f90nml calls them ``_grp_name_0`` and so on.
+    """
+    if not isinstance(tree, Mapping):
+        return tree
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if name in ("_start_index", "_complex"):
+            continue
+        repeated = _REPEATED.fullmatch(name)
+        if repeated:
+            found.setdefault(repeated["name"], []).append(_plain_tree(value))
+        else:
+            found[name] = _plain_tree(value)
+    return found
 
 
 _READERS: dict[str, Callable[[str], Any]] = {

@@ -13,7 +13,7 @@ _RUNNERS = frozenset({"mpi4py", "runpy", "pdb", "cProfile", "trace", "coverage",
 
 
 def driver_path(main: ModuleType | None = None, argv: Sequence[str] | None = None) -> Path | None:
-    """The driver's file; None in an interactive session or for ``python -c``.
+    """The driver's file; None in a notebook or an interactive session, or for ``python -c``.
 
     Under ``python -m mpi4py driver.py`` (and the debugger, the profiler, ...) the module
     ``__main__`` is at first the runner's, and the driver is what the runner put into
@@ -24,8 +24,11 @@ def driver_path(main: ModuleType | None = None, argv: Sequence[str] | None = Non
     if argv is None:
         argv = sys.argv
     path = getattr(main, "__file__", None)
-    if isinstance(path, str) and not _is_runner(main, path):
+    # Read from standard input, a program has the file "<stdin>".
+    if isinstance(path, str) and not path.startswith("<") and not _is_runner(main, path):
         return Path(path).absolute()
+    if is_interactive(main):
+        return None  # the first argument is the server of the notebook
     first = argv[0] if argv else ""
     if first and first not in ("-c", "-m"):
         candidate = Path(first).absolute()
@@ -53,6 +56,11 @@ def callable_name(function: object) -> str:
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     module = getattr(function, "__module__", None) or ""
     return f"{driver_name() if module == '__main__' else module}.{name}".lstrip(".")
+
+
+def is_interactive(main: ModuleType | None) -> bool:
+    """Whether the module ``__main__`` is that of an IPython session or a notebook."""
+    return isinstance(getattr(main, "In", None), list) and hasattr(main, "get_ipython")
 
 
 def _is_runner(main: object, path: str) -> bool:
