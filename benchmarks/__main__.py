@@ -57,11 +57,11 @@ def _keeps(ratio: Ratio) -> bool:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    return "" if value is None else f"{value:.4g}"
 
 
 def _coloured(ratio: Ratio) -> str:
-    shown = f"{ratio.ratio:.3g}"
+    shown = f"{ratio.ratio:.4g}"
     if ratio.at_most is None:
         return shown
     if ratio.reach is not None and ratio.ratio <= ratio.reach:

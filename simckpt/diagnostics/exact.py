@@ -19,16 +19,17 @@ UNIT_EXPONENT = -1074
 
 def words_of(limbs: NDArray[np.int64], words: int) -> NDArray[np.uint64]:
     """The lowest `words` limbs of normalised accumulators, each in 0 ... 2**32-1."""
-    return (limbs[..., :words] & 0xFFFFFFFF).astype(np.uint64)
+    return (limbs[..., :words] & 0xFFFFFFFF).view(np.uint64)
 
 
 def integer(words: NDArray[np.uint64]) -> int:
     """The signed integer that added-up words stand for."""
-    total = 0
-    for i, word in enumerate(words.tolist()):
-        total += word << (32 * i)
+    # Every other word makes one integer, without a carry between them.
+    words = words.astype("<u8", copy=False)
+    even = int.from_bytes(words[::2].tobytes(), "little")
+    odd = int.from_bytes(words[1::2].tobytes(), "little")
     span = 32 * len(words)
-    total &= (1 << span) - 1
+    total = (even + (odd << 32)) & ((1 << span) - 1)
     return total - (1 << span) if total >> (span - 1) else total
 
 

@@ -20,6 +20,9 @@ from .wide import half_words
 
 MASK: Leaf = ("mask",)
 
+NOWHERE = np.iinfo(np.int64).max
+"""The place of the first cell that is not finite, where there is none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:

@@ -66,8 +66,10 @@ class ShareSlots:
 class Layout:
     """Where everything lies in the two arrays.
 
-    Sums begin with the number of ranks that took part, and of cells; maxima with step and
-    -step, t and -t, dt and -dt, so that rank 0 can tell whether all ranks spoke of one sample.
+    Sums begin with the number of ranks that took part, of cells, and of numbers of the state that
+    could not be read, the mark of where the boxes lie, and the number of cells on levels without
+    channels; maxima with step and -step, t and -t, dt and -dt, so that rank 0 can tell whether all
+    ranks spoke of one sample.
     """
 
     sums: int
@@ -84,6 +86,9 @@ class Layout:
 
     RANKS = 0
     CELLS = 1
+    UNREADABLE = 2
+    PLACES = 3
+    UNSEEN = 4
     STEP = slice(0, 2)
     TIME = slice(2, 4)
     WIDTH = slice(4, 6)
@@ -99,7 +104,7 @@ class Layout:
 
         `channel_sum` names the channel whose own sum answers a request.
         """
-        sums, maxima = _Cursor(2), _Cursor(6)
+        sums, maxima = _Cursor(5), _Cursor(6)
         slots = tuple(
             ChannelSlots(
                 failed=sums.take(1),

@@ -100,7 +100,7 @@ class Probe:
             an expression, cells that are missing or held twice.
         """
         self._agreement = agree(self.declarations, offers)
-        self._requests = Requests(self._agreement)
+        self._requests = Requests(self._agreement, self.rank)
 
     @property
     def agreed(self) -> bool:
@@ -140,7 +140,8 @@ class Probe:
         agreement = self._settled
         assert self._requests is not None
         sums, maxima = agreement.layout.blank()
-        self._requests.head(state, sums, maxima)
+        for name in self._requests.head(state, sums, maxima):
+            self._note(state.step, name, TypeError("is no number"))
         extremes = Extremes(self._requests.located)
         try:
             if self._sampler is None:

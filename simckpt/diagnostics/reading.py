@@ -64,6 +64,13 @@ class Reading:
         one; the global id for particles.
     problems : tuple of str
         What is wrong with the sample, one sentence each; empty if it is sound.
+    unreadable : int
+        How many of the ranks' own steps, times and widths could not be read.
+    moved : bool
+        Whether the boxes lie elsewhere, or on other ranks, than in the first sample.
+    unseen : int
+        Cells on levels that have appeared since then: they count in integrals and maxima, and have
+        no extrema and digests of their own.
     """
 
     step: int
@@ -79,6 +86,9 @@ class Reading:
     origins: Mapping[str, tuple[int, ...]]
     problems: tuple[str, ...]
     schema: SeriesSchema = field(repr=False)
+    unreadable: int = 0
+    moved: bool = False
+    unseen: int = 0
 
     def __getitem__(self, name: str) -> float:
         """The value of the column `name`."""
@@ -119,6 +129,9 @@ def read_message(
         agreement, Message(sums, largest, t, dt), memory, whole=whole, failed=failed
     )
     problems += answered.problems
+    unreadable = int(sums[Layout.UNREADABLE])
+    if unreadable:
+        problems.append(f"step, time or width could not be read {_count(unreadable, 'time')}")
     own = [dt]
     digests, origins = [], {}
     for channel, slots in zip(agreement.channels, layout.channels, strict=True):
@@ -150,10 +163,14 @@ def read_message(
         + absent
         + len(incomplete)
         + (ranks > 0 and first != last)
-        + len(answered.problems),
+        + len(answered.problems)
+        + unreadable,
         failed=failed,
         origins=origins,
         problems=tuple(problems),
+        unreadable=unreadable,
+        moved=whole and not failed and int(sums[Layout.PLACES]) != agreement.places,
+        unseen=int(sums[Layout.UNSEEN]),
         schema=agreement.schema,
     )
 
@@ -180,7 +197,7 @@ def _incomplete(
     for channel, expected, slots in zip(
         agreement.channels, agreement.expected, agreement.layout.channels, strict=True
     ):
-        seen = int(sums[slots.finite].sum() + sums[slots.counts].sum())
+        seen = sum(sums[slots.finite].tolist()) + sum(sums[slots.counts].tolist())
         if expected is not None and channel.label not in failed and seen != expected:
             problems.append(f"{channel.label} was given {seen} of {expected} values")
         if expected is None and (sums[slots.finite] > channel.room).any():

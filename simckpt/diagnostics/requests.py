@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from ..parallel.comm import Maxima, Sums
 from .agreeing.agreement import Agreement
 from .domain.locating import Extremes
+from .domain.marks import place_mark
 from .exact import UNIT_EXPONENT, words_from, words_of
 from .expressions import Tree, names_in
-from .local import Part, PartPlan, plan_part
+from .local import NOWHERE, Part, PartPlan, plan_part
 from .message import SUM_WORDS, Layout, MaximumSlots, SumSlots
 from .quantities.channels import PARTICLES
 from .quantities.shares import Here
@@ -30,8 +31,9 @@ Failure = Callable[[str, Exception], None]
 class Requests:
     """The requests of all quantities, numbered, with their places in the message."""
 
-    def __init__(self, agreement: Agreement) -> None:
+    def __init__(self, agreement: Agreement, rank: int) -> None:
         self._agreement = agreement
+        self._rank = rank
         self._layout = agreement.layout
         self._plans: dict[tuple[object, ...], PartPlan] = {}
         self._sums: list[tuple[int, Tree, bool, bool, SumSlots]] = []
@@ -46,19 +48,25 @@ class Requests:
             for tree, extreme in zip(quantity.maxima, self._layout.extremes[number], strict=True):
                 self._maxima.append((number, tree, extreme))
 
-    def head(self, state: State, sums: Sums, maxima: Maxima) -> None:
-        """Say that this rank takes part, and in which sample."""
+    def head(self, state: State, sums: Sums, maxima: Maxima) -> list[str]:
+        """Say that this rank takes part, and in which sample; what of that is no number."""
         sums[Layout.RANKS] = 1
-        for place, value in (
-            (Layout.STEP, state.step),
-            (Layout.TIME, state.t),
-            (Layout.WIDTH, state.dt),
+        nonsense = []
+        for name, place, value in (
+            ("step", Layout.STEP, state.step),
+            ("t", Layout.TIME, state.t),
+            ("dt", Layout.WIDTH, state.dt),
         ):
             # A clock that is no number, or NaN, is as none: this must not raise.
-            with contextlib.suppress(TypeError, ValueError):
+            try:
                 number = float(value)
-                if number == number:
-                    maxima["value"][place] = number, -number
+            except (TypeError, ValueError, OverflowError):
+                nonsense.append(name)
+                continue
+            if number == number:
+                maxima["value"][place] = number, -number
+        sums[Layout.UNREADABLE] = state.unreadable + len(nonsense)
+        return nonsense
 
     def fail_all(self, sums: Sums) -> None:
         """Count every diagnostic as failed."""
@@ -96,6 +104,15 @@ class Requests:
                 extremes.look(part, channel, smallest[row, tiles], largest[row, tiles])
             if not particles:
                 sums[Layout.CELLS] += np.uint64(found.totals.cells[0])
+                self._place(part, sums)
+
+    def _place(self, part: Part, sums: Sums) -> None:
+        """Say where a box lies, and how many of its cells no channel tells of."""
+        if part.ids is None:
+            place = place_mark(self._rank, part.space, part.start, part.shape)
+            sums[Layout.PLACES : Layout.PLACES + 1] += np.array([place], np.uint64)
+        if part.space not in self._layout.marks:
+            sums[Layout.UNSEEN] += np.uint64(prod(part.shape))
 
     def _edges(self, part: Part) -> tuple[tuple[int, ...], ...]:
         for channel in self._agreement.channels:
@@ -185,14 +202,14 @@ class Requests:
     ) -> None:
         slots = self._layout.channels[index]
         tiles = self._agreement.channels[index].tiles
-        sums[slots.counts] += totals.counts[row].astype(np.uint64)
+        sums[slots.counts] += totals.counts[row].view(np.uint64)
         sums[slots.limbs] += words_of(totals.limbs[row, :tiles], SUM_WORDS).ravel()
         sums[slots.digest] += totals.digest[row, :tiles]
-        sums[slots.finite] += totals.finite[row, :tiles].astype(np.uint64)
+        sums[slots.finite] += totals.finite[row, :tiles].view(np.uint64)
         _raise(maxima, slots.largest, totals.largest[row, :tiles])
         _raise(maxima, slots.smallest, -totals.smallest[row, :tiles])
         first = int(totals.first[row])
-        if first != np.iinfo(np.int64).max:
+        if first != NOWHERE:
             _raise(maxima, slots.first, np.array([-float(first)]))
 
 

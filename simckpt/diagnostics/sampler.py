@@ -23,7 +23,7 @@ from .kernels.limbs import LIMBS
 from .kernels.scatter import carry_all, sweep_ids
 from .kernels.sweep import SPARE_BUFFERS, sweep
 from .kernels.tables import Inputs, Layout, Plan, Totals, Workspace
-from .local import MASK, Part, PartPlan, plan_part
+from .local import MASK, NOWHERE, Part, PartPlan, plan_part
 from .quantities.channels import PARTICLES, Channel
 
 OPERATIONS: Mapping[str, int] = {
@@ -41,9 +41,6 @@ MOST_LAYOUTS = 4096
 
 FIRST_TRIED = -90
 """Exponent of the low fold before anything is known of a field: for values of up to 2**12."""
-
-NOWHERE = np.iinfo(np.int64).max
-"""The place of the first cell that is not finite, where there is none."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,8 @@ class State:
         Simulated time and the step's width, in the driver's unit of time.
     reported : Reported
         What the driver has reported on this rank since the last sample.
+    unreadable : int
+        How many of the numbers above could not be read; they stand here as none.
     """
 
     grid: Grid | Cells | Sequence[Grid | Cells] | None = None
@@ -42,3 +44,4 @@ class State:
     t: float = nan
     dt: float = nan
     reported: Reported = NOTHING_REPORTED
+    unreadable: int = 0

@@ -190,3 +190,23 @@ def test_a_level_that_is_still_empty_can_be_announced(ranks):
         reading = probes.sample(states(boxes, 2))
         assert reading.problems == ()
         assert reading["mass"] == composite(ranks, boxes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_boxes_that_move_are_seen_by_the_sample_alone(ranks, count):
+    probes = ranks.agree(DECLARED, states(FIRST, count))
+    moved = [probes.sample(states(boxes, count)).moved for boxes in (FIRST, LATER, FIRST)]
+    assert moved == [False, True, False]
+
+
+def test_boxes_that_only_change_their_rank_have_moved(ranks):
+    probes = ranks.agree(DECLARED, states(FIRST, 3))
+    assert not probes.sample(states(FIRST, 3)).moved
+    assert probes.sample(states(FIRST, 3, step=1)).moved
+
+
+def test_the_cells_of_a_level_without_digests_are_counted(ranks):
+    probes = ranks.agree(DECLARED, states(UNREFINED, 2))
+    assert probes.sample(states(UNREFINED, 2)).unseen == 0
+    refined = 12 * 30 + 12 * 20 + 8 * 20
+    assert probes.sample(states(FIRST, 2)).unseen == refined

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from math import prod
 
 from msgspec import structs
@@ -15,7 +16,7 @@ from ...model.segment import Decomposition, Patch
 from ...model.series import Column, SeriesSchema
 from ..declarations import Declarations
 from ..domain.coverage import check_coverage
-from ..domain.marks import LARGEST, box_mark, expected
+from ..domain.marks import LARGEST, box_mark, expected, places_mark
 from ..domain.tiles import tile_edges
 from ..expressions import Tree
 from ..message import Layout
@@ -51,6 +52,11 @@ class Agreement:
     layout: Layout
     schema: SeriesSchema
     decomposition: Decomposition
+
+    @cached_property
+    def places(self) -> int:
+        """What the boxes' marks add up to for as long as none is moved."""
+        return places_mark(self.decomposition)
 
     def channel_sum(self, request: SumRequest) -> int | None:
         """The channel whose own exact sum answers `request`, if one does."""

@@ -9,10 +9,13 @@ differences telescope, so that the number of a box takes its corners alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ...model.segment import Decomposition
 
 LARGEST = 1 << 27
 """Ids up to which they are checked by a sum over all of them."""
@@ -43,6 +46,26 @@ def box_mark(start: Sequence[int], shape: Sequence[int]) -> int:
     for axis, (begin, cells) in enumerate(zip(start, shape, strict=True)):
         number *= _edge(axis, begin + cells) - _edge(axis, begin)
     return number % 2**64
+
+
+def place_mark(rank: int, level: int, start: Sequence[int], shape: Sequence[int]) -> int:
+    """A number modulo 2**64 that tells where a box lies, and which rank holds it.
+
+    Added up over all boxes it changes with any of them, cut or moved between ranks. It is compared
+    within a job only, where hashes of integers are the same in all processes.
+    """
+    return hash((rank, level, *start, *shape)) % 2**64
+
+
+def places_mark(decomposition: Decomposition) -> int:
+    """What the marks of all boxes add up to; a box without cells has none."""
+    marks = (
+        place_mark(rank, patch.level, patch.start, patch.shape)
+        for rank, patches in enumerate(decomposition.patches)
+        for patch in patches
+        if prod(patch.shape)
+    )
+    return sum(marks) % 2**64
 
 
 def _edge(axis: int, at: int) -> int:

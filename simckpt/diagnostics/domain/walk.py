@@ -89,7 +89,7 @@ def view_table(
     views = np.zeros((len(arrays), 3 + PADDED_AXES), np.int64)
     pad = PADDED_AXES - len(order)
     for row, array in zip(views, arrays, strict=True):
-        strides = [array.strides[axis] for axis in order]
-        row[:3] = array.ctypes.data, codes[type_name(array.dtype)], not array.dtype.isnative
-        row[3 + pad :] = strides
+        address, strides = array.__array_interface__["data"][0], array.strides
+        row[:3] = address, codes[type_name(array.dtype)], not array.dtype.isnative
+        row[3 + pad :] = [strides[axis] for axis in order]
     return views

@@ -148,5 +148,7 @@ def _answers(
 
 
 def _exact_sum(sums: NDArray[np.uint64], places: SumSlots) -> ExactSum:
-    words = sums[places.limbs].reshape(-1, SUM_WORDS).sum(axis=0, dtype=np.uint64)
+    words = sums[places.limbs]
+    if words.size != SUM_WORDS:
+        words = words.reshape(-1, SUM_WORDS).sum(axis=0, dtype=np.uint64)
     return ExactSum(exact_value(words), *map(int, sums[places.counts]))

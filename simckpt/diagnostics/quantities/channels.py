@@ -39,14 +39,14 @@ class Channel:
     global_shape: tuple[int, ...]
     edges: tuple[tuple[int, ...], ...]
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Name in the record: ``rho``, ``rho@1`` on a refined level, ``particles.x``."""
         if self.space == PARTICLES:
             return f"particles.{self.field}"
         return self.field if self.space == 0 else f"{self.field}@{self.space}"
 
-    @property
+    @cached_property
     def tiles(self) -> int:
         """Number of tiles."""
         return prod(len(e) - 1 for e in self.edges)
@@ -59,7 +59,7 @@ class Channel:
             room = np.outer(room, np.diff(edges).astype(np.uint64)).ravel()
         return room
 
-    @property
+    @cached_property
     def seed(self) -> int:
         """What the digest's keys are shifted by: number type and index space are part of it."""
         text = f"{self.kind}/{max(0, self.space)}"
