@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,19 @@ if TYPE_CHECKING:
     from .recorder import Recorder
 
 _active: list[Recorder] = []
+_forked = False
+
+
+def _leave_to_parent() -> None:
+    """What a forked child has of its parent's runs is a copy that must touch nothing."""
+    global _forked  # noqa: PLW0603 - a process is forked as a whole
+    _forked = _forked or bool(_active)
+    for recorder in _active:
+        recorder.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def push(recorder: Recorder) -> None:
@@ -27,6 +41,17 @@ def pop(recorder: Recorder) -> None:
 def current() -> Recorder | None:
     """The recorder of the active run, None outside of any."""
     return _active[-1] if _active else None
+
+
+def forked() -> bool:
+    """Whether this process was forked from one while a run was active there."""
+    return _forked
+
+
+def warn_of_fork() -> None:
+    """Say that a child records nothing; the caller sees to it that this is said once."""
+    text = "this process was forked from that of a run: nothing it does is recorded"
+    warnings.warn(text, SimckptWarning, stacklevel=5)
 
 
 def required(caller: str) -> Recorder:

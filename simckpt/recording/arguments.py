@@ -73,6 +73,18 @@ def _arity(name: str, source: Any) -> tuple[int, int]:
     return needs, len(positional)
 
 
+def returns_early(function: Any) -> str:
+    """Why a call of `function` returns before it has done its work; empty if it does not."""
+    for is_it, what in (
+        (inspect.iscoroutinefunction, "is a coroutine"),
+        (inspect.isasyncgenfunction, "is an asynchronous generator"),
+        (inspect.isgeneratorfunction, "is a generator"),
+    ):
+        if is_it(function) or is_it(type(function).__call__):
+            return what
+    return ""
+
+
 def named_number(
     names: tuple[str, ...], bound: Mapping[str, Any], arguments: Arguments
 ) -> float | None:

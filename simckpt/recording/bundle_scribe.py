@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bundle.writing.writer import CheckpointHeld
-from ..errors import SimckptWarning
+from ..errors import SetupError, SimckptWarning
 from ..model.checkpoint import Checkpoint, Cost, Parts, Reason, StateDescriptor
 from ..model.segment import Event, Segment, SegmentEnd, SegmentSchema
 from ..model.series import Sample, SeriesSchema, TileRow
@@ -20,6 +20,7 @@ from .attempts.spec_diffs import SpecDiffs
 from .attempts.waypoints import NO_WAYPOINTS
 from .disclosed import redacted, told
 from .outage import Outage
+from .samples.boxes import Boxes
 from .triggering.monotone import Monotone, wrong_way
 from .triggering.origins import Origins
 
@@ -95,6 +96,7 @@ class BundleScribe:
         self._tiled: Reading | None = None
         self._samples = 0
         self._origins = Origins()
+        self._boxes = Boxes()
         self._overlap = Overlap(known)
         self._monotone = Monotone(SeriesSchema(columns=()))
         writer.append(segment)
@@ -142,7 +144,10 @@ class BundleScribe:
                 faults=reading.faults,
             )
         )
-        for found in self._origins.events(reading, wall):
+        for found in (
+            *self._origins.events(reading, wall),
+            *self._boxes.events(reading, wall),
+        ):
             self.event(found)
         if self._overlap.going_on and self._schema is not None:
             digests = _field_digests(self._schema, reading.digests)
@@ -165,6 +170,8 @@ class BundleScribe:
     def checkpoint(
         self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
     ) -> Checkpoint | None:
+        if not isinstance(label, str):
+            raise SetupError("label", label, "is not text", mend="Write checkpoint('...').")
         self._store_tile_rows()
         if reason == "start":
             self._start_step = step
@@ -201,6 +208,7 @@ class BundleScribe:
                 raise
             return None
         self._sentry.committed(made.index)
+        self._tell_mishaps()
         if over := self._outage.over(step, self._writer.lost):
             warnings.warn(over.text, SimckptWarning, stacklevel=4)
             self.event(over)
@@ -231,6 +239,12 @@ class BundleScribe:
         if unresolved := self._outage.unresolved(self._writer.lost):
             warnings.warn(unresolved, SimckptWarning, stacklevel=3)
         self._writer.close()
+        self._tell_mishaps()
+
+    def _tell_mishaps(self) -> None:
+        for text in self._writer.mishaps:
+            warnings.warn(text, SimckptWarning, stacklevel=5)
+        self._writer.mishaps.clear()
 
     def _resumed_from(self) -> Hash | None:
         """The checkpoint that the segment continues, if that was not known when it began."""

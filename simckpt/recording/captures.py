@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -17,7 +19,8 @@ from ..capture.environment import capture_environment
 from ..capture.files.configuration import ConfigurationFiles
 from ..capture.jobs.scheduler import scheduler_facts
 from ..capture.manifest import capture_manifest
-from ..capture.rng import capture_random
+from ..capture.probes import attempt
+from ..capture.rng import capture_random, generators_in
 from ..capture.source.packages import capture_packages
 from ..capture.specification import specification
 from ..capture.values import plain
@@ -27,7 +30,7 @@ from .in_effect import InEffect
 from .indexing import Indexer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..model.artifact import ArtifactIndex
     from ..model.changes import Specification
@@ -55,7 +58,7 @@ class Beginning:
 
 def capture_beginning(
     settings: RunSettings,
-    driver: str,
+    driver: Callable[..., Any] | str,
     parameters: Mapping[str, Any],
     upstream: tuple[Hash, ...],
     mpi: Facts,
@@ -85,17 +88,25 @@ class Captures:
         What was captured when the segment began.
     streams : tuple of str
         What tells the seeds and generators of each rank from those of the others.
+    parameters : mapping of str to object
+        The driver's arguments: the generators among them are followed.
     """
 
     def __init__(
-        self, settings: RunSettings, beginning: Beginning, streams: tuple[str, ...] = ()
+        self,
+        settings: RunSettings,
+        beginning: Beginning,
+        streams: tuple[str, ...] = (),
+        parameters: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._settings = settings
         self._streams = streams if any(streams) and len(streams) > 1 else ()
+        self._generators = attempt(partial(generators_in, parameters), None)[0] or {}
         self.beginning = beginning
         self._begun = time.monotonic()
         self.intent = meant(settings.intent) if settings.intent else None
         self._configuration = ConfigurationFiles(settings.config)
+        self._texts: tuple[Text, ...] = ()
         self._declarations: Mapping[str, Json] = {}
         self.nodes: Mapping[str, Environment] = {}
         self.start_step = settings.start_step
@@ -108,12 +119,14 @@ class Captures:
         return self.in_effect.settings
 
     def specification(self) -> Specification:
-        """Everything the user chose."""
+        """Everything the user chose, with the configuration files as they are now."""
+        self._texts = self._configuration.read()
         return specification(
             self.beginning.manifest,
             self.numerics,
             declarations=self._declarations,
             seeds=_facts({k: v for k, v in self._settings.seeds.items() if isinstance(v, int)}),
+            configuration=self._configuration.facts(),
             captures={
                 "one_in": self._settings.captures,
                 "triggers": {t.name: t.facts() for t in self._settings.triggers},
@@ -126,15 +139,17 @@ class Captures:
 
     def random(self) -> RandomState:
         """Seeds, and the state of the generators now."""
-        return replace(capture_random(self._settings.seeds), streams=self._streams)
+        return replace(
+            capture_random(self._settings.seeds, self._generators), streams=self._streams
+        )
 
     def transforms(self) -> TransformManifest | None:
         """What an analysis did to its data so far; None for a simulation."""
         return self._settings.profile.transforms()
 
     def configuration(self) -> tuple[Text, ...]:
-        """The configuration files as they are now."""
-        return self._configuration.read()
+        """The configuration files as the specification has them: as they were read for it."""
+        return self._texts
 
     def artifacts(self, *, wait: bool) -> ArtifactIndex | None:
         """The index of the outputs that was last finished, and a new one started.

@@ -69,7 +69,7 @@ class Faults:
             raise
         except Exception as error:
             if self.strict:
-                raise InstrumentError(f"{doing}: {error}") from error
+                raise InstrumentError(f"{doing}: {text_of(error)}") from error
             text = f"{doing} failed: {one_line(error)}"
             if self._say(text, text) and recorded:
                 self._record("instrument_failed", text)
@@ -93,5 +93,13 @@ def one_line(error: BaseException | None) -> str:
     if error is None:
         return ""
     # Redacted as it is, since lines tell secrets from words, and before it is cut.
-    message = " ".join(redact_text(clean_text(str(error))).split())
+    message = " ".join(redact_text(clean_text(text_of(error))).split())
     return f"{type(error).__name__}: {message}"[:500]
+
+
+def text_of(error: BaseException) -> str:
+    """An exception's own text; a class of the user's may fail to give one."""
+    try:
+        return str(error)
+    except BaseException as fault:  # noqa: BLE001 - it must not take the place of the first
+        return f"<its text could not be had: str() raised {type(fault).__name__}>"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..capture.probes import reason_of
 from ..capture.rng import describe_generator
 from ..capture.solvers.describe import describe, is_live
-from ..capture.values import plain
+from ..capture.values import plain, qualified_name
 from ..model.changes import ABSENT, diff
 from ..model.numerics import NumericalSettings
 from ..model.segment import Event
@@ -117,8 +117,11 @@ class InEffect:
 
     def _settings_of(self, thing: Any) -> Facts:
         # As one mapping, so that what is called a secret is taken for one.
-        facts: Facts = plain(describe(thing))
-        return facts
+        facts = plain(describe(thing))
+        if isinstance(facts, dict):
+            return facts
+        told = f"describe gives a {type(facts).__name__} for it, and no dict"
+        return {"type": qualified_name(type(thing)), "unavailable": told}
 
     def _take(self, found: Facts, step: int) -> list[Event]:
         """The events that new findings give: fall-backs, and changes since the last time."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SETTLED = 2.0
 """Seconds for which an output has not changed before it is hashed while the run goes on."""
 
+QUIET = 0.5
+"""Seconds without a change that the end of a run asks of what was written last."""
+
 HASHING_LIMIT = 240.0
 """Seconds for hashing outputs when the run ends; what is left is named and not hashed."""
 
@@ -45,18 +48,19 @@ class Indexer:
         if self._thread is not None:
             self._thread.join(limit)
         if self._thread is None or not self._thread.is_alive():
-            self._begin(0.0 if wait else SETTLED)
+            self._begin(0.0 if wait else SETTLED, QUIET if wait else 0.0)
             if wait and self._thread is not None:
                 self._thread.join(limit)
         return self._done
 
-    def _begin(self, settled: float) -> None:
+    def _begin(self, settled: float, quiet: float) -> None:
         def run() -> None:
             self._done = index_artifacts(
                 self._patterns,
                 self._root,
                 content_hashes,
                 settled=settled,
+                quiet=quiet,
                 limit=HASHING_LIMIT,
                 previous=self._done,
             )

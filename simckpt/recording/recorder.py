@@ -10,22 +10,20 @@ checkpoint, a bounded time for the last sample to arrive.
     open      sample (sets up), checkpoint, end    -> sampling, muted, closed
     sampling  sample, checkpoint, end              -> muted, closed
     muted     checkpoint, end                      -> closed
-    closed    nothing
+    closed    nothing; also in a process that was forked
 """
 
 from __future__ import annotations
 
 import math
-import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..bundle.last_words import leave
 from ..model.segment import Event
+from .active import warn_of_fork
+from .attempts.leaving import Leaving
 from .attempts.opening import open_scribe
-from .attempts.parting import Farewell, Parting, part
-from .attempts.raised import bounded, raised
 from .faults import Faults, one_line
 from .samples.cadence import cadence_text
 from .samples.ledger import Ledger
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     from ..model.record import Facts
     from ..model.segment import Severity
     from ..parallel.comm import Comm, Vote
+    from .attempts.parting import Parting
     from .samples.cadence import Beat, Cadence
     from .samples.reports import Reports
     from .scribe import Scribe
@@ -84,6 +83,9 @@ class Recorder:
         self._faults = Faults(strict=settings.strict, record=self._warning)
         self._sampling = Sampling(self._control, comm.duplicate(), settings.triggers, self._faults)
         self._stopping = Stopping(comm.duplicate(), self._answer, lambda: self._ledger.busy)
+        parts = (self._control, self._sampling, self._stopping, self._faults)
+        self._leaving = Leaving(settings, *parts)
+        self._forked = False
 
     @property
     def rank(self) -> int:
@@ -95,7 +97,21 @@ class Recorder:
         """Where in its life cycle the recorder is."""
         return self._life
 
-    def begin(self, driver: str, parameters: Mapping[str, Any]) -> None:
+    def forget(self) -> None:
+        """This process was forked from the run's: the run is its parent's alone from here on."""
+        self._life = "closed"
+        self._forked = True
+        self._stopping.close()
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing can be recorded: no longer, or not yet."""
+        if self._forked:
+            self._forked = False
+            warn_of_fork()
+        return self._life in ("idle", "closed")
+
+    def begin(self, driver: Callable[..., Any] | str, parameters: Mapping[str, Any]) -> None:
         """Open the bundle and commit the first checkpoint; collective.
 
         Raises
@@ -139,7 +155,7 @@ class Recorder:
         if step is not None:
             self.step = step
         self._unsampled = None
-        if self._life not in ("open", "sampling"):
+        if self._over or self._life == "muted":
             return
         self._place()
         with self._ledger.spending("setup" if self._life == "open" else "samples"):
@@ -166,6 +182,8 @@ class Recorder:
 
     def due(self, cadence: Cadence, step: int, t: float) -> bool:
         """Whether a sample is due; asked once a step, on every rank."""
+        if self._over:
+            return False
         if self._beat is None:
             self._alike["every"] = cadence_text(cadence)
             self._beat = cadence.start(self)
@@ -192,15 +210,18 @@ class Recorder:
 
     def collect(self) -> None:
         """Take in the samples that have arrived, and act on them; never waits."""
+        if self._over:
+            return
         self._take_in()
         self._grant(self._scribe.wishes())
 
     def _take_in(self) -> None:
-        with self._ledger.spending("reductions"), self._faults.contained("collecting samples"):
-            for reading, wall in self._sampling.arrived():
-                if math.isfinite(reading.t):
-                    self._t = reading.t
-                self._scribe.sample(reading, wall)
+        if self._sampling.awaited:
+            with self._ledger.spending("reductions"), self._faults.contained("collecting samples"):
+                for reading, wall in self._sampling.arrived():
+                    if math.isfinite(reading.t):
+                        self._t = reading.t
+                    self._scribe.sample(reading, wall)
         self._stopping.attend()
 
     def checkpoint(
@@ -213,7 +234,7 @@ class Recorder:
         Checkpoint or None
             None on the ranks that do not write, and where it could not be committed.
         """
-        if self._life in ("idle", "closed"):
+        if self._over:
             return None
         self._place()
         with self._ledger.spending("checkpoints"):
@@ -233,11 +254,11 @@ class Recorder:
 
     def stopping(self) -> bool:
         """Whether a signal has asked any rank to stop; every rank asks once a step."""
-        return self._life not in ("idle", "closed") and self._stopping.agreed(EXCHANGE_TIMEOUT)
+        return not self._over and self._stopping.agreed(EXCHANGE_TIMEOUT)
 
     def effective(self, *things: Any, **settings: Any) -> None:
         """Report numerical settings in effect: solver objects, ``dt``, or a fall-back."""
-        if self._life in ("idle", "closed"):
+        if self._over:
             return
         with self._stopping.deferred(), self._faults.contained("effective settings"):
             self._scribe.effective(things, settings)
@@ -253,6 +274,12 @@ class Recorder:
             with self._faults.contained(what):
                 take(self._sampling.reports)
 
+    def unreadable(self, name: str, error: Exception, step: int) -> None:
+        """Record that an accessor of the driver's for `name`, such as its time, raised."""
+        if not self._over:
+            text = f"{name}= raised {one_line(error)}"
+            self._faults.note(f"{name}_unreadable", text, step=step)
+
     def event(
         self,
         name: str,
@@ -263,7 +290,7 @@ class Recorder:
         **facts: Any,
     ) -> None:
         """Record that something happened, on this rank."""
-        if self._life in ("idle", "closed"):
+        if self._over:
             return
         with (
             self._stopping.deferred(),
@@ -290,45 +317,24 @@ class Recorder:
             return
         # A fault of the instrument must not stand in front of the driver's own exception.
         self._faults.strict = self._faults.strict and error is None
-        words = None if error is None else raised(error, self.rank, self.step)
-        if words is not None:
-            with self._stopping.deferred(), self._faults.contained("recording the exception"):
-                self._scribe.event(words)
-        farewell = Farewell(
-            rank=self.rank,
-            step=self.step,
-            samples=self._sampling.taken,
-            error=one_line(error),
-            signal=self._stopping.reason,
-            trigger=self._stopping.request,
-            events=self._scribe.unsaid,
-            stage=self.settings.profile.parting(),
-        )
-        parting = part(self._control, farewell, PARTING_TIMEOUT if error else EXCHANGE_TIMEOUT)
-        if not parting.missing:
-            self.settings.profile.gather(tuple(f.stage for f in parting.farewells))
-        if words is not None and parting.missing and self.rank and self.path:
-            # Rank 0 may never hear of it.
-            with self._faults.contained("leaving last words", recorded=False):
-                leave(self.path, words)
+        parting = self._leaving.part(self._scribe, error, self.step, self.path)
         joint = parting.together and self._unsampled is not None and self._life == "sampling"
-        if joint and self._unsampled is not None:
-            self._unsampled()
-        # Where every rank is here, what can arrive is on its way.
-        self._sampling.settle(0.0 if parting.missing else PARTING_TIMEOUT)
-        self.collect()
+        with self._faults.contained("taking the last samples"):
+            if joint and self._unsampled is not None:
+                self._unsampled()
+            # Where every rank is here, what can arrive is on its way.
+            self._sampling.settle(0.0 if parting.missing else PARTING_TIMEOUT)
+            self.collect()
         # The bundle is whole before a signal that comes now does what it does without simckpt.
         with self._stopping.deferred():
             self._finish(parting, error, joint)
         self._stopping.attend()
         self._stopping.close()
-        if error is not None and parting.missing and self.settings.abort:
-            sys.excepthook(type(error), error, error.__traceback__)
-            self._control.abort(1)
+        self._leaving.abort(error, parting)
 
     def _finish(self, parting: Parting, error: BaseException | None, joint: bool) -> None:
         """Write what is left to write, the last checkpoint with it."""
-        self._tell(parting)
+        self._leaving.tell(self._scribe, parting)
         self._faults.count()
         ending, why = parting.ending
         if ending != "finished" and not parting.stopped:
@@ -390,16 +396,6 @@ class Recorder:
             self._stopping.ask(wishes.stop)
         if wishes.checkpoint:
             self.checkpoint("trigger", reason="trigger", why=wishes.checkpoint)
-
-    def _tell(self, parting: Parting) -> None:
-        for event in bounded(parting.events):
-            with self._faults.contained("events of other ranks"):
-                self._scribe.event(event)
-        for problem in parting.problems:
-            self._faults.note("ranks_out_of_step", problem)
-        if self._stopping.unheard:
-            text = "a trigger asked the run to stop, and the driver never asks simckpt.stopping()"
-            self._faults.note("stop_unheard", text)
 
     def _warning(self, name: str, text: str, *, step: int | None = None) -> None:
         self.event(name, text, severity="warning", step=step)

@@ -6,12 +6,18 @@ import functools
 import inspect
 import os
 import sys
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from ..capture.source.driver import is_interactive
 from ..capture.values import plain
+from ..errors import SetupError, SimckptWarning
 from . import active
+from .arguments import returns_early
 from .attempts.ranks import choose_comm
+from .faults import one_line
 from .recorder import Recorder
 from .settings import Asked, step_number
 
@@ -42,6 +48,7 @@ class Run:
 
     def __call__(self, driver: F) -> F:
         """Decorate `driver`."""
+        _check_driver(driver)
         signature = inspect.signature(driver)
 
         @functools.wraps(driver)
@@ -49,7 +56,7 @@ class Run:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             run = Run(self._asked, self._comm)
-            run._begin(driver.__name__, bound.arguments)
+            run._begin(driver, bound.arguments)
             with run:
                 return driver(*args, **kwargs)
 
@@ -71,7 +78,15 @@ class Run:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.finish(None if _clean_exit(error) else error)
+        failure = None if _clean_exit(error) else error
+        try:
+            self.finish(failure)
+        except Exception as fault:
+            if failure is None:
+                raise
+            # The driver's own exception is the one to be seen.
+            text = f"ending the run failed: {one_line(fault)}"
+            warnings.warn(text, SimckptWarning, stacklevel=2)
 
     def start(self, parameters: Mapping[str, Any] | None = None) -> Self:
         """Begin the run; `parameters` are recorded as the driver's. Collective."""
@@ -82,14 +97,20 @@ class Run:
     def finish(self, error: BaseException | None = None) -> None:
         """End the run, with the exception that ended it if there was one. Collective."""
         if self._recorder is not None:
-            active.pop(self._recorder)
-            self._recorder.end(error)
-            self._recorder = None
+            recorder, self._recorder = self._recorder, None
+            active.pop(recorder)
+            recorder.end(error)
 
     @property
     def path(self) -> str | None:
-        """Where the bundle is; None before the run begins."""
-        return self._recorder.path if self._recorder else None
+        """Where the bundle is, as seen from the working directory; None before the run begins."""
+        path = self._recorder.path if self._recorder else None
+        if path is None:
+            return None
+        # A working directory that was removed has no name.
+        with suppress(ValueError, OSError):
+            return str(Path(path).relative_to(Path.cwd()))
+        return path
 
     def checkpoint(self, label: str, *, why: str = "") -> Checkpoint | None:
         """See `simckpt.checkpoint`."""
@@ -194,7 +215,7 @@ class Run:
             step,
         )
 
-    def _begin(self, driver: str, parameters: Mapping[str, Any]) -> None:
+    def _begin(self, driver: Callable[..., Any] | str, parameters: Mapping[str, Any]) -> None:
         settings = self._asked.settings(parameters)
         recorder = Recorder(settings, choose_comm(self._comm))
         recorder.begin(driver, parameters)
@@ -203,50 +224,6 @@ class Run:
 
     def _begun(self, caller: str) -> Recorder:
         return self._recorder or active.required(caller)
-
-
-class BareRun(Run):
-    """A run that records nothing: what `simckpt.run` makes under ``SIMCKPT_DISABLE=1``."""
-
-    def __call__(self, driver: F) -> F:
-        return driver
-
-    def start(self, parameters: Mapping[str, Any] | None = None) -> Self:
-        return self
-
-    def checkpoint(self, label: str, *, why: str = "") -> Checkpoint | None:
-        return None
-
-    def resume(self, step: int) -> None:
-        """Nothing to do."""
-
-    def effective(self, *solvers: Any, **settings: Any) -> None:
-        """Nothing to do."""
-
-    def event(self, name: str, text: str = "", **facts: Any) -> None:
-        """Nothing to do."""
-
-    def account(self, name: str, amount: float) -> None:
-        """Nothing to do."""
-
-    def count(self, name: str, n: int = 1) -> None:
-        """Nothing to do."""
-
-    def residual(
-        self,
-        name: str,
-        *,
-        iterations: int,
-        initial: float = float("nan"),
-        final: float = float("nan"),
-    ) -> None:
-        """Nothing to do."""
-
-    def scalar(self, name: str, value: float) -> None:
-        """Nothing to do."""
-
-    def sample(self, **state_and_declarations: Any) -> None:
-        """Nothing to do."""
 
 
 @overload
@@ -298,7 +275,8 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
     strict : bool
         Faults of the instrumentation raise instead of being recorded.
     abort : bool
-        Abort all ranks if one leaves by an exception that the others do not share.
+        Abort all ranks if one leaves by an exception that the others do not share. If not, they
+        go on, and wait a few seconds for it where they end.
 
     Returns
     -------
@@ -321,6 +299,8 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
         return run()(bundle)
     asked = Asked(bundle=bundle, whole_world=comm is None, **settings)
     if os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
+        from .bare_run import BareRun
+
         return BareRun(asked)
     return Run(asked, comm)
 
@@ -376,8 +356,21 @@ def stopping() -> bool:
     return recorder is not None and recorder.stopping()
 
 
+def _check_driver(driver: Callable[..., Any]) -> None:
+    """SetupError for a driver whose call returns before its loop has begun."""
+    if problem := returns_early(driver):
+        raise SetupError(
+            "driver",
+            driver,
+            f"{problem}: the run would end before it began",
+            mend="Use `with simckpt.run(...):` inside of it.",
+        )
+
+
 def _program() -> str:
-    return Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c") else "run"
+    if is_interactive(sys.modules.get("__main__")):
+        return "run"  # the first argument is the server of the notebook
+    return Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-", "-c") else "run"
 
 
 def _clean_exit(error: BaseException | None) -> bool:

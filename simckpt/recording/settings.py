@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..capture.solvers.describe import describe, is_bag, is_live
+from ..capture.solvers.settings_files import has_settings_suffix
 from ..errors import SetupError
 from ..model.intent import Intent
 from ..model.manifest import Stage
@@ -105,7 +106,8 @@ class RunSettings:
             config=_paths("config", config),
             seeds=_seeds(seeds),
             stage=_stage(stage),
-            upstream=_paths("upstream", upstream) or _upstream_variable(),
+            # What the driver says and what its job says both hold.
+            upstream=tuple(dict.fromkeys((*_paths("upstream", upstream), *_upstream_variable()))),
             checkpoint_every=_period(checkpoint_every),
             triggers=checked_triggers(triggers),
             captures=checked_rate(captures),
@@ -261,6 +263,13 @@ def _numerics(numerics: Any) -> Numerics | None:
         known = set(Numerics.__struct_fields__) - {"extra"}
         named = {k: v for k, v in facts.items() if k in known}
         return Numerics(**named, extra={k: v for k, v in facts.items() if k not in known})
+    if isinstance(numerics, str | os.PathLike) and has_settings_suffix(numerics):
+        raise SetupError(
+            "numerics",
+            os.fspath(numerics),
+            f"is no file: it is looked for in {Path.cwd()}",
+            mend="Give the path from there, or the whole one.",
+        )
     raise SetupError(
         "numerics",
         numerics,

@@ -44,6 +44,8 @@ class SignalWatch:
 
     def stop(self) -> None:
         """Put the previous handlers back, except where somebody replaced ours since."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         for number, previous in self._previous.items():
             if signal.getsignal(number) == self._received:
                 signal.signal(number, signal.SIG_DFL if previous is None else previous)

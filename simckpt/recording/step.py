@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from ..errors import SetupError
 from . import active
-from .arguments import Accessor, Arguments, named_number
-from .samples.cadence import Cadence, cadence
+from .arguments import Accessor, Arguments, named_number, returns_early
+from .samples.cadence import AtSteps, Cadence, EverySteps, cadence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from ..diagnostics.probe import State
     from .recorder import Recorder
 
+    Bound = Callable[[], Mapping[str, Any]]
+
 F = TypeVar("F", bound="Callable[..., Any]")
+N = TypeVar("N", int, float)
 Source = Literal["arguments", "result"]
 
 _ARGUMENTS = (
@@ -57,11 +60,19 @@ class Step:
         self._step = Accessor("step", step)
         self._numerics = Accessor("numerics", numerics)
         self._cadence = every
+        self._counted = isinstance(every, EverySteps | AtSteps)
         self._source = source
         self._warn = active.OnceWarned()
 
     def __call__(self, advance: F) -> F:
         """Decorate `advance`."""
+        if problem := returns_early(advance):
+            raise SetupError(
+                "step",
+                advance,
+                f"{problem}: its samples would be taken before it has done its work",
+                mend="Use `with step:` or step.done() inside of it.",
+            )
         signature = _signature(advance)
         name = getattr(advance, "__name__", type(advance).__name__)
 
@@ -71,7 +82,7 @@ class Step:
             if recorder is None:
                 self._warn(name)
                 return advance(*args, **kwargs)
-            bound = _bound(signature, args, kwargs)
+            bound = functools.partial(_bound, signature, args, kwargs)
             if self._source == "arguments":
                 self._before(recorder, args, bound)
             result = advance(*args, **kwargs)
@@ -82,7 +93,7 @@ class Step:
 
     def __enter__(self) -> Self:
         if (recorder := active.current()) is not None:
-            self._before(recorder, (), {})
+            self._before(recorder, (), dict)
         return self
 
     def __exit__(
@@ -92,40 +103,37 @@ class Step:
         traceback: TracebackType | None,
     ) -> None:
         if error is None and (recorder := active.current()) is not None:
-            self._after(recorder, (), {})
+            self._after(recorder, (), dict)
 
     def done(self, *arguments: Any) -> None:
         """Say that one step was made; `arguments` are what the accessors get."""
-        self._after(active.required("step.done"), arguments, {})
+        self._after(active.required("step.done"), arguments, dict)
 
-    def _before(self, recorder: Recorder, arguments: Arguments, bound: Mapping[str, Any]) -> None:
+    def _before(self, recorder: Recorder, arguments: Arguments, bound: Bound) -> None:
         """The initial condition is a sample of its own, before the first step."""
         if recorder.life != "open":
             return
-        number = self._number(recorder, arguments, recorder.step)
-        due = recorder.due(self._cadence, number, self._now(arguments, bound))
-        self._sample(recorder, arguments, bound, number, joint=not due)
+        moment = Moment(recorder, arguments, bound, recorder.step)
+        moment.number = self._number(moment)
+        due = recorder.due(self._cadence, moment.number, self._beaten(moment))
+        self._sample(moment, joint=not due)
 
-    def _after(self, recorder: Recorder, arguments: Arguments, bound: Mapping[str, Any]) -> None:
-        recorder.step = number = self._number(recorder, arguments, recorder.step + 1)
-        due = recorder.due(self._cadence, number, self._now(arguments, bound))
+    def _after(self, recorder: Recorder, arguments: Arguments, bound: Bound) -> None:
+        moment = Moment(recorder, arguments, bound, recorder.step + 1)
+        recorder.step = moment.number = number = self._number(moment)
+        due = recorder.due(self._cadence, number, self._beaten(moment))
         if due or recorder.life == "open":
-            self._sample(recorder, arguments, bound, number, joint=not due)
+            self._sample(moment, joint=not due)
         else:
-            recorder.hold(lambda: self._sample(recorder, arguments, bound, number))
+            recorder.hold(lambda: self._sample(moment))
             recorder.collect()
         every = recorder.settings.checkpoint_every
         if every and number % every == 0:
             recorder.checkpoint(f"step {number}", reason="schedule")
 
-    def _sample(
-        self,
-        recorder: Recorder,
-        arguments: Arguments,
-        bound: Mapping[str, Any],
-        number: int,
-        joint: bool = False,
-    ) -> None:
+    def _sample(self, moment: Moment, joint: bool = False) -> None:
+        arguments = moment.arguments
+
         def build() -> State:
             from ..diagnostics.probe import State
 
@@ -133,44 +141,76 @@ class Step:
                 grid=self._grid(arguments),
                 fields=self._fields(arguments) or {},
                 particles=self._particles(arguments),
-                step=number,
-                t=self._now(arguments, bound),
-                dt=self._interval(arguments, bound),
+                step=moment.number,
+                t=self._now(moment),
+                dt=self._interval(moment),
+                unreadable=len(moment.failed),
             )
 
         if self._numerics.source is not None:
-            recorder.follow(lambda: self._numerics(arguments))
-        recorder.sample(self._declarations, build, number, joint=joint)
+            moment.recorder.follow(lambda: self._numerics(arguments))
+        moment.recorder.sample(self._declarations, build, moment.number, joint=joint)
 
-    def _number(self, recorder: Recorder, arguments: Arguments, counted: int) -> int:
+    def _number(self, moment: Moment) -> int:
         if self._step.source is None:
-            return counted
-        try:
-            return int(self._step(arguments))
-        except Exception as error:  # noqa: BLE001 - an accessor's fault must not end the run
-            recorder.event("step_unreadable", f"step= raised {error!r}", severity="warning")
-            return counted
+            return moment.number
+        return moment.read(self._step, int, moment.number)
 
-    def _now(self, arguments: Arguments, bound: Mapping[str, Any]) -> float:
-        return self._quantity(self._time, ("t", "time"), arguments, bound)
+    def _now(self, moment: Moment) -> float:
+        return self._quantity(moment, self._time, ("t", "time"))
 
-    def _interval(self, arguments: Arguments, bound: Mapping[str, Any]) -> float:
-        return self._quantity(self._dt, ("dt",), arguments, bound)
+    def _beaten(self, moment: Moment) -> float:
+        """The time that the cadence is asked at; one that counts steps has no need of it."""
+        if self._counted and self._time.source is None:
+            return math.nan
+        return self._now(moment)
 
-    def _quantity(
-        self,
-        accessor: Accessor,
-        names: tuple[str, ...],
-        arguments: Arguments,
-        bound: Mapping[str, Any],
-    ) -> float:
+    def _interval(self, moment: Moment) -> float:
+        return self._quantity(moment, self._dt, ("dt",))
+
+    def _quantity(self, moment: Moment, accessor: Accessor, names: tuple[str, ...]) -> float:
         if accessor.source is not None:
-            try:
-                return float(accessor(arguments))
-            except Exception:  # noqa: BLE001 - the sample then has no time, and says so
-                return math.nan
-        found = named_number(names, bound, arguments)
+            return moment.read(accessor, float, math.nan)
+        found = named_number(names, moment.bound, moment.arguments)
         return math.nan if found is None else found
+
+
+class Moment:
+    """One step as accessors see it, and which of them raised.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        The run's.
+    arguments : tuple
+        What the accessors get.
+    bound : callable
+        Finds those of the decorated function by name; asked for only where a name is needed.
+    number : int
+        The step's number, as it is counted.
+    """
+
+    def __init__(self, recorder: Recorder, arguments: Arguments, bound: Bound, number: int) -> None:
+        self.recorder = recorder
+        self.arguments = arguments
+        self._bound = bound
+        self.number = number
+        self.failed: set[str] = set()
+
+    @functools.cached_property
+    def bound(self) -> Mapping[str, Any]:
+        """The arguments of the decorated function by name."""
+        return self._bound()
+
+    def read(self, accessor: Accessor, convert: Callable[[Any], N], otherwise: N) -> N:
+        """The number that `accessor` finds, or `otherwise`: its fault must not end the run."""
+        try:
+            return convert(accessor(self.arguments))
+        except Exception as error:  # noqa: BLE001 - the user's accessors may raise anything
+            if accessor.name not in self.failed:
+                self.failed.add(accessor.name)
+                self.recorder.unreadable(accessor.name, error, self.number)
+            return otherwise
 
 
 def step(

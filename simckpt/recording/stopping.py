@@ -39,6 +39,7 @@ class Stopping:
         self._vote: Vote | None = None
         self._wanted = ""
         self._agreed = False
+        self._alone = False
 
     def watch(self) -> None:
         """Begin to note signals."""
@@ -79,12 +80,17 @@ class Stopping:
         """Whether any rank received a signal or asks to stop: the same answer on all ranks.
 
         Every rank asks once a step. The votes travel while the step computes, so the answer is
-        that of the step before.
+        that of the step before. Once some ranks have not voted in time, each decides for itself.
         """
-        mine = float(bool(self._received or self._wanted))
-        before, self._vote = self._vote, self._comm.vote(mine)
-        if before is not None and before.outcome(timeout):
-            self._agreed = True
+        mine = bool(self._received or self._wanted)
+        if self._alone:
+            self._agreed = self._agreed or mine
+            return self._agreed
+        before, self._vote = self._vote, self._comm.vote(float(mine))
+        outcome = before.outcome(timeout) if before is not None else 0.0
+        # A rank that has left votes no more, and to wait for it at each step would be for ever.
+        self._alone = outcome is None
+        self._agreed = self._agreed or bool(outcome)
         return self._agreed
 
     @contextmanager

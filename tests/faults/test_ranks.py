@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,10 @@ tell(rank, done=True)
 SAMPLE = """
 measure = simckpt.step(
     grid=lambda: grid, fields=lambda: fields(), conserved={"total": "u"},
-    time=lambda: sim.t, step=lambda: number(), source="arguments",
+    time=lambda: clock(), step=lambda: number(), source="arguments",
 )
+def clock():
+    return sim.t
 def number():
     return step
 def run_step():
@@ -92,6 +95,25 @@ def test_a_rank_that_raises_alone_ends_the_job_and_is_recorded(
     assert not list(tmp_path.glob("x.simckpt.rank*"))
 
 
+def test_without_abort_the_others_do_not_wait_long_for_a_rank_that_raised(
+    mpiexec, tmp_path: Path
+) -> None:
+    change = """
+        if step == 5 and rank == 2: raise ValueError('no convergence')
+        if step == 5: break
+        """
+    begun = time.monotonic()
+    done = mpiexec(program(change, "abort=False"), ranks=4, timeout=LIMIT, runner=())
+    assert time.monotonic() - begun < LIMIT
+    assert done.status != 0
+    assert sorted(done.verdicts) == [0, 1, 3]
+    with found(tmp_path) as bundle:
+        assert bundle.segments[-1].ending == "exception"
+        assert bundle.segments[-1].end.why == "rank 2: ValueError: no convergence"
+        assert bundle.checkpoints[-1].reason == "exception"
+        assert "rank_raised" in names(bundle)
+
+
 def test_ranks_that_raise_together_are_all_heard(mpiexec, tmp_path: Path) -> None:
     change = "if step == 5: raise ValueError(f'rank {rank} gives up')"
     assert mpiexec(program(change), ranks=4, timeout=LIMIT, runner=()).status != 0
@@ -126,6 +148,10 @@ TROUBLES = {
     "another dtype": (
         "sim.u = np.arange(4.0).astype('f4' if step == 4 and rank == 2 else 'f8')",
         {"sample_incomplete"},
+    ),
+    "a clock raises": (
+        "clock = (lambda: 1 / 0) if step == 4 and rank == 2 else (lambda: sim.t)",
+        {"time_unreadable", "sample_incomplete"},
     ),
     "no array": (
         "sim.u = 'nonsense' if step == 4 and rank == 2 else np.arange(4.0)",

@@ -228,3 +228,37 @@ def test_the_example_in_the_documentation_runs(
     exec(compile(example, "instrumenting.md", "exec"), {})
     out = capsys.readouterr().out
     assert "numerics_fallback rtol was requested as 1e-08 and is 1e-07 in effect" in out
+
+
+class Laconic:
+    """A solver whose describer says too little."""
+
+
+@simckpt.describe.register
+def _(_solver: Laconic) -> int:
+    return 3
+
+
+def test_a_describer_that_gives_no_dict_is_told_of_and_ends_no_run(tmp_path: Path) -> None:
+    solver = Laconic()
+    with simckpt.run(tmp_path / "x", numerics=simckpt.Numerics(solver=solver)) as run:
+        run.effective(solver, inner=solver)
+        run.checkpoint("set up")
+    told = [text for name, text in events(tmp_path / "x") if name == "numerics_unreadable"]
+    assert "describe gives a int for it, and no dict" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "effective", "same"),
+    [
+        ("1e-8", 1e-8, True),
+        ("1e-8", 1e-6, False),
+        ([1e-6, 1e-8], np.array([1e-6, 1e-8]), True),
+        ([1e-6, 1e-8], np.array([1e-6, 1e-7]), False),
+        ("auto", 0.4, False),
+    ],
+)
+def test_numbers_are_compared_however_they_are_written(asked, effective, same) -> None:
+    known = InEffect({"tol": asked})
+    known.report((), {"tol": effective}, 0)
+    assert (known.settings.fallbacks() == {}) is same

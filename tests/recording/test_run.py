@@ -172,6 +172,32 @@ def test_a_changed_parameter_of_a_continued_run_is_in_its_spec_diff(tmp_path: Pa
         assert bundle.document(final.parts.spec_diff).changes == ()
 
 
+def test_the_driver_is_told_by_module_and_name_and_the_bundle_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    simckpt.run(drive)(1)
+    with simckpt.open(tmp_path / "drive") as bundle:
+        last = bundle.checkpoints[-1].parts
+        assert bundle.document(last.manifest).driver == f"{drive.__module__}.drive"
+        assert bundle.document(last.specification).facts["driver"] == "drive"
+
+
+def test_generators_among_the_arguments_are_followed(tmp_path: Path) -> None:
+    @simckpt.run(tmp_path / "x", triggers=False)
+    def driver(rng: np.random.Generator) -> None:
+        simckpt.checkpoint("one")
+        rng.random()
+        simckpt.checkpoint("two")
+
+    driver(np.random.default_rng(3))
+    with simckpt.open(tmp_path / "x") as bundle:
+        states = [
+            bundle.document(c.parts.random).generators["rng"]["state"] for c in bundle.checkpoints
+        ]
+        told = bundle.document(bundle.checkpoints[0].parts.manifest).parameters["rng"]
+    assert states[0] == states[1] == told["random_state"] != states[2]
+    assert told["entropy"] == 3
+
+
 def test_upstream_checkpoints_are_parents(tmp_path: Path) -> None:
     simckpt.run(bundle=tmp_path / "spinup", stage="spin-up")(drive)(3)
     simckpt.run(bundle=tmp_path / "member", upstream=tmp_path / "spinup")(drive)(5)
@@ -180,6 +206,11 @@ def test_upstream_checkpoints_are_parents(tmp_path: Path) -> None:
         assert b.campaign == a.campaign == a.run_id
         diff = b.document(b.checkpoints[0].parts.spec_diff)
         assert {c.path for c in diff.since_upstream} >= {"parameters.steps"}
+    with simckpt.open(tmp_path / "spinup") as spinup:
+        twice = [tmp_path / "spinup", spinup.checkpoints[-1].id] * 6
+    simckpt.run(bundle=tmp_path / "again", upstream=twice)(drive)(5)
+    with simckpt.open(tmp_path / "again") as again:
+        assert len(again.checkpoints[0].parents) == 1
     with pytest.raises(SetupError, match=r"upstream = .*nothing.*neither a bundle"):
         simckpt.run(bundle=tmp_path / "x", upstream="nothing")(drive)()
 

@@ -141,3 +141,29 @@ def test_no_secret_of_a_stage_is_kept(tmp_path: Path) -> None:
 
 def _escaped(text: str) -> bytes:
     return msgspec.json.encode(text)[1:-1]
+
+
+def test_no_secret_in_parameters_settings_or_configuration_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "a.json": '{\n "passwords": [\n  "S01x"\n ],\n "secret": {"a": "S02x"}\n}',
+        "b.yaml": "secrets:\n  db: S03x\ntoken: &t S04x\npassphrase: >-\n  S05x\n  S06x\n",
+        "c.toml": "password = '''\nS07x'''\ntokens = [\n 'S08x',\n]\n[secrets]\nx='S09x'\n",
+        "d.py": "keyring.set_password('a', 'b', 'S10x')\nconn(password=('S11x'))\n",
+    }
+    for name, text in files.items():
+        Path(name).write_text(text)
+
+    @simckpt.run(tmp_path / "x", config=list(files), numerics={"passwords": ["S12x"]})
+    def main(argv: list[str], settings: dict[str, Any]) -> None: ...
+
+    main(
+        ["--password", "S13x", "-u", "bob:S14x"],
+        {"db": {"secrets": ["S15x"], "tokens": ("S16x",)}, "auth": ("bob", "S17x")},
+    )
+    with simckpt.open(tmp_path / "x") as bundle:
+        told = everything(bundle)
+    assert b"b.yaml" in told
+    assert [n for n in range(1, 18) if f"S{n:02d}x".encode() in told] == []

@@ -7,6 +7,7 @@ import pytest
 
 from simckpt.errors import SetupError
 from simckpt.model.intent import Intent
+from simckpt.model.numerics import Numerics
 from simckpt.recording.run import run
 from simckpt.recording.settings import RunSettings
 
@@ -45,6 +46,8 @@ def test_variables_override_the_path_and_give_the_upstream(monkeypatch: pytest.M
     settings = RunSettings.checked(bundle="here.simckpt.h5")
     assert settings.bundle == "elsewhere.simckpt.h5"
     assert settings.upstream == ("a.simckpt.h5", "b.simckpt.h5")
+    said = RunSettings.checked(upstream=["c.simckpt.h5", "b.simckpt.h5"] * 3)
+    assert said.upstream == ("c.simckpt.h5", "b.simckpt.h5", "a.simckpt.h5")
 
 
 @pytest.mark.parametrize(
@@ -101,3 +104,54 @@ def test_an_intent_is_made_of_texts(given: dict[str, object], words: str) -> Non
         Intent(**given)  # type: ignore[arg-type]
     assert str(refused.value).startswith(words)
     assert refused.value.mend
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({"rtol": "1e-8"}, {"rtol": 1e-8}),
+        ({"max_iterations": "200", "order": "2"}, {"max_iterations": 200, "order": 2}),
+        ({"atol": [1e-6, 1e-8]}, {"atol": [1e-6, 1e-8]}),
+        ({"atol": (1e-6, 0.0)}, {"atol": (1e-6, 0.0)}),
+        ({"atol": ["1e-6", "0"]}, {"atol": [1e-6, 0]}),
+        ({"atol": {"u": 1e-6}}, {"atol": {"u": 1e-6}}),
+        ({"cfl": "auto", "dt": "adaptive"}, {"cfl": "auto", "dt": "adaptive"}),
+        ({"rtol": np.float32(0.5)}, {"rtol": np.float32(0.5)}),
+        ({"extra": None, "rtol": None}, {"extra": None}),
+    ],
+)
+def test_numerical_settings_may_be_written_as_they_commonly_are(written, expected) -> None:
+    settings = RunSettings.checked(numerics=written)
+    assert settings.numerics is not None
+    assert settings.numerics.settings() == expected
+
+
+def test_tolerances_of_components_may_be_an_array() -> None:
+    atol = np.array([1e-6, 1e-8])
+    assert Numerics(atol=atol).settings()["atol"] is atol
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"rtol": "-1e-8"},
+        {"atol": [1e-6, -1e-8]},
+        {"atol": np.array([1e-6, np.nan])},
+        {"dt": "0"},
+        {"cfl": [0.5, 0.0]},
+        {"max_iterations": -1},
+        {"extra": [1]},
+    ],
+)
+def test_numerical_nonsense_is_refused_however_it_is_written(written) -> None:
+    with pytest.raises(SetupError, match=rf"^Numerics\.{next(iter(written))} = "):
+        Numerics(**written)
+
+
+def test_a_settings_file_that_is_missing_is_said_to_be(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("nix.nml", Path("case") / "nix.toml"):
+        with pytest.raises(SetupError, match="is no file: it is looked for in"):
+            RunSettings.checked(numerics=name)
+    with pytest.raises(SetupError, match="is neither a Numerics"):
+        RunSettings.checked(numerics="HLLC")

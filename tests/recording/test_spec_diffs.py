@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simckpt.model.changes import Specification
+from simckpt.model.changes import ABSENT, Specification, diff
 from simckpt.model.record import canonical_json
 from simckpt.recording.attempts.spec_diffs import SpecDiffs
 
@@ -76,3 +76,30 @@ def test_each_upstream_of_the_same_program_has_a_diff_of_its_own() -> None:
         ("three", ["parameters.n"]),
     ]
     assert found.unlike == ("plot",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ({"opts": {}}, {"opts": {"a": 1}}, [("opts.a", ABSENT, 1)]),
+        ({"opts": {"a": 1}}, {"opts": {}}, [("opts.a", 1, ABSENT)]),
+        ({"opts": []}, {"opts": [1, {}]}, [("opts[0]", ABSENT, 1), ("opts[1]", ABSENT, {})]),
+        ({"opts": {}}, {"opts": []}, [("opts", {}, [])]),
+        ({"opts": {}}, {}, [("opts", {}, ABSENT)]),
+        ({}, {"optics": {}}, [("optics", ABSENT, {})]),
+        ({"opt": {}}, {"opt": {}, "opts": 1}, [("opts", ABSENT, 1)]),
+    ],
+)
+def test_what_was_put_into_something_empty_is_the_change(old, new, expected) -> None:
+    assert [(c.path, c.old, c.new) for c in diff(old, new)] == expected
+
+
+def test_configuration_is_not_compared_with_a_record_that_does_not_know_it() -> None:
+    before = specified(dt=1.0)
+    now = Specification(facts={**before.facts, "configuration": {"run.toml": {"nu": 1.0}}})
+    later = Specification(facts={**before.facts, "configuration": {"run.toml": {"nu": 2.0}}})
+    without = Specification(facts={**before.facts, "configuration": {}})
+    diffs = SpecDiffs(before, ())
+    assert diffs.next(now, "")[0].changes == ()
+    assert paths(diffs.next(later, "")[0].changes) == ["configuration.run.toml.nu"]
+    assert paths(diffs.next(without, "")[0].changes) == ["configuration.run.toml.nu"]

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from simckpt.parallel.comm import Maxima, Sums
+from simckpt.parallel.polling import poll
 from simckpt.recording.samples.stream import MOST_PENDING_BYTES, Stream
 
 
@@ -31,6 +34,9 @@ class HeldComm:
     def reduce(self, sums: Sums, maxima: Maxima) -> HeldReduction:
         self.started.append(HeldReduction(sums, maxima))
         return self.started[-1]
+
+    def wait(self, ready, what, timeout):
+        return poll(ready, time.monotonic() + timeout)
 
 
 def message(n: int) -> tuple[Sums, Maxima]:

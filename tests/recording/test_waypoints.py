@@ -82,6 +82,21 @@ def test_a_job_that_ends_before_its_first_step_has_its_first_checkpoint(tmp_path
     assert origin(path) == (12, "exception")
 
 
+@pytest.mark.parametrize("told", ["start_step", "resume"])
+def test_a_restart_of_a_restart_goes_on_from_the_attempt_before_it(tmp_path, told: str) -> None:
+    path = tmp_path / "x.simckpt.h5"
+    died_at_12(path)
+    # No checkpoint of the second attempt but its first lies before the step of the third.
+    with pytest.raises(RuntimeError):
+        drive(path, 14, dies=True, **{told: 12})
+    drive(path, 16, dies=False, start_step=13)
+    assert origin(path, segment=1) == (12, "exception")
+    assert origin(path, segment=2) == (12, "start")
+    with simckpt.open(path) as bundle:
+        (found,) = (c for c in bundle.checkpoints if c.id == bundle.segments[2].resumed_from)
+        assert found.segment == 1
+
+
 def test_a_run_made_again_from_its_beginning_goes_on_from_there(tmp_path) -> None:
     path = tmp_path / "x.simckpt.h5"
     died_at_12(path)

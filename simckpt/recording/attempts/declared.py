@@ -2,7 +2,8 @@
 
 The diagnostics are known once the first sample is set up, and a checkpoint that is made before has
 nothing of them. That they are known afterwards is no change of the specification. Neither are the
-triggers, where one of the two was written by a simckpt that did not record them.
+triggers and the configuration files, where one of the two was written by a simckpt that did not
+record them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _KEY = "declarations"
 _LATER = (_KEY, "captures")
+_SINCE = ("configuration",)
 
 
 def declared_in(specification: Specification) -> Facts:
@@ -42,6 +44,7 @@ def alike(old: Specification, new: Specification) -> bool:
 def comparable(old: Specification, new: Specification) -> tuple[Facts, Facts]:
     """The facts of both, without the parts that one side does not know."""
     unknown = {key for key in _LATER if not (old.facts.get(key) and new.facts.get(key))}
+    unknown |= {key for key in _SINCE if not (key in old.facts and key in new.facts)}
     first, second = (
         {key: value for key, value in side.facts.items() if key not in unknown}
         for side in (old, new)

@@ -33,7 +33,8 @@ class Lineage:
 def trace(upstream: tuple[str, ...]) -> Lineage:
     """The lineage that the paths of bundles, or checkpoint ids, in `upstream` stand for.
 
-    A bundle stands for its last checkpoint; the campaign is that of the first one.
+    A bundle stands for its last checkpoint; the campaign is that of the first one. A checkpoint
+    that is named several times counts once.
 
     Raises
     ------
@@ -41,10 +42,10 @@ def trace(upstream: tuple[str, ...]) -> Lineage:
         If an entry is neither a readable bundle nor a checkpoint id.
     """
     campaign = ""
-    found: list[tuple[Hash, Specification | None]] = []
+    found: dict[Hash, Specification | None] = {}
     for entry in upstream:
         if _ID.fullmatch(entry):
-            found.append((entry, None))
+            found.setdefault(entry, None)
             continue
         try:
             with open_bundle(entry) as bundle:
@@ -59,5 +60,6 @@ def trace(upstream: tuple[str, ...]) -> Lineage:
                 entry,
                 f"is neither a bundle that can be read nor a checkpoint id ({error.problem})",
             ) from error
-        found.append((last.id, spec))
-    return Lineage(campaign, tuple(found))
+        if found.get(last.id) is None:
+            found[last.id] = spec
+    return Lineage(campaign, tuple(found.items()))

@@ -31,7 +31,7 @@ from .placing import beside, open_writer
 from .precedents import Precedent, precedent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ...bundle.writing.writer import BundleWriter
     from ...model.record import Facts, Hash
@@ -63,7 +63,7 @@ class Hello:
 def open_scribe(
     settings: RunSettings,
     comm: Comm,
-    driver: str,
+    driver: Callable[..., Any] | str,
     parameters: Mapping[str, Any],
     timeout: float,
 ) -> tuple[str, Scribe]:
@@ -107,7 +107,7 @@ def open_scribe(
     if writer is None:
         return hellos[0].path, SilentScribe()
     beginning = capture_beginning(settings, driver, parameters, lineage.ids, comm.facts())
-    captures = Captures(settings, beginning, tuple(h.stream for h in hellos))
+    captures = Captures(settings, beginning, tuple(h.stream for h in hellos), parameters)
     return hellos[0].path, _scribe(settings, writer, captures, hellos, environments, lineage)
 
 
@@ -118,16 +118,21 @@ def _stream(settings: RunSettings) -> str:
 
 
 def _opened(
-    settings: RunSettings, driver: str, parameters: Mapping[str, Any], *, alone: bool
+    settings: RunSettings,
+    driver: Callable[..., Any] | str,
+    parameters: Mapping[str, Any],
+    *,
+    alone: bool,
 ) -> tuple[BundleWriter | None, Lineage, SimckptError | None]:
     """The writer, or why there is none: the other ranks wait for the answer, so none raises."""
     # Each sample outlives a killed process at once; only commits wait for storage.
     options = WriterOptions(durability=settings.durability, write_seconds=0.0)
-    path = settings.bundle or driver
+    name = driver if isinstance(driver, str) else getattr(driver, "__name__", "run")
+    path = settings.bundle or name
     try:
         lineage = trace(settings.upstream)
         campaign = lineage.campaign or redacted(os.environ.get("SIMCKPT_CAMPAIGN", ""))
-        path = settings.place(driver, parameters)
+        path = settings.place(name, parameters)
         if alone:
             _stop_where_told()
             path = beside(path, f"rank{launched_rank() or 0}")
@@ -212,11 +217,20 @@ def _sentry(
 def _nodes(
     writer: BundleWriter, hellos: list[Hello], environments: list[NodeFacts | None]
 ) -> tuple[Node, ...]:
+    nothing = (Environment(), Circumstances())
+    facts: dict[tuple[str, str], NodeFacts] = {}
     ranks: dict[tuple[str, str], list[int]] = {}
     for rank, hello in enumerate(hellos):
-        ranks.setdefault((hello.host, hello.node), []).append(rank)
-    nothing = (Environment(), Circumstances())
-    facts = {node: environments[members[0]] or nothing for node, members in ranks.items()}
+        node = (hello.host, hello.node)
+        if node not in ranks:
+            told = environments[rank] or nothing
+            # Ranks of one host that differ only in what one of them could not read share a node.
+            node = next(
+                (k for k in facts if k[0] == node[0] and not differing_facts(facts[k][0], told[0])),
+                node,
+            )
+            facts.setdefault(node, told)
+        ranks.setdefault(node, []).append(rank)
     reference = (environments[0] or nothing)[0]
     return tuple(
         Node(

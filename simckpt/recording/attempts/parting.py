@@ -41,10 +41,14 @@ class Farewell:
 
 @dataclass(frozen=True)
 class Parting:
-    """The farewells that arrived; with `missing`, only this rank's own."""
+    """The farewells that arrived; with `missing`, only this rank's own.
+
+    `gone` are ranks that had left before by an exception, and which one.
+    """
 
     farewells: tuple[Farewell, ...]
     missing: bool
+    gone: tuple[tuple[int, str], ...] = ()
 
     @property
     def ending(self) -> tuple[Ending, str]:
@@ -52,6 +56,8 @@ class Parting:
         for farewell in self.farewells:
             if farewell.error:
                 return "exception", f"rank {farewell.rank}: {farewell.error}"
+        for rank, error in self.gone:
+            return "exception", f"rank {rank}: {error}"
         # Before a signal: the next job of a chain would run into the same again.
         if self.stopped:
             return "aborted", f"stopped by the trigger {self.stopped}"
@@ -106,4 +112,4 @@ def part(comm: Comm, mine: Farewell, timeout: float) -> Parting:
     try:
         return Parting(tuple(comm.exchange("end", mine, timeout)), missing=False)
     except ExchangeFailed:
-        return Parting((mine,), missing=True)
+        return Parting((mine,), missing=True, gone=tuple(sorted(comm.gone.items())))

@@ -14,6 +14,7 @@ from ...capture.probes import attempt
 from ...capture.secrets.redaction import redact_text
 from ...capture.values import clean_text
 from ...model.segment import Event
+from ..faults import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,9 +35,8 @@ def raised(error: BaseException, rank: int, step: int) -> Event:
     It also has what the rank's node and process are like at that moment, such as free memory:
     rank 0 may be on another node.
     """
-    lines = "".join(traceback.format_exception(error))
     # Redacted as it is, since lines tell secrets from words.
-    message = " ".join(redact_text(clean_text(str(error))).split())
+    message = " ".join(redact_text(clean_text(text_of(error))).split())
     return Event(
         name=RAISED,
         severity="error",
@@ -47,10 +47,19 @@ def raised(error: BaseException, rank: int, step: int) -> Event:
         facts={
             "exception": type(error).__name__,
             # The end of a traceback says where it happened.
-            "traceback": redact_text(clean_text(lines))[-_LONGEST_TRACEBACK:],
+            "traceback": redact_text(clean_text(_traceback(error)))[-_LONGEST_TRACEBACK:],
             **_surroundings(),
         },
     )
+
+
+def _traceback(error: BaseException) -> str:
+    """Where it was raised; without what led to it where that cannot be told."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException as fault:  # noqa: BLE001 - notes and causes may be any object
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        return f"{frames}{type(error).__name__} (its own account raised {type(fault).__name__})"
 
 
 def _surroundings() -> Facts:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...capture.jobs.launcher import launched_size
 from ...errors import SetupError
 from ...parallel.comm import SerialComm
+from ..active import forked
 
 if TYPE_CHECKING:
     from ...parallel.comm import Comm
@@ -26,6 +27,9 @@ def choose_comm(given: object = None) -> Comm:
     """
     if given is not None:
         return _given(given)
+    if forked():
+        # MPI is the parent's.
+        return SerialComm()
     if "mpi4py.MPI" in sys.modules or (launched_size() or 1) > 1:
         try:
             from ...parallel.mpi import world

@@ -21,19 +21,28 @@ class Waypoints:
 
     @classmethod
     def of(cls, checkpoints: Iterable[Checkpoint], segments: Sequence[SegmentView]) -> Self:
-        """Those of a recorded run; the one with which a restarted attempt began is none of them."""
+        """Those of a recorded run.
+
+        The one with which a restarted attempt began is one of them if the attempt got so far as
+        to say at which step that was.
+        """
         limits: dict[int, float] = {}
+        began: dict[int, int] = {}
         limit = float("inf")
         for view in reversed(segments):
-            limits[view.segment.index] = limit
+            index = view.segment.index
+            limits[index] = limit
+            if view.start_step or view.schema is not None or view is segments[0]:
+                began[index] = view.start_step
             limit = min(limit, view.start_step)
-        first = segments[0].segment.index if segments else 0
         return cls(
             tuple(
                 (checkpoint.step, checkpoint.id)
                 for checkpoint in checkpoints
                 if checkpoint.step <= limits.get(checkpoint.segment, limit)
-                and (checkpoint.reason != "start" or checkpoint.segment == first)
+                and (
+                    checkpoint.reason != "start" or checkpoint.step == began.get(checkpoint.segment)
+                )
             )
         )
 

@@ -56,6 +56,11 @@ class Sampling:
         """Samples that this rank has taken, those that could not be sent among them."""
         return self._stream.started + self._stream.refused
 
+    @property
+    def awaited(self) -> bool:
+        """Whether any sample is under way."""
+        return self._stream.pending > 0
+
     def set_up(
         self,
         declarations: Declarations,
@@ -132,7 +137,7 @@ class Sampling:
             reading = self._probe.finish(sums, maxima)
             for text in reading.problems:
                 # The rank on which a diagnostic failed has said so already.
-                said = bool(reading.failed)
+                said = bool(reading.failed or reading.unreadable)
                 self._faults.note("sample_incomplete", text, step=reading.step, said=said)
             if text := self._order.problem(reading):
                 self._faults.note("step_out_of_order", text, step=reading.step)

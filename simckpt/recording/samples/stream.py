@@ -6,11 +6,8 @@ messages until a bound is reached, and from then on sends no more; the end of th
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING
-
-from ...parallel.polling import poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +68,10 @@ class Stream:
         The messages stay for `ready` to hand out. Once it was in vain it waits no more, until
         what was late has arrived.
         """
-        deadline = time.monotonic() + (0.0 if self._late else timeout)
-        arrived = poll(lambda: all(r.done() for _, r in self._pending), deadline)
+        arrived = self._comm.wait(
+            lambda: all(r.done() for _, r in self._pending),
+            "the last samples of the other ranks",
+            0.0 if self._late else timeout,
+        )
         self._late = not arrived
         return arrived

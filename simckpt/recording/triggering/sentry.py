@@ -98,7 +98,10 @@ class Sentry:
     def wishes(self) -> Wishes:
         """What is wished for since this was last asked."""
         wished, self._wishes = self._wishes, NO_WISHES
-        problems = (*wished.problems, *self._watch.problems())
+        found = self._watch.problems()
+        if wished is NO_WISHES and not found:
+            return NO_WISHES
+        problems = (*wished.problems, *found)
         return Wishes(wished.checkpoint, wished.stop, problems)
 
     def _capture(self, firings: Iterable[Firing], error: BaseException | None = None) -> None:

@@ -29,7 +29,7 @@ CLASSES: dict[str, re.Pattern[str]] = {
 SPECIFIED: dict[str, re.Pattern[str]] = {
     "simulator version": re.compile(r"code\b"),
     "tolerances": re.compile(
-        r"(numerics|parameters)\..*(tol(erance)?s?\b|max_iter)", re.IGNORECASE
+        r"(numerics|parameters|configuration)\..*(tol(erance)?s?\b|max_iter)", re.IGNORECASE
     ),
 }
 """The same for what the user specified."""
