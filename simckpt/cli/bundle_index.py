@@ -21,7 +21,9 @@ import blake3
 import msgspec
 
 from .. import __version__
+from ..bundle.files import open_to_read
 from ..bundle.paths import FOLDED, JOURNAL
+from ..errors import NotABundleError, harmless
 from ..report.listing import Listed, Listing, Unreadable
 from .bundle_reading import Reader, Wanted, read_all, read_bundle
 
@@ -98,7 +100,7 @@ def list_folder(
             stale.append(stem)
     unreadable = []
     saved = monotonic()
-    wanted = [_wanted(folder, stem, identities[stem][0] is not None) for stem in stale]
+    wanted = [_wanted(folder, stem) for stem in stale]
     for done, found in enumerate(read_all(wanted, read)):
         told(done, len(stale) - done)
         if found.row is None:
@@ -113,15 +115,21 @@ def list_folder(
         _save(place, folder, entries)
     rows = tuple(entries[stem].row for stem in sorted(entries))
     return Listing(
-        folder=str(folder),
+        folder=_text(str(folder)),
         found=len(rows) + len(unreadable),
         bundles=rows,
         unreadable=tuple(sorted(unreadable, key=lambda u: u.path)),
     )
 
 
-def _wanted(folder: Path, stem: str, folded: bool) -> Wanted:
-    return Wanted(stem, str(folder / stem), stem + (FOLDED if folded else JOURNAL))
+def _wanted(folder: Path, stem: str) -> Wanted:
+    folded = (folder / (stem + FOLDED)).exists()
+    return Wanted(stem, str(folder / stem), _text(stem + (FOLDED if folded else JOURNAL)))
+
+
+def _text(name: str) -> str:
+    """A name as text: the bytes of names that are none are shown as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def index_path(folder: Path) -> Path:
@@ -141,8 +149,8 @@ def identity(stem: Path) -> tuple[Identity | None, Identity | None]:
 
 def _identity(path: str, *, front: bool) -> Identity | None:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+        handle = open_to_read(Path(path))
+    except (OSError, NotABundleError):
         return None
     try:
         status = os.fstat(handle)
@@ -165,14 +173,16 @@ def _load(place: Path, folder: Path) -> dict[str, Entry]:
         kept = msgspec.msgpack.decode(memoryview(data)[start:], type=Kept)
     except (OSError, msgspec.MsgspecError):
         return {}
-    if kept.version != __version__ or kept.folder != str(folder.resolve()):
+    if kept.version != __version__ or kept.folder != _text(str(folder.resolve())):
         return {}
     return kept.entries
 
 
 def _save(place: Path, folder: Path, entries: dict[str, Entry]) -> None:
     """Write the index in one step; without a place to write to, the next listing reads anew."""
-    kept = Kept(version=__version__, folder=str(folder.resolve()), entries=entries)
+    # A name that is no text cannot be a key; its bundle is read each time.
+    entries = {stem: entry for stem, entry in entries.items() if stem == _text(stem)}
+    kept = Kept(version=__version__, folder=_text(str(folder.resolve())), entries=entries)
     payload = msgspec.msgpack.encode(kept)
     part = place.with_name(f"{place.name}.{os.getpid()}.part")
     try:
@@ -187,5 +197,5 @@ def _save(place: Path, folder: Path, entries: dict[str, Entry]) -> None:
 def _told(text: str, stem: Path) -> str:
     """A problem without the path, which stands before it already."""
     for name in (f"{stem}{FOLDED}", f"{stem}{JOURNAL}", str(stem)):
-        text = text.removeprefix(f"{name}: ")
+        text = text.removeprefix(f"{harmless(name)}: ")
     return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import click
@@ -34,7 +33,8 @@ def recover(bundle: str, salvage: bool, output: str | None, as_json: bool) -> No
 
 def _copied(bundle: str, output: str) -> Path:
     """A copy of the bundle's files under another name; what is there is never overwritten."""
-    from ..bundle.paths import bundle_paths
+    from ..bundle.files import copy_regular
+    from ..bundle.paths import bundle_paths, is_there
     from ..bundle.reading.opening import not_there
 
     source, target = bundle_paths(bundle), bundle_paths(output)
@@ -45,6 +45,6 @@ def _copied(bundle: str, output: str) -> Path:
     target.h5.parent.mkdir(parents=True, exist_ok=True)
     # The journal first: while a run goes on, what leaves the journal is in the .h5 by then.
     for old, new in ((source.journal, target.journal), (source.h5, target.h5)):
-        if old.exists():
-            shutil.copy2(old, new)
+        if is_there(old):
+            copy_regular(old, new)
     return target.h5

@@ -35,10 +35,20 @@ def read_tolerances(path: Path) -> Tolerance:
         raise SetupError("--tolerances", str(path), f"cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SetupError("--tolerances", str(path), f"is not TOML ({error})") from error
+    try:
+        return _tolerance(table)
+    except SetupError as error:
+        # A user with several files is told which one.
+        raise SetupError(
+            f"{path}: {error.argument}", error.value, error.problem, choices=error.choices
+        ) from None
+
+
+def _tolerance(table: dict[str, Any]) -> Tolerance:
     quantities = table.pop("quantities", {})
     if not isinstance(quantities, dict):
         raise SetupError("quantities", quantities, "is not a table")
-    default = Limits(**_numbers(table, "", (*NUMBERS, "equal_nan")))
+    default = Limits(**_numbers(table, "", (*NUMBERS, "equal_nan"), "quantities"))
     overrides = tuple(
         Override(pattern=pattern, **_numbers(limits, f"quantities.{pattern}.", NUMBERS))
         for pattern, limits in quantities.items()
@@ -46,12 +56,13 @@ def read_tolerances(path: Path) -> Tolerance:
     return Tolerance(default=default, overrides=overrides)
 
 
-def _numbers(table: Any, prefix: str, known: tuple[str, ...]) -> dict[str, Any]:
+def _numbers(table: Any, prefix: str, known: tuple[str, ...], *tables: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise SetupError(prefix.rstrip("."), table, "is not a table of tolerances", choices=known)
     for name, value in table.items():
         if name not in known:
-            raise SetupError(f"{prefix}{name}", value, "is no tolerance", choices=known)
+            choices = (*known, *tables)
+            raise SetupError(f"{prefix}{name}", value, "is no tolerance", choices=choices)
         kind: type | tuple[type, ...] = (int, float)
         if name == "equal_nan":
             kind = bool

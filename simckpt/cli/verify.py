@@ -20,30 +20,46 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Hash the outputs below FOLDER and hold them against the run's index of them.",
 )
+@click.option("--expect", metavar="ID", help="Ask for a checkpoint, by the beginning of its id.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
-def verify(ctx: click.Context, bundle: str, folder: Path | None, as_json: bool) -> None:
+def verify(
+    ctx: click.Context, bundle: str, folder: Path | None, expect: str | None, as_json: bool
+) -> None:
     """Test checksums, the chain of records and the ids of checkpoints.
 
     With --index FOLDER also whether the outputs are what they were: FOLDER is the run's working
     directory or a copy of it, and no file outside of it is looked at.
 
-    Exits with 0 if the bundle is whole and its outputs are the same, 1 if the bundle is damaged
-    or an output is missing or changed, 2 if there is no bundle, or no index of outputs in it.
+    A bundle from which the last records were dropped is whole as far as it knows. With --expect
+    ID, an id that the run's log or another file has, a checkpoint is asked for.
+
+    Exits with 0 if the bundle is whole and its outputs are the same, 1 if the bundle is damaged,
+    an output is missing or changed or the checkpoint is missing, 2 if there is no bundle, or no
+    index of outputs in it.
     """
     from ..bundle.repair.verify import verify as verify_bundle
     from ..report.page import show, show_json
     from ..report.verification import verification, verification_report
 
     findings = verify_bundle(bundle)
-    result = verification(bundle, findings)
-    if folder is not None and result.whole:
-        result = verification(bundle, findings, _outputs(bundle, folder))
+    whole = verification(bundle, findings).whole
+    outputs = _outputs(bundle, folder) if folder is not None and whole else None
+    checkpoints = _checkpoints(bundle, every=bool(expect)) if whole else ()
+    result = verification(bundle, findings, outputs, checkpoints, expect or None)
     if as_json:
         show_json(result)
     else:
         show(verification_report(result))
     ctx.exit(0 if result.holds else 1)
+
+
+def _checkpoints(bundle: str, *, every: bool) -> tuple[str, ...]:
+    """The ids of the last checkpoint, or of all."""
+    from ..bundle.reading.reader import open_bundle
+
+    with open_bundle(bundle) as run:
+        return tuple(c.id for c in (run.checkpoints if every else run.checkpoints[-1:]))
 
 
 def _outputs(bundle: str, folder: Path) -> tuple[CheckedOutput, ...]:

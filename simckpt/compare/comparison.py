@@ -182,14 +182,16 @@ def compare(
     """
     options = options or Options()
     a, b = held(a), held(b)
-    _refuse_unknown_names(a, options)
+    _refuse_unknown_names(a, b, options)
     alignment = align(a, b, options.by)
     quantities, fields = _compared(a, b, alignment, options)
     bitwise = options.tolerance.bitwise and not alignment.interpolated
     rows = 0
     tiles: tuple[TileStatisticDifference, ...] = ()
     if not bitwise:
-        rows, tiles = compare_tiles(a, b, fields.compared, options.tolerance, options.renames)
+        rows, tiles = compare_tiles(
+            a, b, fields.measured, options.tolerance, options.renames, alignment
+        )
     found = Findings(
         a=a,
         b=b,
@@ -282,7 +284,7 @@ def _judged(
     kind = _of_other_fields(found) or classify(evidence)
     judgement = judge(found, first, kind.kind)
     if kind.kind == "resolution":
-        parts = ("numerics", "parameters", "command", "inputs")
+        parts = ("numerics", "parameters", "command", "configuration", "inputs")
         reason = "It may set the shape of the fields."
         explanation = explain_by_design(_sizes_first(found, differences), parts, reason)
     elif kind.kind == "diagnostic":
@@ -290,7 +292,10 @@ def _judged(
         explanation = explain_by_design(differences, ("declarations", "simckpt"), reason)
     else:
         explanation = explain(differences, evidence, kind)
-        if kind.kind in ("local event", "restart seam") and explanation.acted:
+        # The state that a restart loads is an input, and a seam all the same.
+        loaded = explanation.explained and explanation.causes[0].difference.part == "inputs"
+        seam = kind.kind == "restart seam" and not loaded
+        if (kind.kind == "local event" or seam) and explanation.acted:
             kind = classify(evidence, explained=True)
     if judgement.verdict == "same":
         kind = Classification(
@@ -337,13 +342,19 @@ def _of_other_fields(found: Findings) -> Classification | None:
     return None
 
 
-def _refuse_unknown_names(a: RunView, options: Options) -> None:
+def _refuse_unknown_names(a: RunView, b: RunView, options: Options) -> None:
     known = [*columns(a), *a.fields, *(f"{name}.mean" for name in a.fields), TIME]
     for pattern in options.tolerance.unused(known):
         raise SetupError("tolerance", pattern, "matches no quantity of run A", choices=known)
-    for name in options.renames:
+    for name, other in options.renames.items():
         if name not in known:
             raise SetupError("map", name, "is no field or quantity of run A", choices=known)
+        kind, choices = ("field", b.fields) if name in a.fields else ("quantity", [*columns(b)])
+        if name not in (*a.fields, *columns(a)):
+            continue
+        if other not in choices:
+            problem = f"is no {kind} of run B, and {name} is one of run A"
+            raise SetupError("map", f"{name}={other}", problem, choices=choices)
 
 
 def _coverage(found: Findings) -> Coverage:

@@ -73,7 +73,7 @@ def judge_stages(
     if found.verdict != "different":
         kind: Kind = "identical" if found.verdict == "same" else "inconclusive"
         return Classification(kind=kind, confidence=1.0), Explanation(), judgement
-    parts = ("transforms", "parameters", "inputs", "upstream", "code")
+    parts = ("transforms", "parameters", "configuration", "inputs", "upstream", "code")
     # What a transform left is what is to be explained.
     chosen = [d for d in differences if not d.path.endswith(".result")]
     explained = explain_by_design(chosen, parts, "It decides which data comes out.")

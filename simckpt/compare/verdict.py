@@ -24,6 +24,10 @@ from .where.tolerance import Tolerance
 Verdict: TypeAlias = Literal["same", "different", "could-not-compare"]
 
 
+SUMS = frozenset({"budget", "conserved", "residual"})
+"""Kinds of columns that are sums of contributions of either sign."""
+NEAR_ZERO = 1e-3
+"""Part of its scale below which a sum is the small rest of large contributions."""
 LONGEST_LIST = 32
 """Characters of names in a headline."""
 
@@ -74,6 +78,13 @@ class Findings:
                 for u in left
             ]
         if not self.bitwise:
+            # Numbers of another precision have other digests, and the same extrema and integrals.
+            left = [
+                replace(u, essential=False)
+                if u.code == "dtype" and self.tolerance.judges(u.name) and self._has_numbers(u.name)
+                else u
+                for u in left
+            ]
             left += [
                 Uncompared(
                     what="field",
@@ -139,7 +150,8 @@ def hints(found: Findings) -> Iterator[str]:
     """Options for quantities that only a tolerance of another kind can judge."""
     for q in found.judged:
         rtol = found.tolerance.limits(q.name).rtol
-        if not found.bitwise and q.scale > 0 and q.largest is not None and q.largest <= rtol:
+        near_zero = q.kind in SUMS and max(abs(q.a), abs(q.b)) < NEAR_ZERO * q.scale
+        if not found.bitwise and near_zero and q.largest is not None and q.largest <= rtol:
             yield (
                 f"{q.name} is a sum near zero; relative to what it sums, the runs differ by "
                 f"{q.largest:.1e}: --atol {q.name}={rtol * q.scale:.1e} would accept it"

@@ -17,7 +17,7 @@ from ..model.changes import Change, SpecDiff
 from ..model.manifest import Manifest
 from ..model.record import Record
 from ..model.transform import TransformManifest
-from .comparison import health_rows
+from .comparison import OWN_SIZE, health_rows
 from .overview import Overview
 from .restarts import restart_text
 from .text import clean, plural, short_hash, value
@@ -27,6 +27,7 @@ LARGEST = 2_000
 
 LONGEST = 160
 MOST = 8
+MOST_MOVED = 3
 
 D = TypeVar("D")
 
@@ -43,7 +44,9 @@ class Brief(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A run for whoever goes on from it.
 
     `checkpoint` is the id to give as ``upstream=``; `upstream` are the ids it started from.
-    `changed` are the last changes of the specification, each ``path: old -> new``. Counts that
+    `moved` are conserved quantities that changed by their own size: no failure by itself, since a
+    sum near zero does, and what to look at first where the quantity has a scale. `changed` are the
+    last changes of the specification, each ``path: old -> new``. Counts that
     begin with `more_` say how many entries were left out.
     """
 
@@ -58,6 +61,7 @@ class Brief(Record, frozen=True, kw_only=True, omit_defaults=True):
     label: str = ""
     uncommitted: int = 0
     sound: bool = True
+    moved: tuple[str, ...] = ()
     health: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     more_changed: int = 0
@@ -90,7 +94,7 @@ def brief_text(told: Brief) -> str:
         ("stage", told.stage),
         ("stands", _stands(told)),
         ("checkpoint", told.checkpoint),
-        ("health", "sound" if told.sound else "NOT SOUND"),
+        ("health", _soundness(told)),
         *(("", text) for text in told.health),
         *_named("changed", told.changed, told.more_changed),
         ("why", told.why),
@@ -132,6 +136,11 @@ def _brief(run: RunView, o: Overview, most: int) -> Brief:
         label=_cut(last.label if last else "", 60),
         uncommitted=o.uncommitted if o.ending.startswith("killed") else 0,
         sound=o.health.sound,
+        moved=tuple(
+            _cut(drift.name, 40)
+            for drift in o.health.drifts
+            if drift.largest is not None and drift.largest >= OWN_SIZE
+        )[:MOST_MOVED],
         health=tuple(_cut(text) for text in health[: max(most, 1)]),
         changed=tuple(_cut(_change(c), 120) for c in changes[:most]),
         more_changed=max(0, len(changes) - most),
@@ -159,6 +168,14 @@ def _stands(told: Brief) -> str:
     if told.uncommitted:
         text += f"; {plural(told.uncommitted, 'record')} after it, not confirmed on disk"
     return text
+
+
+def _soundness(told: Brief) -> str:
+    if not told.sound:
+        return "NOT SOUND"
+    if not told.moved:
+        return "sound"
+    return f"nothing failed, but {', '.join(told.moved)} moved by as much as it was"
 
 
 def _state(output: Output) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
+from itertools import count
 from typing import TYPE_CHECKING
 
+from ..capture.secrets.redaction import REDACTED
+from ..errors import UNSAFE
 from ..model.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -13,6 +17,9 @@ if TYPE_CHECKING:
 
     from ..bundle.reading.reader import Bundle
     from ..model.segment import Segment
+
+MISSING = "fill in what was kept out of the record"
+_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\\": r"\\", "'": r"\'"}
 
 
 def template_of(run: Bundle) -> str:
@@ -29,6 +36,11 @@ def continuation(run: Bundle, template: str = "chain.sbatch") -> str:
     run : Bundle
     template : str
         The path of the script that is submitted where the run was a job of SLURM.
+
+    Notes
+    -----
+    An argument that the record holds without its secret stands as ``${SECRET_1:?...}``: the
+    shell refuses the command, and says why, until that variable is set or the words are replaced.
     """
     views = run.segments
     if not views or (views[-1].end is not None and views[-1].end.ending == "finished"):
@@ -44,13 +56,43 @@ def continuation(run: Bundle, template: str = "chain.sbatch") -> str:
     if segment.scheduler.get("scheduler") == "slurm":
         words = ["sbatch", *_options(segment), template, *words]
         if _is_member(segment, path):
-            where = f"SIMCKPT_FOLDER={shlex.quote(str(path.parent))}"
+            where = f"SIMCKPT_FOLDER={quoted(str(path.parent))}"
             words.insert(1, f"--array={segment.scheduler['array_task_id']}")
-            return f"cd {shlex.quote(manifest.working_directory)} && {where} {shlex.join(words)}"
+            return f"cd {quoted(manifest.working_directory)} && {where} {_joined(words)}"
     elif segment.ranks > 1:
         words = ["mpiexec", "-n", str(segment.ranks), *words]
-    where = f"SIMCKPT_BUNDLE={shlex.quote(str(path))}"
-    return f"cd {shlex.quote(manifest.working_directory)} && {where} {shlex.join(words)}"
+    where = f"SIMCKPT_BUNDLE={quoted(str(path))}"
+    return f"cd {quoted(manifest.working_directory)} && {where} {_joined(words)}"
+
+
+def quoted(word: str) -> str:
+    """`word` as bash reads it, on one line and without characters that steer a terminal."""
+    if not UNSAFE.search(word):
+        return shlex.quote(word)
+    return "$'" + re.sub(rf"[\\']|{UNSAFE.pattern}", _escaped, word) + "'"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match.group()
+    if short := _SHORT.get(character):
+        return short
+    # Half a character stands for a byte that is no text, as in the name of a file.
+    how = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", how))
+
+
+def _joined(words: list[str]) -> str:
+    numbers = count(1)
+    return " ".join(_filled_in(word, numbers) for word in words)
+
+
+def _filled_in(word: str, numbers: count[int]) -> str:
+    """A word for a shell, with a gap to be filled in for each secret that was kept out of it."""
+    parts = word.split(REDACTED)
+    shown = [quoted(part) if part else "" for part in parts]
+    gaps = [f'"${{SECRET_{next(numbers)}:?{MISSING}}}"' for _ in parts[1:]]
+    text = "".join(part + gap for part, gap in zip(shown, [*gaps, ""], strict=True))
+    return text or "''"
 
 
 def _is_member(segment: Segment, path: Path) -> bool:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ..compare.view import Floats
+
 FORMATS = ("png", "svg", "pdf")
 MOST_DRAWN = 3
 """Quantities in a figure, unless more are asked for."""
@@ -66,7 +68,7 @@ def pair_figure(
         )
         if not (y > 0).any():
             apart.set_yticks([])
-            apart.text(0.5, 0.5, "the same", transform=apart.transAxes, ha="center", va="center")
+            apart.text(0.5, 0.5, _unseen(y), transform=apart.transAxes, ha="center", va="center")
         apart.set_ylabel("difference\n(relative)")
         onset = curves.t if against == "t" else curves.step
         apart.sharex(values)
@@ -78,6 +80,14 @@ def pair_figure(
     for axis, shown in zip(axes[rows:], maps, strict=True):
         _draw_map(axis, shown)
     return figure
+
+
+def _unseen(difference: Floats) -> str:
+    """What to write where no difference is above zero: NaN is not zero."""
+    lost = int(np.count_nonzero(~np.isfinite(difference)))
+    if not len(difference):
+        return "no sample in common"
+    return f"not finite in A or B at {lost} of {len(difference)} points" if lost else "the same"
 
 
 def runs_figure(

@@ -47,10 +47,13 @@ def outputs_section(lines: Sequence[OutputLine]) -> RenderableType:
     wrong = [line for line in lines if not line.holds]
     parts: list[RenderableType] = []
     if wrong:
-        out = table("", "", "")
+        shown = [(line, _about(line)) for line in wrong[:MOST_OUTPUTS]]
+        told = any(about for _, about in shown)
+        out = table("", "", "") if told else table("", "")  # an empty column would take its room
         out.show_header = False
-        for line in wrong[:MOST_OUTPUTS]:
-            out.add_row(styled(line.status, "yellow"), styled(line.path), styled(_about(line)))
+        for line, about in shown:
+            cells = (styled(line.status, "yellow"), styled(line.path), styled(about))
+            out.add_row(*cells[: len(out.columns)])
         parts.append(out)
     if len(wrong) > MOST_OUTPUTS:
         parts.append(Text(f"... and {len(wrong) - MOST_OUTPUTS} more (--json has all)", "dim"))

@@ -265,7 +265,7 @@ def _price(cost: Cost) -> str:
         "captures": cost.captures,
     }
     parts = ", ".join(f"{name} {duration(s)}" for name, s in spent.items() if s > 0)
-    share = f"{100 * cost.share:.2g} %"
+    share = f"{100 * cost.share:.2g} %" if cost.share < 0.1 else f"{100 * cost.share:.0f} %"
     once = f", and {duration(cost.setup)} once to load its kernels" if cost.setup > 0 else ""
     wall = f"{duration(cost.wall)} wall time"
     return f"The instrument took {share} of {wall} ({parts or 'nothing'}){once}."

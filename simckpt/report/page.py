@@ -44,8 +44,23 @@ def show(report: RenderableType, file: IO[str] | None = None) -> None:
 def show_json(result: object, file: IO[str] | None = None) -> None:
     """Print a result as JSON, indented; numbers that are not finite become null."""
     out = file if file is not None else sys.stdout
-    text = msgspec.json.format(msgspec.json.encode(result), indent=2)
-    out.write(plain_json(text) + "\n")
+    try:
+        encoded = msgspec.json.encode(result)
+    except UnicodeEncodeError:
+        # The name of a file can be bytes that are no text.
+        encoded = msgspec.json.encode(_as_text(msgspec.to_builtins(result)))
+    out.write(plain_json(msgspec.json.format(encoded, indent=2)) + "\n")
+
+
+def _as_text(value: Any) -> Any:
+    """`value` with bytes that are no text shown as escapes."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_as_text(key): _as_text(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_text(item) for item in value]
+    return value
 
 
 def show_text(text: str, file: IO[str] | None = None) -> None:

@@ -14,20 +14,18 @@ from datetime import UTC, datetime
 import msgspec
 from rich.text import Text
 
+from ..errors import UNSAFE, harmless
 from ..model.record import Json
 
 HASH_SHOWN = 12
 LONGEST_VALUE = 48
 
 _HASH = re.compile(r"^[0-9a-f]{40,128}( with changes)?$")
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
-)
 
 
 def clean(text: str, longest: int = 0) -> str:
     """`text` on one line with what could steer a terminal shown as escapes, cut to `longest`."""
-    text = _UNSAFE.sub(lambda m: m.group().encode("unicode_escape").decode(), text)
+    text = harmless(text)
     if longest and len(text) > longest:
         return text[: longest - 3] + "..."
     return text
@@ -35,7 +33,7 @@ def clean(text: str, longest: int = 0) -> str:
 
 def plain_json(json: bytes) -> str:
     """JSON that means the same, and steers no terminal it is printed on either."""
-    return _UNSAFE.sub(
+    return UNSAFE.sub(
         lambda m: m.group() if m.group() == "\n" else f"\\u{ord(m.group()):04x}", json.decode()
     )
 

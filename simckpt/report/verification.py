@@ -62,27 +62,37 @@ class FoundLine(Record, frozen=True, kw_only=True):
 class Verification(Record, frozen=True, kw_only=True):
     """The verdict on one bundle's files: whole unless something is damaged.
 
-    `outputs` are those of the run, where they were held against its index; None if they were
-    not.
+    `last_checkpoint` is the id of the last one, to be held against one that was noted elsewhere:
+    of records that were dropped from the end, the bundle itself knows nothing. `expected` says
+    whether the checkpoint that was asked for is there, and `outputs` are those of the run, where
+    they were held against its index; both are None where that was not asked for.
     """
 
     path: str
     whole: bool
     findings: tuple[FoundLine, ...] = ()
     outputs: tuple[OutputLine, ...] | None = None
+    last_checkpoint: str | None = None
+    expected: bool | None = None
 
     @property
     def holds(self) -> bool:
-        """Whether the bundle is whole and no output is missing or another one."""
-        return self.whole and all(line.holds for line in self.outputs or ())
+        """Whether the bundle is whole, and nothing missing or another one that was asked for."""
+        outputs = all(line.holds for line in self.outputs or ())
+        return self.whole and outputs and self.expected is not False
 
 
 def verification(
     path: str,
     findings: Sequence[FindingView],
     outputs: Sequence[CheckedOutput] | None = None,
+    checkpoints: Sequence[str] = (),
+    expected: str | None = None,
 ) -> Verification:
-    """The verdict that the findings give; notes are no damage."""
+    """The verdict that the findings give; notes are no damage.
+
+    `checkpoints` are the ids of the bundle's, in order, and `expected` is the beginning of one.
+    """
     return Verification(
         path=path,
         whole=all(f.severity != "damage" for f in findings),
@@ -90,6 +100,8 @@ def verification(
             FoundLine(what=f.what, where=f.where, severity=f.severity) for f in findings
         ),
         outputs=None if outputs is None else tuple(map(output_line, outputs)),
+        last_checkpoint=checkpoints[-1] if checkpoints else None,
+        expected=None if expected is None else any(c.startswith(expected) for c in checkpoints),
     )
 
 
@@ -99,6 +111,10 @@ def verification_report(result: Verification) -> Group:
     parts: list[RenderableType] = [Text.assemble((word, style), "  ", styled(result.path))]
     if result.whole and not result.findings:
         parts.append(Text("Checksums, chain of records and checkpoint ids hold."))
+    if result.last_checkpoint is not None:
+        parts.append(Text(f"Last checkpoint: {result.last_checkpoint}"))
+    if result.expected is False:
+        parts.append(Text("The checkpoint that was asked for is not among them.", style="red"))
     for found in result.findings[:MOST_FINDINGS]:
         mark = "damage" if found.severity == "damage" else "note"
         parts.append(

@@ -1,6 +1,7 @@
 """Each verb in this process: what it prints, and its exit status."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -309,3 +310,24 @@ def test_log_draws_how_several_bundles_descend(call, tmp_path):
     assert call("log", "--dot", *paths).stdout.startswith("digraph lineage {")
     assert "not given" in call("log", "--graph", paths[0]).stdout
     assert call("log", paths[0], "nowhere").exit_code == 2
+
+
+def test_verify_names_the_last_checkpoint_and_asks_for_another(call, bundles):
+    from simckpt.bundle import open_bundle
+
+    with open_bundle(bundles / "base") as bundle:
+        first, last = bundle.checkpoints[0].id, bundle.checkpoints[-1].id
+    assert f"Last checkpoint: {last}" in call("verify", "base").stdout
+    assert call("verify", "--expect", first[:12], "base").exit_code == 0
+    missing = call("verify", "--expect", "f" * 64, "base")
+    assert missing.exit_code == 1
+    assert "not among them" in missing.stdout
+
+
+def test_json_of_a_bundle_whose_name_is_no_text_is_json(call, bundles, tmp_path):
+    odd = os.fsencode(tmp_path) + b"/\xff.simckpt.h5"
+    shutil.copy(bundles / "base.simckpt.h5", odd)
+    for verb in ("show", "verify", "log"):
+        result = call(verb, "--json", os.fsdecode(odd))
+        assert result.exit_code == 0, verb
+        assert json.loads(result.stdout)["path"].endswith("\\udcff.simckpt.h5")

@@ -244,3 +244,13 @@ def test_what_a_bundle_says_cannot_steer_the_terminal(call, few):
     text = call("--show", "note", folder=few).stdout
     assert "\\x1b[2J" in text
     assert "\x1b" not in text
+
+
+def test_names_that_are_no_text_spoil_neither_the_list_nor_its_json(few, call):
+    odd = os.fsencode(few) + b"/\xffodd.simckpt.h5"
+    shutil.copy(few / "base.simckpt.h5", odd)
+    for _ in range(2):
+        result = call("--json", folder=few)
+        assert result.exit_code == 0
+        assert "\\udcffodd.simckpt.h5" in names(result)
+    assert "odd" in call(folder=few).stdout

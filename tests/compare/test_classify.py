@@ -89,6 +89,17 @@ def test_roundoff_prefers_the_package_that_computes_over_one_that_does_not():
     assert shares["numpy"] > 10 * shares.get("rich", 0.0)
 
 
+def test_one_input_for_another_is_one_cause_and_a_restart_that_loads_it_is_a_seam():
+    a = run(BASE, restart=30, inputs={"at30.npz": "a" * 64})
+    b = run(BASE, restart=30, lossy_restart=True, inputs={"at20.npz": "b" * 64})
+    found = compare(a, b)
+    assert found.classification.kind == "restart seam"
+    inputs = [c for c in found.explanation.causes if c.difference.part == "inputs"]
+    assert [c.difference.path for c in inputs] == ["at30.npz → at20.npz"]
+    assert inputs[0] is found.explanation.causes[0]
+    assert inputs[0].reason.startswith("A restart loads its state at step 30")
+
+
 def test_a_restart_that_both_runs_share_can_still_be_the_seam():
     found = compare(run(BASE, restart=30), run(BASE, restart=30, lossy_restart=True))
     assert found.classification.kind == "restart seam"

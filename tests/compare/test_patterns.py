@@ -115,3 +115,39 @@ def test_ten_thousand_ranks_are_looked_through():
     layout = Layout(run="A", decomposition=many)
     assert pattern(mask, tiles_, (layout,)).figure == "box"
     assert len(ranks_holding(many, tiles_.bounds(0))) == 169
+
+
+def slabs() -> Layout:
+    """Two ranks, cut along the first axis only."""
+    cut = Decomposition(
+        global_shape=(64, 64),
+        patches=tuple((Patch(start=(i, 0), shape=(32, 64)),) for i in (0, 32)),
+    )
+    return Layout(run="A", decomposition=cut)
+
+
+def test_one_side_of_the_borders_of_a_periodic_domain_is_a_figure_of_its_own():
+    found = pattern(tiles((slice(0, 8, 4),)), TILES, (slabs(),))
+    assert found.figure == "rank borders"
+    assert "lower side" in found.text
+    found = pattern(tiles((slice(3, 8, 4),)), TILES, (slabs(),))
+    assert found.figure == "rank borders"
+    assert "upper side" in found.text
+
+
+def test_what_a_wrong_halo_brought_is_followed_for_the_steps_between_two_samples():
+    coarse = FieldTiles(
+        field="q", dtype="float64", global_shape=(66, 64), edges=((*range(0, 64, 6), 66), (0, 64))
+    )
+    thirds = Decomposition(
+        global_shape=(66, 64),
+        patches=tuple((Patch(start=(i, 0), shape=(22, 64)),) for i in (0, 22, 44)),
+    )
+    mask = np.zeros(coarse.shape, dtype=bool)
+    mask[[0, 3, 4, 7]] = True
+    layout = (Layout(run="A", decomposition=thirds),)
+    assert pattern(mask, coarse, layout, 5).figure == "rank borders"
+
+
+def test_a_block_in_which_whole_planes_agree_is_several_places():
+    assert pattern(tiles((2, slice(0, 5)), (4, slice(0, 5)), (5, 2)), TILES).figure == "scattered"

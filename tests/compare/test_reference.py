@@ -82,9 +82,10 @@ def test_a_reference_that_fails_to_cover_is_named_and_the_others_serve(base, twi
     assert len(found.reference.left_out) == 1
 
 
-def test_references_that_agree_bit_for_bit_allow_rounding_alone(base):
+def test_references_that_agree_bit_for_bit_show_no_spread_and_are_none(base):
     again = run(CHAOS.but(name="again"))
-    assert compare(base, twin(1), references=[again]).verdict == "different"
+    with pytest.raises(SetupError, match="repeats run A and shows no spread"):
+        compare(base, twin(1), references=[again])
     assert compare(base, run(CHAOS), references=[again]).headline.startswith("Bit-for-bit")
 
 
@@ -111,3 +112,27 @@ def test_three_runs_are_tested_together(base, twins):
 
 def test_the_allowance_falls_as_references_are_added():
     assert [allowance(n) for n in (1, 2, 5, 50)] == [300.0, 75.0, 12.0, 2.0]
+
+
+def test_a_run_is_no_reference_for_itself(base, twins):
+    for references in ([twins[0]], [base], [twins[0], base, twins[0]]):
+        with pytest.raises(SetupError, match="leaves no run to refer to") as caught:
+            compare(base, twins[0], references=references)
+        assert str(references[0].path) in str(caught.value)
+
+
+def test_a_reference_that_repeats_another_counts_once_and_that_is_said(base, twins):
+    once = compare(base, twins[0], references=twins[1:3])
+    often = compare(base, twins[0], references=[*twins[1:3], *[twins[1]] * 8, twins[0]])
+    assert often.reference.runs == once.reference.runs
+    assert often.reference.band == once.reference.band
+    assert often.verdict == once.verdict
+    assert len(often.reference.left_out) == 9
+    assert any("repeats the run under test" in text for text in often.reference.left_out)
+
+
+def test_a_bit_identical_twin_of_another_name_shows_no_spread(base, twins):
+    found = compare(base, twins[0], references=[run(CHAOS.but(name="again")), twins[1]])
+    assert len(found.reference.runs) == 1
+    assert "again" in found.reference.left_out[0]
+    assert "repeats run A" in found.reference.left_out[0]

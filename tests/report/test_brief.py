@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 from recorded_twins import Setup, Twin, run
 
+from simckpt.compare.health import Drift
 from simckpt.compare.kind.restart import Restart
 from simckpt.model.artifact import Artifact, ArtifactIndex
 from simckpt.model.changes import Change, SpecDiff
@@ -89,6 +90,21 @@ def test_a_run_that_blew_up_and_a_restart_that_differs_are_not_passed_over() -> 
     assert "NOT SOUND" in brief_text(told(twin))
     parted = Restart(segment=1, start_step=8, verdict="differs", repeats=(0,), parts_at=8)
     assert any("DIFFERENT from step 8" in line for line in told(run(SMALL), parted).health)
+
+
+def test_a_quantity_that_moved_by_its_own_size_is_not_passed_over() -> None:
+    twin = run(SMALL)
+    calm, wild = (
+        Drift(name=name, first=1.0, last=81.0, final=size, largest=size, largest_step=8,
+              distance=80.0)
+        for name, size in (("mass", 1e-3), ("energy", 80.0))
+    )  # fmt: skip
+    page = overview(twin, ())
+    plain = brief_text(brief(twin, replace(page, health=replace(page.health, drifts=(calm,)))))
+    assert "health      sound\n" in plain
+    moved = brief(twin, replace(page, health=replace(page.health, drifts=(calm, wild))))
+    assert moved.moved == ("energy",)
+    assert "health      nothing failed, but energy moved by as much as it was" in brief_text(moved)
 
 
 def test_a_killed_run_says_what_is_not_confirmed() -> None:

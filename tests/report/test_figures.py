@@ -2,6 +2,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from recorded_twins import Setup, run
 
 from simckpt.compare.curves import curves, run_lines
@@ -34,6 +35,17 @@ def test_equal_runs_say_so_and_have_no_onset_and_no_map():
     values, apart = figure.axes
     assert len(values.lines) == 2
     assert [t.get_text() for t in apart.texts] == ["the same"]
+
+
+def test_nan_against_a_number_is_never_called_the_same():
+    a, b = run(SMALL), run(SMALL, poison=2)
+    drawn = curves(a, b)
+    mass = next(q for q in drawn.quantities if q.name == "mass")
+    apart = replace(mass.difference, y=tuple(float("nan") for _ in mass.difference.y))
+    figure = pair_figure(
+        replace(drawn, quantities=(replace(mass, difference=apart),)), (a.path, b.path), ["mass"]
+    )
+    assert figure.axes[1].texts[0].get_text().startswith("not finite in A or B at ")
 
 
 def test_time_can_be_the_axis():

@@ -1,8 +1,11 @@
 import io
 
 import msgspec
+import pytest
+from msgspec.structs import replace
 from recorded_twins import STARTED, Setup, Twin, run
 
+from simckpt.model.checkpoint import Cost
 from simckpt.model.segment import Event
 from simckpt.report.history import history, history_report
 from simckpt.report.overview import overview, overview_report
@@ -34,6 +37,15 @@ def test_the_overview_says_what_ran_where_and_what_it_cost():
     assert "The instrument took 0.6 % of 10 s wall time" in text
     assert "mass, drift" in text
     assert max(len(line) for line in text.splitlines()) <= 100
+
+
+@pytest.mark.parametrize(
+    ("spent", "shown"), [(0.0062, "0.062 %"), (0.31, "3.1 %"), (9.96, "100 %"), (2.64, "26 %")]
+)
+def test_a_share_of_the_time_is_told_in_plain_digits(spent, shown):
+    made = overview(recorded())
+    text = printed(overview_report(replace(made, cost=Cost(wall=10.0, samples=spent))))
+    assert f"The instrument took {shown} of 10 s wall time" in text
 
 
 def test_a_killed_run_says_so_and_counts_what_is_not_confirmed():

@@ -156,3 +156,17 @@ def test_a_browser_runs_nothing_that_a_bundle_says(tmp_path):
     assert told == []
     assert "<title>taken" not in markup
     assert "<img" not in markup
+
+
+@chromium
+def test_a_difference_that_is_not_a_number_is_never_called_the_same(tmp_path):
+    lost = re.sub(
+        r'("difference":\{[^{}]*?"y":\[)([^\]]*)\]',
+        lambda m: m[1] + ",".join(["null"] * (m[2].count(",") + 1)) + "]",
+        page(poison=9),
+    )
+    markup, told = shown(tmp_path, lost)
+    assert told == []
+    assert "Not a finite number in A or B at " in markup
+    drawn = re.search(r'<svg id="apart".*?</svg>', markup, flags=re.DOTALL)
+    assert "The same, bit for bit" not in drawn[0]

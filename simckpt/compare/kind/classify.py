@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
+from msgspec.structs import replace
+
 from ...model.record import Record
 from .evidence import Evidence
 
@@ -88,7 +90,10 @@ def classify(evidence: Evidence, *, explained: bool = False) -> Classification:
     changed with the restart, is one that acts later.
     """
     for rule in RULES:
-        if explained and rule in (_local, _restart_of_one, _restart_of_both):
+        if rule is _restart_of_both and evidence.unrepeated:
+            # The record itself says that the state was not the one that was left.
+            pass
+        elif explained and rule in (_local, _restart_of_one, _restart_of_both):
             continue
         found = rule(evidence)
         if found is not None:
@@ -155,8 +160,12 @@ def _initial(e: Evidence) -> Classification | None:
     return Classification(
         kind="initial condition",
         confidence=0.95 if e.size != "unseen" else 0.7,
-        evidence=("they differ at step 0, before any step was taken", *_size(e)),
+        evidence=(f"they differ at step {e.step}, {_before(e)}", *_size(e)),
     )
+
+
+def _before(e: Evidence) -> str:
+    return "where both records begin" if e.step else "before any step was taken"
 
 
 def _restart_of_one(e: Evidence) -> Classification | None:
@@ -164,6 +173,10 @@ def _restart_of_one(e: Evidence) -> Classification | None:
 
 
 def _restart_of_both(e: Evidence) -> Classification | None:
+    if e.unrepeated:
+        found = _seam(e, e.unrepeated, "both runs were", 0.9)
+        told = "one record says that its restart did not repeat the earlier attempt"
+        return found and replace(found, evidence=(*found.evidence, told))
     return _seam(e, e.shared_restarts, "both runs were", 0.6)
 
 

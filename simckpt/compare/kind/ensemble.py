@@ -192,7 +192,8 @@ def _standard(members: Table, tested: Table, components: int) -> tuple[Table, ND
     axes, sizes = axes[:components], sizes[:components]
     raw = tested @ axes.T
     rest = np.linalg.norm(tested - raw @ axes, axis=1)
-    spread = sizes / np.sqrt(count - 1)
+    # With a member left out, the last directions may have lost the only run that spanned them.
+    spread = np.maximum(sizes, 1e-9 * sizes[0] + 1e-300) / np.sqrt(count - 1)
     return raw / (spread * np.sqrt(1 + 1 / count)), rest
 
 

@@ -40,7 +40,8 @@ class Evidence(Record, frozen=True, kw_only=True):
     Parameters
     ----------
     onset : str
-        ``initial``: they differ at step 0; ``first interval``: they agree there and differ at
+        ``initial``: they differ at the step at which both records begin; ``first interval``: they
+        agree there and differ at
         the next common sample; ``early``: they differ at the first common sample, which is past
         step 0; ``later``: they agree at two samples or more before.
     state_differs : bool
@@ -70,6 +71,9 @@ class Evidence(Record, frozen=True, kw_only=True):
         Steps of restarts, of one run and not of the other, in the interval of the onset.
     shared_restarts : tuple of int
         The same for restarts that both runs have.
+    unrepeated : tuple of int
+        Those of them at which one run recorded that it did not repeat its earlier attempt, in the
+        very state that it started from.
     fields_compared, fields_differ : int
         How many fields were compared by digest at every moment, and how many of them differ.
     part : float
@@ -116,6 +120,7 @@ class Evidence(Record, frozen=True, kw_only=True):
     growth: Growth | None
     final: float
     largest: float
+    unrepeated: tuple[int, ...] = ()
 
     @property
     def roundoff(self) -> float:
@@ -160,7 +165,7 @@ def gather(
     non_finite = _non_finite(first, quantities)
     restarts_a, restarts_b = (_restarts(run, first) for run in (a, b))
     return Evidence(
-        onset=_onset(first),
+        onset=_onset(first, a, b),
         state_differs=divided,
         step=first.step,
         after=first.after,
@@ -175,6 +180,7 @@ def gather(
         step_ratio=ratio,
         restarts=tuple(sorted(restarts_a ^ restarts_b)),
         shared_restarts=tuple(sorted(restarts_a & restarts_b)),
+        unrepeated=tuple(sorted(restarts_a & restarts_b & (_unrepeated(a) ^ _unrepeated(b)))),
         fields_compared=0 if alignment.interpolated else len(fields.compared),
         fields_differ=len(fields.differing),
         part=primary.tiles / primary.of if primary is not None else 1.0,
@@ -197,9 +203,10 @@ def _non_finite(first: FirstDifference, quantities: QuantityFindings) -> tuple[s
     )
 
 
-def _onset(first: FirstDifference) -> Onset:
+def _onset(first: FirstDifference, a: RunView, b: RunView) -> Onset:
     if first.sample == 0:
-        return "initial" if first.step == 0 else "early"
+        begun = all(next(iter(run.segments)).start_step == first.step for run in (a, b))
+        return "initial" if begun or first.step == 0 else "early"
     return "first interval" if first.sample == 1 else "later"
 
 
@@ -279,6 +286,11 @@ def _restarts(run: RunView, first: FirstDifference) -> set[int]:
     return {
         view.start_step for view in list(run.segments)[1:] if after <= view.start_step <= first.step
     }
+
+
+def _unrepeated(run: RunView) -> set[int]:
+    """Steps at which the record says that a restart differs from the earlier attempt."""
+    return {event.step for event in run.events if event.name == "restart_differs"}
 
 
 def _one_rank(ranks: tuple[int, ...], figure: Figure) -> int | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 
 from ...errors import SetupError
 from ...model.record import Record
@@ -22,6 +23,7 @@ from ..where.alignment import Alignment, By, align
 from ..where.quantities import columns, renamed
 from ..where.scales import scales
 from .ensemble import FEWEST, EnsembleTest, ensemble_test
+from .independent import independent
 from .spread import Band, growth_band
 
 MEASURES: frozenset[ColumnKind] = frozenset(
@@ -113,11 +115,26 @@ def refer(
     Raises
     ------
     SetupError
-        If no moment of the series lies in the window.
+        If no moment of the series lies in the window, or if every reference is one of the runs
+        compared.
     """
-    table = _table(a, tested, references, by, renames or {})
+    alone, repeated = independent((a, *tested), references)
+    if references and not alone:
+        raise SetupError(
+            "--reference",
+            ", ".join(str(run.path) for run in references),
+            f"leaves no run to refer to: {'; '.join(repeated[:MOST_NAMED])}",
+            mend="Name perturbed twins of A, or other members of an ensemble with it.",
+        )
+    table = _table(a, tested, alone, by, renames or {})
     if isinstance(table, Reference):
-        return table
+        told = tuple(f"reference {text}" for text in repeated[:MOST_NAMED])
+        return replace(
+            table,
+            left_out=(*repeated, *table.left_out),
+            reasons=(*table.reasons, *told),
+        )
+    left_out = (*repeated, *table.left_out)
     new, natural = table.tested, table.natural
     bands = [
         growth_band(natural, one, table.names, table.scale, table.steps, table.t) for one in new
@@ -138,13 +155,13 @@ def refer(
     return Reference(
         standing="beyond" if beyond else "within",
         runs=table.runs,
-        left_out=table.left_out,
+        left_out=left_out,
         band=band,
         ensemble=ensemble,
         reasons=(
             _about_band(band),
             _about_ensemble(ensemble, len(natural)),
-            *(f"reference {text}" for text in table.left_out[:MOST_NAMED]),
+            *(f"reference {text}" for text in left_out[:MOST_NAMED]),
         ),
     )
 

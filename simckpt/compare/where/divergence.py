@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...model.record import Record
+from ...model.segment import DECOMPOSITION_CHANGED, Segment
 from ...model.series import FieldTiles
 from ..view import DigestView, Floats, Ints, Mask, RunView, Words
 from .alignment import Alignment
@@ -96,6 +97,11 @@ class FieldFindings:
     propagation: dict[str, Propagation] = field(default_factory=dict)
     moments: int = 0
 
+    @property
+    def measured(self) -> list[str]:
+        """Fields whose tile statistics can be held against each other: in any precision."""
+        return [*self.compared, *(u.name for u in self.uncompared if u.code == "dtype")]
+
 
 def compare_fields(
     a: RunView, b: RunView, alignment: Alignment, renames: Mapping[str, str] | None = None
@@ -166,13 +172,25 @@ def first_difference(
 
 def layout(run: RunView, name: str, row: int) -> Layout:
     """How the run spread its fields over ranks when it took sample number `row`."""
-    index = int(run.series().segment[row])
+    series = run.series()
+    index, step = int(series.segment[row]), int(series.step[row])
     for view in run.segments:
         if view.segment.index == index:
-            return Layout(
-                run=name, decomposition=view.decomposition, nodes=tuple(view.segment.nodes)
-            )
+            held = None if _moved(run, view.segment, step) else view.decomposition
+            return Layout(run=name, decomposition=held, nodes=tuple(view.segment.nodes))
     return Layout(run=name)
+
+
+def _moved(run: RunView, segment: Segment, step: int) -> bool:
+    """Whether the boxes lay elsewhere at `step` than the segment's decomposition says."""
+    later = (v.segment.started for v in run.segments if v.segment.index > segment.index)
+    end = min(later, default=np.inf)
+    return any(
+        event.name == DECOMPOSITION_CHANGED
+        and event.step <= step
+        and segment.started <= event.wall < end
+        for event in run.events
+    )
 
 
 def _missing(name: str, run: str) -> Uncompared:
@@ -253,10 +271,14 @@ def _describe(
     row_a, row_b = int(alignment.rows_a[at]), int(alignment.rows_b[at])
     mask = _mask(one, two, int(alignment.steps_a[at]), int(alignment.steps_b[at]))
     layouts = (layout(a, "A", row_a), layout(b, "B", row_b))
-    shape = pattern(mask, one.tiles, layouts)
+    steps = alignment.steps_a[at] - alignment.steps_a[at - 1] if at else 1
+    shape = pattern(mask, one.tiles, layouts, max(1, int(steps)))
     tile = int(np.argmax(mask.ravel()))
     bounds = one.tiles.bounds(tile)
-    size, size_step = _tile_size(a, b, name, other, int(alignment.steps_a[at]))
+    size, size_step = None, None
+    if alignment.by == "step":
+        # Checkpoints of one step are of one moment only where steps are what pairs the samples.
+        size, size_step = _tile_size(a, b, name, other, int(alignment.steps_a[at]))
     t = float(alignment.t[at])
     exact = np.flatnonzero(alignment.exact)
     return FieldDifference(

@@ -18,6 +18,7 @@ from ...model.record import Record
 from ...model.segment import Decomposition
 from ...model.series import FieldTiles
 from ..view import Ints, Mask
+from .borders import border_figures
 
 Figure: TypeAlias = Literal[
     "one tile",
@@ -65,15 +66,20 @@ class Pattern(Record, frozen=True, kw_only=True):
     rank: int | None = None
 
 
-def pattern(differing: Mask, tiles: FieldTiles, layouts: tuple[Layout, ...] = ()) -> Pattern:
-    """The narrowest figure that explains the differing tiles (bool, shape ``tiles.shape``)."""
+def pattern(
+    differing: Mask, tiles: FieldTiles, layouts: tuple[Layout, ...] = (), steps: int = 1
+) -> Pattern:
+    """The narrowest figure that explains the differing tiles (bool, shape ``tiles.shape``).
+
+    They are what a difference has become in at most so many `steps`.
+    """
     count, total = int(np.count_nonzero(differing)), tiles.size
     if count >= EVERYWHERE * total:
         where = "everywhere" if total > 1 else "in the only tile"
         return Pattern(figure="everywhere", text=where)
     if count == 1:
         return Pattern(figure="one tile", text="in one tile")
-    for candidate, members in _figures(differing, tiles, layouts):
+    for candidate, members in _figures(differing, tiles, layouts, steps):
         held = int(np.count_nonzero(members))
         inside = not np.any(differing & ~members)
         if held and held <= WIDE * total and inside and count >= FILLED * held:
@@ -106,16 +112,20 @@ def ranks_holding(
 
 
 def _figures(
-    differing: Mask, tiles: FieldTiles, layouts: tuple[Layout, ...]
+    differing: Mask, tiles: FieldTiles, layouts: tuple[Layout, ...], steps: int
 ) -> Iterator[tuple[Pattern, Mask]]:
     for layout in layouts:
         if layout.fits(tiles):
-            yield from _rank_figures(differing, tiles, layout)
+            yield from _rank_figures(differing, tiles, layout, steps)
     yield from _planes(differing, tiles)
     yield Pattern(figure="domain edge", text="at the edge of the domain"), _domain_edge(tiles)
     box = np.zeros(tiles.shape, dtype=bool)
-    sides = zip(np.nonzero(differing), tiles.shape, strict=True)
-    box[np.ix_(*(_span(index, n) for index, n in sides))] = True
+    found = np.nonzero(differing)
+    spans = [_span(index, n) for index, n in zip(found, tiles.shape, strict=True)]
+    if any(not np.isin(span, index).all() for span, index in zip(spans, found, strict=True)):
+        # Whole planes of it agree: these are several places.
+        return
+    box[np.ix_(*spans)] = True
     yield Pattern(figure="box", text="in one block of neighbouring tiles"), box
 
 
@@ -125,14 +135,14 @@ def _lines(
     """Figures that a fault may mark in part only, where the state shows it."""
     for layout in layouts:
         if layout.fits(tiles):
-            for candidate, members in _rank_figures(differing, tiles, layout):
+            for candidate, members in _rank_figures(differing, tiles, layout, 1):
                 if candidate.figure == "rank borders":
                     yield candidate, members
     yield Pattern(figure="domain edge", text="at the edge of the domain"), _domain_edge(tiles)
 
 
 def _rank_figures(
-    differing: Mask, tiles: FieldTiles, layout: Layout
+    differing: Mask, tiles: FieldTiles, layout: Layout, steps: int
 ) -> Iterator[tuple[Pattern, Mask]]:
     decomposition = layout.decomposition
     if decomposition is None or len(decomposition.patches) < 2:
@@ -149,11 +159,9 @@ def _rank_figures(
                 text = f"in the tiles of node {node.host} of {layout.run}"
                 members = _tiles_of_ranks(tiles, decomposition, node.ranks)
                 yield Pattern(figure="one node", text=text), members
-    text = f"along the borders between the ranks of {layout.run}"
-    borders = _rank_borders(tiles, decomposition)
-    yield Pattern(figure="rank borders", text=text), borders
-    # Where the domain is periodic, its edge is a border too.
-    yield Pattern(figure="rank borders", text=text), borders | _domain_edge(tiles)
+    for reach in dict.fromkeys((1, steps)):
+        for text, members in border_figures(tiles, decomposition, reach):
+            yield Pattern(figure="rank borders", text=f"{text} of {layout.run}"), members
 
 
 def _tiles_of_ranks(
@@ -167,28 +175,6 @@ def _tiles_of_ranks(
                 for e, start, n in zip(tiles.edges, patch.start, patch.shape, strict=True)
             ]
             members[np.ix_(*axes)] = True
-    return members
-
-
-def _rank_borders(tiles: FieldTiles, decomposition: Decomposition) -> Mask:
-    """Tiles that hold a cell next to a border between two patches."""
-    members = np.zeros(tiles.shape, dtype=bool)
-    for patches in decomposition.patches:
-        for patch in patches:
-            if patch.level != 0:
-                continue
-            own = [
-                (np.array(e[:-1]) < start + n) & (np.array(e[1:]) > start)
-                for e, start, n in zip(tiles.edges, patch.start, patch.shape, strict=True)
-            ]
-            for axis, (start, n) in enumerate(zip(patch.start, patch.shape, strict=True)):
-                low, high = np.array(tiles.edges[axis][:-1]), np.array(tiles.edges[axis][1:])
-                touching = np.zeros(len(low), dtype=bool)
-                for border in (start, start + n):
-                    if 0 < border < tiles.global_shape[axis]:
-                        touching |= (low <= border) & (border <= high)
-                near = [*own[:axis], touching, *own[axis + 1 :]]
-                members[np.ix_(*(np.flatnonzero(m) for m in near))] = True
     return members
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...model.record import Record
-from ..view import Floats, RunView
+from ..view import Floats, Ints, RunView
+from .alignment import Alignment
 from .divergence import MEAN_UNCERTAINTY
-from .steps import common_rows
+from .steps import common_rows, last_rows
 from .tolerance import Tolerance
 
 
@@ -37,8 +38,11 @@ def compare_tiles(
     fields: Sequence[str],
     tolerance: Tolerance,
     renames: Mapping[str, str],
+    alignment: Alignment,
 ) -> tuple[int, tuple[TileStatisticDifference, ...]]:
-    """Compare minimum, maximum and mean of each tile at the checkpoints that both runs have.
+    """Compare minimum, maximum and mean of each tile at checkpoints of the same moment.
+
+    Which those are is what the alignment says; statistics are never interpolated.
 
     Returns at how many checkpoints there was something to compare, and what differs.
     """
@@ -49,7 +53,7 @@ def compare_tiles(
         if a.digests(name).tiles.edges != b.digests(other).tiles.edges:
             continue
         one, two = a.tiles(name), b.tiles(other)
-        ia, ib = common_rows(one.step, two.step)
+        ia, ib = _same_moment(one.step, two.step, alignment)
         common = one.step[ia]
         if not len(common):
             continue
@@ -86,6 +90,24 @@ def compare_tiles(
                 )
             )
     return rows, tuple(found)
+
+
+def _same_moment(one: Ints, two: Ints, alignment: Alignment) -> tuple[Ints, Ints]:
+    """Rows of both runs' checkpoints that speak of the same moment."""
+    if alignment.by == "step":
+        return common_rows(one, two)
+    exact = alignment.exact
+    partner = dict(
+        zip(alignment.steps_a[exact].tolist(), alignment.steps_b[exact].tolist(), strict=True)
+    )
+    row_of = {int(two[row]): int(row) for row in last_rows(two)}
+    pairs = [
+        (int(row), row_of[partner[int(one[row])]])
+        for row in last_rows(one)
+        if partner.get(int(one[row])) in row_of
+    ]
+    rows = np.array(pairs, np.int64).reshape(-1, 2)
+    return rows[:, 0], rows[:, 1]
 
 
 def _largest(values: Floats) -> float:

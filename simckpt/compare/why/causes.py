@@ -134,7 +134,8 @@ def _pooled(
 
 def _chosen(difference: RecordedDifference) -> tuple[bool, int, int]:
     """What a user sets comes before what follows from it, and a short name before a long one."""
-    asked = difference.part in ("parameters", "command") or difference.path.startswith("requested.")
+    said = ("parameters", "command", "configuration")
+    asked = difference.part in said or difference.path.startswith("requested.")
     return asked, len(difference.also), -difference.path.count(".")
 
 
@@ -147,6 +148,10 @@ def _weigh(difference: RecordedDifference, e: Evidence) -> tuple[float, str]:
     part = role(difference)
     profile = PROFILES[part]
     weight = _likelihood(profile, e)
+    loaded = (*e.restarts, *e.shared_restarts)
+    if difference.part == "inputs" and loaded and e.onset != "initial":
+        weight = max(weight, 3.0 * _likelihood(PROFILES["restart"], e))
+        return weight, f"A restart loads its state at step {loaded[0]}, and there the runs part."
     if difference.step is not None or part == "restart":
         return _dated(difference, part, weight, e)
     return weight, f"It {profile.acts}, and {_seen(part, e)}."
@@ -214,13 +219,13 @@ def _seen(part: Role, e: Evidence) -> str:
         ratio = f"; the step ratio is {times(e.step_ratio)}" if e.step_ratio is not None else ""
         return f"the same step is another time{ratio}"
     if not e.state_differs:
-        return "the state is the same at every common step"
+        return _unseen(e)
     if e.onset == "initial":
         if PROFILES[part].onset[0] >= 0.3:
-            return "the runs differ at step 0"
-        return "it does not act before the first step, yet the runs differ at step 0"
-    if part == "initial state":
-        return f"the runs agree at the first sample and part by step {e.step}"
+            return f"the runs differ at step {e.step}{_begin(e)}"
+        return f"it does not act before the first step, yet the runs differ at step {e.step}"
+    if part == "initial state" or e.onset == "early":
+        return _since_the_first(e)
     if e.size in ("roundoff", "unseen"):
         if PROFILES[part].size[0] < 0.3:
             return "it would change more than the last digits, which is all that differs"
@@ -232,6 +237,22 @@ def _seen(part: Role, e: Evidence) -> str:
     if e.onset == "later" and PROFILES[part].onset[2] < 0.4:
         return f"the runs agree up to step {e.after} all the same"
     return f"the runs part by step {e.step}{_where(e)}"
+
+
+def _since_the_first(e: Evidence) -> str:
+    if e.onset == "early":
+        return f"the runs differ at the first step they share, {e.step}{_where(e)}"
+    return f"the runs agree at the first sample and part by step {e.step}"
+
+
+def _unseen(e: Evidence) -> str:
+    if e.fields_compared:
+        return "the state is the same at every common step"
+    return "no recorded number of the state differs"
+
+
+def _begin(e: Evidence) -> str:
+    return ", where both records begin" if e.step else ""
 
 
 def _where(e: Evidence) -> str:

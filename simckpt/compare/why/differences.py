@@ -13,6 +13,7 @@ from ...model.record import Json, Record
 from ...model.segment import Event
 from ..view import RunView
 from .command_line import WORD
+from .configured import SETTING, alike_told
 from .facts import RunFacts, run_facts
 
 Weight: TypeAlias = Literal["decides", "may act", "describes"]
@@ -21,6 +22,7 @@ WEIGHTS: dict[str, Weight] = {
     "numerics": "decides",
     "parameters": "decides",
     "command": "decides",
+    "configuration": "decides",
     "inputs": "decides",
     "transforms": "decides",
     "code": "decides",
@@ -116,6 +118,8 @@ def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ..
     found: list[RecordedDifference] = []
     for part in WEIGHTS:
         one, two = facts_a.parts.get(part, {}), facts_b.parts.get(part, {})
+        if part == "configuration":
+            one, two = alike_told(one, two)
         changes: Iterable[Change] = diff(one, two)
         if part == "inputs":
             changes = _same_file_elsewhere(changes)
@@ -126,12 +130,14 @@ def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ..
             changes = _same_module_elsewhere(changes)
         if part == "ranks":
             changes = _one_layout(changes)
-        if part == "parameters":
+        if part in ("parameters", "configuration"):
             # Where both runs name their own place in a parameter, it differs and never matters.
             own = facts_a.own & facts_b.own
             changes = [c for c in changes if c.path not in own]
         if part == "random":
             changes = _marked(_one_stream(changes), facts_a.idle & facts_b.idle, IDLE)
+        if part == "environment":
+            changes = _read_in_both(changes, facts_a.unread | facts_b.unread)
         if part == "packages":
             changes = _marked(changes, facts_a.unloaded & facts_b.unloaded, UNLOADED)
         found += [_difference(part, c) for c in changes if c.path]
@@ -151,6 +157,10 @@ def leaf(part: str, path: str) -> str:
     """The name of a fact without the tables it stands in."""
     if part == "random" and path.startswith("generators."):
         return path.removeprefix("generators.")
+    if part == "configuration":
+        # The name of a file has a suffix, and is all there is where its settings are not known.
+        file, _, setting = path.rpartition(SETTING)
+        return setting.rpartition(".")[2] if file else path
     if part in ("numerics", "random", "parameters", "command"):
         return path.rpartition(".")[2]
     return path
@@ -183,7 +193,28 @@ def _same_file_elsewhere(changes: Iterable[Change]) -> list[Change]:
         come.remove(twin)
         if twin.new != old.old:
             kept.append(Change(path=name, old=old.old, new=twin.new))
+    if len(left := [c for c in kept if c.new == ABSENT]) == len(come) == 1:
+        # One file for another is one difference, not two.
+        path = f"{PurePath(left[0].path).name} → {PurePath(come[0].path).name}"
+        return sorted(
+            [
+                *(c for c in kept if c.new != ABSENT),
+                Change(path=path, old=left[0].old, new=come[0].new),
+            ],
+            key=lambda c: c.path,
+        )
     return sorted(kept + come, key=lambda c: c.path)
+
+
+def _read_in_both(changes: Iterable[Change], unread: frozenset[str]) -> list[Change]:
+    """What could not be read in one run is unknown there, and no difference."""
+    kept = []
+    for change in changes:
+        parts = change.path.split(".")
+        prefixes = {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
+        if ABSENT not in (change.old, change.new) or prefixes.isdisjoint(unread):
+            kept.append(change)
+    return kept
 
 
 def _same_module_elsewhere(changes: Iterable[Change]) -> list[Change]:
@@ -295,7 +326,7 @@ def _merge(found: list[RecordedDifference]) -> list[RecordedDifference]:
     """One entry for a setting that is recorded as a parameter, as requested and as effective."""
     kept: dict[tuple[object, ...], RecordedDifference] = {}
     for item in found:
-        if item.part in ("numerics", "parameters", "command", "random"):
+        if item.part in ("numerics", "parameters", "command", "configuration", "random"):
             key: tuple[object, ...] = (item.name, repr(item.a), repr(item.b), item.step)
         else:
             key = (item.part, item.path, item.step)

@@ -18,7 +18,7 @@ from ...model.changes import Specification, flatten
 from ...model.checkpoint import Checkpoint
 from ...model.environment import Environment
 from ...model.intent import Intent
-from ...model.manifest import Manifest, Packages, RandomState, Repository
+from ...model.manifest import Manifest, Packages, RandomState, Repository, Text
 from ...model.numerics import NumericalSettings
 from ...model.record import Facts, Hash, Json, Record
 from ...model.segment import Decomposition
@@ -26,6 +26,7 @@ from ...model.transform import Dataset, TransformManifest
 from ..view import RunView, SegmentView
 from ..where.quantities import columns
 from .command_line import options
+from .configured import SETTING, told, whole
 
 D = TypeVar("D")
 
@@ -57,7 +58,8 @@ class RunFacts(Record, frozen=True, kw_only=True):
 
     `idle` names the random number generators whose state no checkpoint saw changed: the run
     did not draw from them after it began. `unloaded` names installed packages of which no module
-    was loaded when it began. `own` names parameters that say where the run writes.
+    was loaded when it began. `own` names parameters that say where the run writes. `unread` names
+    facts of the environment that could not be read: what they are is not known.
     """
 
     parts: dict[str, Facts]
@@ -65,12 +67,16 @@ class RunFacts(Record, frozen=True, kw_only=True):
     idle: frozenset[str] = frozenset()
     unloaded: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
 
 
 def run_facts(run: RunView) -> RunFacts:
     """Gather what a run recorded about itself."""
     table = _Table(list(_steps(run).values()))
-    own, unloaded = _add_manifests(run, table)
+    found, unloaded = _add_manifests(run, table)
+    own = set(found)
+    for step, texts in _configurations(run):
+        table.add(step, "configuration", texts)
     for step, settings in _documents(run, NumericalSettings, lambda c: c.parts.numerics):
         table.add(step, "numerics", {"requested": settings.requested})
         # Settings in effect may follow the state (an adaptive step), so only the first counts.
@@ -79,7 +85,9 @@ def run_facts(run: RunView) -> RunFacts:
     for random in states:
         table.add(None, "random", {"seeds": random.seeds, "generators": _generators(random)})
         table.add(None, "random", {"streams": _streams(random)})
+    unread: set[str] = set()
     for step, environment in _documents(run, Environment, lambda c: c.parts.environment):
+        unread |= environment.unavailable.keys()
         table.add(step, "environment", environment.sections)
     for step, intent in _documents(run, Intent, lambda c: c.parts.intent):
         table.add(
@@ -95,6 +103,9 @@ def run_facts(run: RunView) -> RunFacts:
         for part in ("parameters", "numerics", "inputs", "code"):
             if part not in table.parts and part in spec.facts:
                 table.add(step, part, spec.facts[part])
+        held = told(spec.facts.get("configuration"))
+        table.add(step, "configuration", {k: v for k, v in held.items() if not _is_own_place(k)})
+        own |= {path for path in held if _names_own(run, held[path])}
         if isinstance(rules := spec.facts.get("captures"), dict):
             table.add(step, "captures", rules)
     for _, made in _documents(run, TransformManifest, lambda c: c.parts.transforms):
@@ -109,10 +120,11 @@ def run_facts(run: RunView) -> RunFacts:
     )
     return RunFacts(
         parts=table.parts,
-        changes=tuple(table.changes),
+        changes=tuple(c for c in table.changes if not _said_by_settings(c, table.parts)),
         idle=idle,
         unloaded=unloaded,
-        own=own,
+        own=frozenset(own),
+        unread=frozenset(unread),
     )
 
 
@@ -241,12 +253,39 @@ def _parameters(manifest: Manifest) -> Facts:
 
 def _own_places(run: RunView, values: Facts, manifest: Manifest) -> Iterator[str]:
     """Parameters whose value names this run's bundle or outputs."""
-    own = PurePath(str(run.path)).name.partition(".simckpt")[0]
     for name, value in values.items():
-        if isinstance(value, str) and value:
-            stem = PurePath(value).name.partition(".simckpt")[0]
-            if stem == own or value in manifest.outputs:
-                yield name
+        if _names_own(run, value) or (value and value in manifest.outputs):
+            yield name
+
+
+def _names_own(run: RunView, value: Json) -> bool:
+    """Whether a value is the name of the run's own bundle."""
+    own = PurePath(str(run.path)).name.partition(".simckpt")[0]
+    return isinstance(value, str) and PurePath(value).name.partition(".simckpt")[0] == own
+
+
+def _is_own_place(path: str) -> bool:
+    """Whether a setting of a configuration file says where the run writes."""
+    return path.rpartition(".")[2].lower() in OWN_PLACES
+
+
+def _said_by_settings(change: MidRunChange, parts: dict[str, Facts]) -> bool:
+    """Whether a file changed of which each setting is known: those say what changed."""
+    if change.part != "configuration" or SETTING in change.path:
+        return False
+    return any(path.startswith(f"{change.path}{SETTING}") for path in parts["configuration"])
+
+
+def _configurations(run: RunView) -> Iterator[tuple[int, Facts]]:
+    """What stands for each configuration file as a whole, with the step at which it was seen."""
+    steps = _steps(run)
+    known: dict[Hash, Facts] = {}
+    for checkpoint in run.checkpoints:
+        new = [at for at in checkpoint.parts.configuration if at not in known]
+        for at in new[: MOST_DOCUMENTS - len(known)]:
+            text = _document(run, at, Text)
+            known[at] = {} if text is None else whole(text)
+            yield steps[checkpoint.index], known[at]
 
 
 def _generators(random: RandomState) -> Facts:

@@ -135,7 +135,7 @@ PROFILES: dict[Role, Profile] = {
         onset=(0.6, 0.8, 0.3),
         size=(0.2, 0.8, 1.0),
         place=(1.0, 0.5, 0.15),
-        acts="is an argument of the driver",
+        acts="is a parameter of the run",
     ),
     "extent": Profile(
         prior=0.05,

@@ -12,7 +12,7 @@ _TIME_STEP = re.compile(r"^(dt|cfl|courant|time_?step|step_?size|d?t_?(max|min)|
 _EXTENT = re.compile(
     r"^(t_?end|t_?final|t_?max|tstop|end_?time|(n|num|max)?_?steps?|n_?steps|steps_.*|duration)$"
 )
-_TOLERANCE = re.compile(r"^([ar]?_?tol.*|tolerance.*|max_?it.*|n_?iter.*|eps(ilon)?)$")
+_TOLERANCE = re.compile(r"^([ar]?_?tol.*|tolerance.*|max_?it.*|n_?iter.*)$")
 _PRECISION = re.compile(r"^(precision|dtype|real|float_?type|single|double)$")
 _SCHEME = re.compile(
     r"^(solver|riemann.*|integrator|scheme|method|order|limiter|reconstruction|flux.*|recon.*"
@@ -80,7 +80,7 @@ def role(difference: RecordedDifference) -> Role:
         return by_part[part]
     if difference.weight == "describes":
         return "bystander"
-    if part in ("numerics", "parameters", "command"):
+    if part in ("numerics", "parameters", "command", "configuration"):
         return _setting(part, difference.name.lower())
     if part == "code":
         return "code"
@@ -120,6 +120,9 @@ def _setting(part: str, name: str) -> Role:
         (_INITIAL, "initial state"),
         (_SCHEME, "scheme"),
     )
+    if part == "numerics" and name in ("eps", "epsilon"):
+        # Of a solver it is what ends an iteration; elsewhere it may be anything small.
+        return "tolerance"
     for expression, found in patterns:
         if expression.match(name):
             return found

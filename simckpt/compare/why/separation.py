@@ -18,6 +18,7 @@ import msgspec
 
 from ...model.changes import ABSENT
 from ...model.record import Json, Record
+from .configured import alike_told
 from .differences import WEIGHTS, leaf
 from .facts import RunFacts
 
@@ -108,8 +109,12 @@ def _candidates(runs: Sequence[RunFacts]) -> list[_Fact]:
         if weight == "describes":
             continue
         tables = [_table(run, part) for run in runs]
+        if part == "configuration":
+            tables = list(alike_told(*tables))
         for path in sorted({path for table in tables for path in table}):
-            if (part == "parameters" and path in own) or (part == "random" and path in idle):
+            if part in ("parameters", "configuration") and path in own:
+                continue
+            if part == "random" and path in idle:
                 continue
             if part == "code" and path.startswith("git "):
                 continue
@@ -117,7 +122,7 @@ def _candidates(runs: Sequence[RunFacts]) -> list[_Fact]:
                 f"{part} {leaf(part, path)}", tuple(table.get(path, ABSENT) for table in tables)
             )
             if len(set(fact.keys)) > 1:
-                setting = part in ("numerics", "parameters", "random")
+                setting = part in ("numerics", "parameters", "configuration", "random")
                 kept.setdefault((leaf(part, path) if setting else fact.name, fact.keys), fact)
     return list(kept.values())
 

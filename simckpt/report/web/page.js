@@ -41,6 +41,14 @@
   const xs = (line) => (against === "t" && line.t.length ? line.t : line.step);
   const onsetX = () => (against === "t" && data.t !== null ? data.t : data.step);
 
+  // A difference without a positive value: where it is no number, NaN stands in one run or in both.
+  const unseen = (values) => {
+    const lost = values.filter((v) => !Number.isFinite(v)).length;
+    if (!values.length) return "No sample in common.";
+    if (!lost) return "The same, bit for bit, wherever both have a sample.";
+    return `Not a finite number in A or B at ${lost} of ${values.length} points; no difference can be drawn.`;
+  };
+
   class Chart {
     constructor(id, height, title, log) {
       this.svg = byId(id); this.height = height; this.title = title; this.log = log;
@@ -57,7 +65,7 @@
       this.back = (px) => x0 + ((px - LEFT) / (W - LEFT - RIGHT)) * (x1 - x0);
       if (!values.length) {
         make(this.svg, "text", { x: LEFT, y: this.height / 2 },
-          this.log ? "The same, bit for bit, wherever both have a sample." : "No finite value.");
+          this.log ? unseen(lines.flatMap((l) => l.y)) : "No finite value.");
         this.hair = null;
         return;
       }
