@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from slurm_desk import TEMPLATES
@@ -47,3 +50,60 @@ def test_what_templates_share_is_the_same_text(block) -> None:
             found[path.name] = rest[: end.end()] if end else rest
     assert len(found) > 1
     assert len(set(found.values())) == 1, sorted(found)
+
+
+def run_alone(folder: Path, template: str, *arguments: str, **variables: str) -> tuple[int, str]:
+    """The template as a plain script, and all that it said."""
+    # Programs of Slurm would ask the cluster that another test may have running.
+    path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(("SLURM", "SIMCKPT"))}
+    job = {"SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "1", "SLURM_CLUSTER_NAME": "c", "PATH": path}
+    job |= {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "1"} if "array" in template else {}
+    done = subprocess.run(
+        ["bash", TEMPLATES / template, *arguments],
+        cwd=folder,
+        env=kept | job | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("-x", "_x"),
+        ("--help", "_-help"),
+        ("run {step}", "run__step_"),
+        ("a/../b", "a_.._b"),
+        ("n" * 300, "n" * 100),
+        ("plain-1.0", "plain-1.0"),
+    ],
+)
+def test_any_job_name_makes_names_of_files(tmp_path, name, shown) -> None:
+    say = ("sh", "-c", 'echo "bundle=$SIMCKPT_BUNDLE"')
+    status, said = run_alone(tmp_path, "array.sbatch", *say, SLURM_JOB_NAME=name)
+    assert (status, f"bundle={shown}-7/member-1.simckpt.h5" in said) == (0, True), said
+    assert (tmp_path / f"{shown}-7").is_dir()
+
+
+@pytest.mark.parametrize("template", ["chain.sbatch", "preempt.sbatch"])
+@pytest.mark.parametrize("attempts", ["abc", "0", "-3", "1.5", "9" * 20])
+def test_attempts_that_are_no_number_are_named_before_anything_runs(
+    tmp_path, template, attempts
+) -> None:
+    status, said = run_alone(
+        tmp_path, template, "touch", "ran", SLURM_JOB_NAME="x", SIMCKPT_ATTEMPTS=attempts
+    )
+    assert status == 64
+    assert f"SIMCKPT_ATTEMPTS is '{attempts}', and must be a number" in said
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_baseline_that_is_missing_is_no_difference(tmp_path) -> None:
+    status, said = run_alone(tmp_path, "compare.sbatch", "none.simckpt.h5", "run.simckpt.h5")
+    assert status == 2
+    assert "0 of 1 are not the same as none.simckpt.h5: (none)" in said
+    assert "1 of 1 could not be compared with it (see above): run.simckpt.h5" in said
