@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..model.record import Record
+from ..model.series import Column
 from .balance import Unexplained, unexplained
 from .held import held
 from .monotone import Reversal, reversals, rounding
@@ -38,11 +39,17 @@ class Drift(Record, frozen=True, kw_only=True):
 
 
 class Peak(Record, frozen=True, kw_only=True):
-    """The largest value of a stability metric, and where."""
+    """The largest value of a stability metric, and where.
+
+    `limit` is the largest it may be, if that was declared, and `passed_step` the first sample at
+    which it was larger.
+    """
 
     name: str
     value: float
     step: int
+    limit: float | None = None
+    passed_step: int | None = None
 
 
 class Health(Record, frozen=True, kw_only=True):
@@ -85,8 +92,9 @@ class Health(Record, frozen=True, kw_only=True):
 
     @property
     def sound(self) -> bool:
-        """Whether all values are finite and nothing failed, went the wrong way or was an error."""
-        wrong = self.faults or self.errors or self.reversals
+        """Whether all is finite, and nothing failed, passed its limit or went the wrong way."""
+        passed = any(peak.passed_step is not None for peak in self.peaks)
+        wrong = self.faults or self.errors or self.reversals or passed
         return self.non_finite_step is None and not wrong
 
 
@@ -109,8 +117,7 @@ def health(run: RunView) -> Health:
             else:
                 drifts.append(drift)
         elif column.kind == "stability" and np.isfinite(values).any():
-            at = int(np.nanargmax(np.where(np.isfinite(values), values, np.nan)))
-            peaks.append(Peak(name=column.name, value=float(values[at]), step=int(series.step[at])))
+            peaks.append(_peak(column, values, series.step))
     names, step = _non_finite(run)
     severities = [e.severity for e in run.events]
     anomalies = [e.step for e in run.events if e.facts.get("rule") == "anomaly"]
@@ -155,6 +162,20 @@ def _checkpoint_before(run: RunView) -> Ints:
     some = last >= 0
     before[some] = held[last[some]]
     return before
+
+
+def _peak(column: Column, values: Floats, steps: Ints) -> Peak:
+    at = int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))
+    beyond = values > (np.inf if column.limit is None else column.limit)
+    return Peak(
+        name=column.name,
+        value=float(values[at]),
+        step=int(steps[at]),
+        limit=column.limit,
+        passed_step=int(steps[int(np.argmax(beyond))])
+        if column.limit is not None and beyond.any()
+        else None,
+    )
 
 
 def _drift(name: str, values: Floats, scale: float, steps: Ints, before: Ints) -> Drift | None:

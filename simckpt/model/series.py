@@ -43,6 +43,8 @@ class Column(Record, frozen=True, kw_only=True):
         difference between two runs is a difference of their states.
     note : str
         Formula, convention, or why the value cannot be exact.
+    limit : float or None
+        The largest that the value may be, as the user declared it.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Column(Record, frozen=True, kw_only=True):
     exact: bool = True
     monotone: Literal["", "increasing", "decreasing"] = ""
     note: str = ""
+    limit: float | None = None
 
 
 class FieldTiles(Record, frozen=True, kw_only=True):

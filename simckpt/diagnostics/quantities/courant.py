@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from ...errors import SetupError
 from ...model.series import Column
 from ..expressions import Expression, Tree, parse
+from .limits import checked_limit, up_to
 from .quantity import Answers, Context, Quantity
 
 Convention = Literal["sum", "max"]
@@ -30,6 +31,8 @@ class CFL:
         all axes.
     convention : {"sum", "max"}
         How the axes are put together.
+    limit : float, optional
+        The largest it may be, such as 1; comparison and `simckpt show` then tell the margin.
 
     Notes
     -----
@@ -44,8 +47,11 @@ class CFL:
 
     speeds: tuple[str, ...]
     convention: Convention
+    limit: float | None
 
-    def __init__(self, *speeds: str, convention: Convention = "sum") -> None:
+    def __init__(
+        self, *speeds: str, convention: Convention = "sum", limit: float | None = None
+    ) -> None:
         if not speeds:
             raise SetupError("CFL", speeds, "has no speed", mend="Write CFL('abs(u)', 'abs(v)').")
         for i, speed in enumerate(speeds):
@@ -56,9 +62,11 @@ class CFL:
             )
         object.__setattr__(self, "speeds", tuple(speeds))
         object.__setattr__(self, "convention", convention)
+        object.__setattr__(self, "limit", checked_limit("CFL.limit", limit))
 
     def text(self) -> str:
-        return f"Courant number, {self.convention} over axes of {', '.join(self.speeds)}"
+        speeds = ", ".join(self.speeds)
+        return f"Courant number, {self.convention} over axes of {speeds}{up_to(self.limit)}"
 
     def plan(self, name: str, context: Context) -> Quantity:
         argument = f"stability[{name!r}]"
@@ -84,7 +92,13 @@ class CFL:
         return Quantity(
             name=name,
             columns=(
-                Column(name=name, kind="stability", of=", ".join(self.speeds), note=self.text()),
+                Column(
+                    name=name,
+                    kind="stability",
+                    of=", ".join(self.speeds),
+                    note=self.text(),
+                    limit=self.limit,
+                ),
             ),
             maxima=(reduce(lambda a, b: (join, a, b), rates),),
             finish=_times_dt,

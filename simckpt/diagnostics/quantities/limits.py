@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
+from math import isfinite
+from typing import Any
 
 from ...errors import SetupError
 from ...model.series import Column
 from ..expressions import Expression, Tree, parse
 from .quantity import Answers, Context, Quantity
+
+
+def checked_limit(argument: str, limit: Any) -> float | None:
+    """The largest that a stability number may be, if anything was said.
+
+    Raises
+    ------
+    SetupError
+        If it is no positive number.
+    """
+    if limit is None:
+        return None
+    number = isinstance(limit, int | float) and not isinstance(limit, bool)
+    if not number or not isfinite(limit) or limit <= 0:
+        raise SetupError(argument, limit, "is not a positive number", mend="Write limit=1.0.")
+    return float(limit)
+
+
+def up_to(limit: float | None) -> str:
+    """The limit as the end of a text."""
+    return "" if limit is None else f", limit {limit:g}"
 
 
 @dataclass(frozen=True)
@@ -21,6 +44,8 @@ class Diffusion:
     ----------
     coefficient : str
         Diffusion coefficient as an expression, in units of width squared over time.
+    limit : float, optional
+        The largest it may be; comparison and `simckpt show` then tell the margin.
 
     Examples
     --------
@@ -29,12 +54,14 @@ class Diffusion:
     """
 
     coefficient: str
+    limit: float | None = None
 
     def __post_init__(self) -> None:
         parse(self.coefficient, "Diffusion.coefficient")
+        object.__setattr__(self, "limit", checked_limit("Diffusion.limit", self.limit))
 
     def text(self) -> str:
-        return f"diffusion number of {self.coefficient}"
+        return f"diffusion number of {self.coefficient}{up_to(self.limit)}"
 
     def plan(self, name: str, context: Context) -> Quantity:
         argument = f"stability[{name!r}]"
@@ -45,7 +72,7 @@ class Diffusion:
             ("divide", tree, ("square", context.width(axis, argument)))
             for axis in range(context.axes)
         ]
-        return _largest(name, self.coefficient, self.text(), reduce(_plus, rates))
+        return _largest(name, self.coefficient, self, reduce(_plus, rates))
 
 
 @dataclass(frozen=True)
@@ -59,30 +86,34 @@ class Frequency:
     ----------
     frequency : str
         An expression, in units of one over time.
+    limit : float, optional
+        The largest the product may be; comparison and `simckpt show` then tell the margin.
     """
 
     frequency: str
+    limit: float | None = None
 
     def __post_init__(self) -> None:
         parse(self.frequency, "Frequency.frequency")
+        object.__setattr__(self, "limit", checked_limit("Frequency.limit", self.limit))
 
     def text(self) -> str:
-        return f"dt times frequency {self.frequency}"
+        return f"dt times frequency {self.frequency}{up_to(self.limit)}"
 
     def plan(self, name: str, context: Context) -> Quantity:
         tree = context.tree(
             Expression(self.frequency, parse(self.frequency).tree, f"stability[{name!r}]")
         )
-        return _largest(name, self.frequency, self.text(), ("abs", tree))
+        return _largest(name, self.frequency, self, ("abs", tree))
 
 
 def _plus(a: Tree, b: Tree) -> Tree:
     return ("add", a, b)
 
 
-def _largest(name: str, of: str, note: str, rate: Tree) -> Quantity:
+def _largest(name: str, of: str, asked: Diffusion | Frequency, rate: Tree) -> Quantity:
     def finish(answers: Answers) -> tuple[float, ...]:
         return (answers.dt * answers.maxima[0],)
 
-    column = Column(name=name, kind="stability", of=of, note=note)
+    column = Column(name=name, kind="stability", of=of, note=asked.text(), limit=asked.limit)
     return Quantity(name, (column,), finish, maxima=(rate,))
