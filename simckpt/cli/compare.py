@@ -150,7 +150,7 @@ def compare(
 
                 drawn = curves(opened[0], opened[1], options)
                 texts = text_differences(opened[0], opened[1])
-                write_text(html, comparison_page(result, drawn, texts))
+                write_text(html, comparison_page(result, drawn, texts), "--html")
         else:
             from ..compare.many import compare_many
             from ..report.many import many_report
@@ -160,11 +160,11 @@ def compare(
             if html is not None:
                 from ..report.web.many_page import many_page
 
-                write_text(html, many_page(result))
+                write_text(html, many_page(result), "--html")
     if junit is not None:
         from ..report.junit import junit as junit_text
 
-        write_text(junit, junit_text(result))
+        write_text(junit, junit_text(result), "--junit")
     if as_json:
         show_json(result)
     elif as_markdown:

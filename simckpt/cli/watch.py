@@ -37,7 +37,7 @@ def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_js
     not.
     """
     from ..report.page import page, show, show_json
-    from ..report.watching import watch_line, watch_report
+    from ..report.watching import watch_news, watch_report
 
     if once or as_json:
         now = look(bundle)
@@ -55,12 +55,11 @@ def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_js
             for last in follow(bundle, interval):
                 live.update(watch_report(last, time()), refresh=True)
     else:
-        told = None
-        for last in follow(bundle, interval):
-            # A log gets a line for what is new, not for each look.
-            if (last.step, last.ending, last.killed) != told:
-                click.echo(watch_line(last, time()))
-                told = (last.step, last.ending, last.killed)
+        for now in follow(bundle, interval):
+            # A log gets lines for what is new, not for each look.
+            for line in watch_news(now, last, time()):
+                click.echo(line)
+            last = now
     if last is not None:
         ctx.exit(ENDED.get(last.ending or "", 1))
 

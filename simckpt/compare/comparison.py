@@ -10,13 +10,14 @@ from ..errors import SetupError
 from ..model.record import Record
 from .health import Health, health
 from .held import held
+from .hints import hints
 from .kind.classify import Classification, Kind, classify
 from .kind.evidence import gather
 from .kind.growth import Growth, fit_growth
 from .kind.reference import Reference, refer
 from .kind.standing import with_reference
 from .stages import StageComparison, compare_stages, judge_stages
-from .verdict import Findings, Judgement, Verdict, hints, judge
+from .verdict import Findings, Judgement, Verdict, judge
 from .view import Floats, RunView
 from .where.alignment import Alignment, By, Unmatched, align
 from .where.divergence import (

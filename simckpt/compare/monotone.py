@@ -13,7 +13,6 @@ the domain's volume times the largest value of the smallest field in the express
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Literal
 
@@ -22,12 +21,10 @@ import numpy as np
 from ..model.record import Record
 from ..model.series import Column, FieldTiles
 from .view import Floats, SeriesView
-from .where.scales import domain_volume
+from .where.scales import domain_volume, names_in
 
 ALLOWED = 1024
 """Units of rounding of the scale by which a quantity may go the wrong way."""
-
-_NAME = re.compile(r"[^\W\d]\w*")
 
 
 class Reversal(Record, frozen=True, kw_only=True):
@@ -84,7 +81,7 @@ def rounding(tiles: Iterable[FieldTiles]) -> float:
 def magnitude(column: Column, series: SeriesView, columns: dict[str, Column]) -> Floats:
     """What the column's rounding errors are relative to, in each sample by itself."""
     own = _size(series[column.name])
-    named = [n for n in set(_NAME.findall(column.of)) if f"{n}.min" in columns]
+    named = [n for n in names_in(column) if f"{n}.min" in columns]
     volume = domain_volume(series, columns) if named else 0.0
     if not volume:
         return own

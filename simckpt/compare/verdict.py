@@ -7,7 +7,7 @@ otherwise pass unseen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -23,11 +23,6 @@ from .where.tolerance import Tolerance
 
 Verdict: TypeAlias = Literal["same", "different", "could-not-compare"]
 
-
-SUMS = frozenset({"budget", "conserved", "residual"})
-"""Kinds of columns that are sums of contributions of either sign."""
-NEAR_ZERO = 1e-3
-"""Part of its scale below which a sum is the small rest of large contributions."""
 LONGEST_LIST = 32
 """Characters of names in a headline."""
 
@@ -144,20 +139,6 @@ def judge(found: Findings, first: FirstDifference | None, kind: str) -> Judgemen
         text = f"Could not compare: {'; '.join(named)}{more_text}; all else is equal"
         return Judgement("could-not-compare", text, (*reasons, *named))
     return Judgement("same", agreed, reasons)
-
-
-def hints(found: Findings) -> Iterator[str]:
-    """Options for quantities that only a tolerance of another kind can judge."""
-    for q in found.judged:
-        rtol = found.tolerance.limits(q.name).rtol
-        near_zero = q.kind in SUMS and max(abs(q.a), abs(q.b)) < NEAR_ZERO * q.scale
-        if not found.bitwise and near_zero and q.largest is not None and q.largest <= rtol:
-            yield (
-                f"{q.name} is a sum near zero; relative to what it sums, the runs differ by "
-                f"{q.largest:.1e}: --atol {q.name}={rtol * q.scale:.1e} would accept it"
-            )
-        if q.only_nan:
-            yield f"{q.name} is NaN in both runs: --equal-nan would accept it"
 
 
 def shorter(found: Findings) -> str:

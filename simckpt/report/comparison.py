@@ -6,9 +6,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..compare.comparison import Comparison, Coverage, RunSummary
-from ..compare.health import Health
+from ..compare.health import Health, Peak
 from ..compare.monotone import Reversal
 from ..compare.verdict import Verdict
+from ..compare.where.quantities import QuantityDifference
 from ..compare.why.differences import IDLE, RecordedDifference
 from .page import indented, more, section, table
 from .stages import stages_section
@@ -156,9 +157,7 @@ def _where(c: Comparison) -> RenderableType:
                 styled(q.name, longest=24),
                 str(q.step),
                 *apart(q.a, q.b),
-                "-" if q.ulps is None or q.kind == "count" else _count(q.ulps),
-                "-" if q.kind == "count" else small(q.relative),
-                "-" if q.kind == "count" else small(q.largest),
+                *sizes(q),
             )
         parts += [Text(" "), out]
         if len(c.quantities) > MOST_QUANTITIES:
@@ -170,6 +169,14 @@ def _where(c: Comparison) -> RenderableType:
             out.add_row(styled(t.field, longest=24), *row, small(t.relative))
         parts += [Text(" "), out]
     return section("Where", *parts)
+
+
+def sizes(q: QuantityDifference) -> tuple[str, str, str]:
+    """ULPs, relative and largest relative difference; counts have none of these."""
+    if q.kind == "count":
+        return "-", "-", "-"
+    ulps = "-" if q.ulps is None else _count(q.ulps)
+    return ulps, small(q.relative), small(q.largest)
 
 
 def _kind(c: Comparison) -> RenderableType:
@@ -195,7 +202,7 @@ def _why(c: Comparison) -> RenderableType:
             styled(difference_name(d), "bold"),
             Text(f" (and {cause.alike} more like it)" if cause.alike else ""),
             "  ",
-            styled(f"{value(d.a, 28)} → {value(d.b, 28)}"),
+            styled(f"{value(d.a, 28)} → {value(d.b, 28)}{also(d)}"),
         )
         parts += [line, indented(styled(cause.reason, "dim"), 11)]
     if len(explanation.causes) > MOST_CAUSES:
@@ -274,7 +281,7 @@ def health_rows(health: Health) -> dict[str, str]:
     if health.anomalies:
         rows["anomalies"] = f"{health.anomalies:,}, the first at step {health.anomaly_step}"
     for peak in health.peaks:
-        rows[f"{peak.name}, largest"] = f"{peak.value:.4g} at step {peak.step}"
+        rows[f"{peak.name}, largest"] = f"{peak.value:.4g} at step {peak.step}{_margin(peak)}"
     for drift in health.drifts:
         if drift.largest is not None and drift.largest >= OWN_SIZE:
             # What moves by its own size has no scale of its own: a sum near zero, or no invariant.
@@ -293,6 +300,14 @@ def health_rows(health: Health) -> dict[str, str]:
     return rows or {"nothing to report": "no conserved quantity or stability metric recorded"}
 
 
+def _margin(peak: Peak) -> str:
+    if peak.limit is None:
+        return ""
+    if peak.passed_step is not None:
+        return f", past its limit {peak.limit:g} from step {peak.passed_step} on"
+    return f", {100 * (1 - peak.value / peak.limit):.0f} % below its limit {peak.limit:g}"
+
+
 def _reversed(reversal: Reversal) -> str:
     moved = "rose" if reversal.declared == "decreasing" else "fell"
     return (
@@ -304,6 +319,11 @@ def _reversed(reversal: Reversal) -> str:
 def difference_name(d: RecordedDifference) -> str:
     """Part and name of a recorded difference, as a person would say it."""
     return f"{d.part} {_path(d)}"
+
+
+def also(d: RecordedDifference) -> str:
+    """Where the same change stands under another name, as a clause; nothing if nowhere."""
+    return f", also as {', '.join(d.otherwise[:2])}" if d.otherwise else ""
 
 
 def _path(d: RecordedDifference) -> str:

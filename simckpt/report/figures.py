@@ -10,6 +10,7 @@ import numpy as np
 
 from ..compare.curves import Curves, Line, RunLines, TileMap
 from ..errors import SetupError
+from .page import whole_file
 from .text import clean
 
 if TYPE_CHECKING:
@@ -122,14 +123,8 @@ def save(figure: Figure, path: Path) -> None:
         raise SetupError("--output", str(path), "ends in no format", choices=FORMATS)
     # Without a date or random names, the same runs give the same bytes.
     dates = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with rc_context({"svg.hashsalt": "simckpt"}):
-            figure.savefig(part, format=kind, dpi=130, metadata=dates[kind])
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    with whole_file(path, "--output") as part, rc_context({"svg.hashsalt": "simckpt"}):
+        figure.savefig(part, format=kind, dpi=130, metadata=dates[kind])
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -22,6 +22,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import isnan
 from typing import Any, Final, Protocol, TypeAlias
 
 from ..errors import SetupError
@@ -66,6 +67,9 @@ class Filter(Protocol):
     def holds(self, lookup: Lookup) -> bool: ...
 
     @abstractmethod
+    def comparisons(self) -> Iterator[Compared]: ...
+
+    @abstractmethod
     def terms(self) -> Iterator[Term]: ...
 
 
@@ -75,6 +79,9 @@ class Anything:
 
     def holds(self, lookup: Lookup) -> bool:
         return True
+
+    def comparisons(self) -> Iterator[Compared]:
+        return iter(())
 
     def terms(self) -> Iterator[Term]:
         return iter(())
@@ -87,6 +94,15 @@ class Compared:
     term: Term
     sign: str
     value: str | float
+
+    @property
+    def ordered(self) -> bool:
+        """Whether it asks for what is larger or smaller."""
+        return self.sign in ("<", "<=", ">", ">=")
+
+    def __str__(self) -> str:
+        value = f"{self.value:g}" if isinstance(self.value, float) else self.value
+        return f"{self.term}{self.sign}{value}"
 
     def holds(self, lookup: Lookup) -> bool:
         mine = lookup(self.term)
@@ -103,6 +119,9 @@ class Compared:
             return self.sign == "!="
         return _ORDERS[self.sign](mine, self.value)
 
+    def comparisons(self) -> Iterator[Compared]:
+        yield self
+
     def terms(self) -> Iterator[Term]:
         yield self.term
 
@@ -116,6 +135,9 @@ class Present:
     def holds(self, lookup: Lookup) -> bool:
         return bool(lookup(self.term))
 
+    def comparisons(self) -> Iterator[Compared]:
+        return iter(())
+
     def terms(self) -> Iterator[Term]:
         yield self.term
 
@@ -126,6 +148,9 @@ class Not:
 
     def holds(self, lookup: Lookup) -> bool:
         return not self.part.holds(lookup)
+
+    def comparisons(self) -> Iterator[Compared]:
+        return self.part.comparisons()
 
     def terms(self) -> Iterator[Term]:
         return self.part.terms()
@@ -141,6 +166,10 @@ class Joined:
     def holds(self, lookup: Lookup) -> bool:
         held = (part.holds(lookup) for part in self.parts)
         return all(held) if self.every else any(held)
+
+    def comparisons(self) -> Iterator[Compared]:
+        for part in self.parts:
+            yield from part.comparisons()
 
     def terms(self) -> Iterator[Term]:
         for part in self.parts:
@@ -233,7 +262,17 @@ class _Parser:
         if kind != "word":
             self._at -= 1
             raise self._refused("a value")
-        return Compared(term, sign, value if sign == "~" else _number(value))
+        if sign == "~":
+            return Compared(term, sign, value)
+        number = _number(value)
+        if isinstance(number, float) and isnan(number):
+            raise SetupError(
+                self._argument,
+                f"{term}{sign}{value}",
+                f"compares {term} with a value that equals nothing and is in no order",
+                mend="Write non_finite for runs with NaN, or the text in quotes.",
+            )
+        return Compared(term, sign, number)
 
     def _peek(self) -> tuple[str, str, int]:
         if self._at < len(self._tokens):

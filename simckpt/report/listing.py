@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..errors import SetupError
-from .filtering import Filter, Lookup, Term, Value
+from .filtering import Compared, Filter, Lookup, Term, Value
 from .page import table
 from .text import clean, moment, plural, styled
 
@@ -150,9 +150,12 @@ def chosen(runs: Sequence[Listed], wanted: Filter) -> list[Listed]:
     Raises
     ------
     SetupError
-        If the filter names what none of the runs recorded: most likely it is misspelt.
+        If the filter names what none of the runs recorded, which is most likely misspelt, or
+        orders numbers by a text or texts by a number.
     """
     require_known(runs, wanted.terms(), "--where")
+    for comparison in wanted.comparisons():
+        _require_order(runs, comparison)
     return [run for run in runs if wanted.holds(run.lookup)]
 
 
@@ -184,6 +187,22 @@ def require_known(runs: Sequence[Listed], terms: Iterable[Term], argument: str) 
                 f"is recorded in none of the {plural(len(runs), 'bundle')}",
                 choices=near or names[:12],
             )
+
+
+def _require_order(runs: Sequence[Listed], comparison: Compared) -> None:
+    """SetupError for an order that holds for no run, whatever the values are."""
+    term, wanted = comparison.term, comparison.value
+    values = [v for run in runs if (v := run.lookup(term)) is not None]
+    texts = [isinstance(v, str | bool) for v in values]
+    if not comparison.ordered or not values or any(t == isinstance(wanted, str) for t in texts):
+        return
+    said, meant = ("a number", "a text") if isinstance(wanted, str) else ("a text", "a number")
+    raise SetupError(
+        "--where",
+        str(comparison),
+        f"compares {term}, which is {said} in each bundle, with {meant}",
+        mend="Write a text in quotes." if said == "a text" else "",
+    )
 
 
 def listing_report(listing: Listing, terms: Sequence[Term] = (), most: int = 0) -> Group:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ..compare.comparison import Comparison
 from ..compare.many import Cell, ManyRuns
-from .comparison import VERDICT_WORDS, difference_name, extent, gist, health_rows
+from .comparison import VERDICT_WORDS, also, difference_name, extent, gist, health_rows
 from .many import group_letter
 from .text import apart, clean, index_range, plural, share, small, value
 
@@ -97,7 +97,8 @@ def _why(c: Comparison) -> list[str]:
         d = cause.difference
         change = f"{plain(value(d.a, 40))} → {plain(value(d.b, 40))}"
         name = plain(difference_name(d))
-        lines.append(f"{i}. **{name}** ({share(cause.share)}) {change}  \n   {plain(cause.reason)}")
+        told = f"({share(cause.share)}) {change}{plain(also(d))}"
+        lines.append(f"{i}. **{name}** {told}  \n   {plain(cause.reason)}")
     return [*parts, "\n".join(lines)]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import SetupError
 from .text import clean, plain_json
 
 WIDEST = 100
@@ -68,15 +71,30 @@ def show_text(text: str, file: IO[str] | None = None) -> None:
     page(file).file.write(text)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, option: str) -> None:
     """Write a report to a file, whole or not at all: CI may collect it at any moment."""
-    part = path.with_name(path.name + ".part")
-    try:
+    with whole_file(path, option) as part:
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def whole_file(path: Path, option: str) -> Iterator[Path]:
+    """The place to write a file to that becomes `path` when all of it is written.
+
+    Raises
+    ------
+    SetupError
+        If it cannot be written; it names the option that asked for the file.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        yield part
         part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        problem = f"cannot be written: {error.strerror or error}"
+        raise SetupError(option, str(path), problem) from error
 
 
 def section(title: str, *parts: RenderableType) -> Group:

@@ -32,6 +32,9 @@ STEP_GOALS: Final = ("steps", "n_steps", "nsteps", "max_steps", "nsteps_max")
 TIME_GOALS: Final = ("t_end", "tend", "t_max", "tmax", "t_final", "end_time", "max_time")
 """Parameters by which drivers commonly say how far they go."""
 
+ALARMING: Final = ("first non-finite value", "samples with faults")
+"""Rows of a run's health that a person who watches it must not miss."""
+
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -55,6 +58,8 @@ class Watched(Record, frozen=True, kw_only=True):
         The parameter that says how far the run goes, and `done` the part of the way, 0 to 1.
     recent : dict
         The last values of quantities that a person watches.
+    happened : int
+        Events in all, of which `events` are the last.
     killed : bool
         It has not ended, and the process that wrote it is gone.
     """
@@ -79,6 +84,7 @@ class Watched(Record, frozen=True, kw_only=True):
     checkpoint: str
     events: tuple[str, ...]
     killed: bool = False
+    happened: int = 0
 
 
 def watched(run: RecordedRun, lives: bool | None = None) -> Watched:
@@ -125,6 +131,7 @@ def watched(run: RecordedRun, lives: bool | None = None) -> Watched:
         checkpoints=len(checkpoints),
         checkpoint=f"{checkpoints[-1].label} at step {checkpoints[-1].step}" if checkpoints else "",
         events=tuple(f"step {e.step}: {e.text}" for e in run.events[-MOST_EVENTS:]),
+        happened=len(run.events),
     )
 
 
@@ -148,11 +155,7 @@ def watch_report(w: Watched, now: float) -> Group:
             drift = small(drifts[name]) if name in drifts else ""
             out.add_row(styled(name, longest=24), f"{values[-1]:.8g}", drift, spark(values))
         parts.append(section("Quantities", out))
-    alarms = [
-        styled(f"{name}: {text}", "red")
-        for name, text in health_rows(w.health).items()
-        if name in ("first non-finite value", "samples with faults")
-    ]
+    alarms = [styled(f"{name}: {text}", "red") for name, text in _alarms(w).items()]
     if alarms or w.events:
         lines = [*alarms, *(styled(text, longest=96) for text in w.events)]
         parts.append(section("Events", *lines))
@@ -165,6 +168,29 @@ def watch_line(w: Watched, now: float) -> str:
     drifts = [f"{d.name} drift {small(d.final)}" for d in w.health.drifts[:3]]
     peaks = [f"{p.name} {w.recent[p.name][-1]:.4g}" for p in w.health.peaks if p.name in w.recent]
     return clean("; ".join([state, _progress(w), *drifts, *peaks[:2]]))
+
+
+def watch_news(w: Watched, before: Watched | None, now: float) -> list[str]:
+    """What there is to say in a log since the look `before`: the state, alarms and events."""
+    lines = []
+    if before is None or _marks(w) != _marks(before):
+        lines.append(watch_line(w, now))
+    told = _alarms(before) if before is not None else {}
+    lines += [clean(f"{name}: {text}") for name, text in _alarms(w).items() if name not in told]
+    fresh = max(w.happened - (before.happened if before is not None else 0), 0)
+    if fresh > len(w.events):
+        lines.append(f"{plural(fresh - len(w.events), 'earlier event')} not shown")
+    lines += [clean(f"event at {text}") for text in w.events[max(len(w.events) - fresh, 0) :]]
+    return lines
+
+
+def _marks(w: Watched) -> tuple[int | None, str | None, bool]:
+    return w.step, w.ending, w.killed
+
+
+def _alarms(w: Watched) -> dict[str, str]:
+    rows = health_rows(w.health)
+    return {name: rows[name] for name in ALARMING if name in rows}
 
 
 def spark(values: Sequence[float], width: int = 30) -> Text:

@@ -141,6 +141,17 @@ def test_a_wrong_option_is_named_and_is_no_verdict(call, arguments, named):
     assert named in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--junit", "--html"])
+def test_a_report_that_cannot_be_written_names_its_option_and_path(call, tmp_path, option):
+    place = tmp_path / "nowhere" / "report"
+    result = call("compare", "base", "rate", option, place)
+    assert result.exit_code == 2
+    assert f"{option}" in result.stderr
+    assert str(place) in result.stderr
+    assert ".part" not in result.stderr
+    assert "No such file" in result.stderr
+
+
 def test_tolerances_come_from_a_file_and_options_add_to_it(call, tmp_path):
     file = tmp_path / "tolerances.toml"
     file.write_text('ulp = 16\n[quantities."mass"]\nrtol = 1e-15\n')

@@ -100,9 +100,14 @@ def test_none_found_is_status_1(call):
         (("--where", "rate=="), "a value"),
         (("--sort", "nothing"), "nothing"),
         (("--show", "drift(nothing)"), "nothing"),
+        (("--where", "rate>abc"), "rate>abc"),
+        (("--where", "rate=0.6 and last(courant)<'abc'"), "last(courant)<abc"),
+        (("--where", "ending>=3"), "ending>=3"),
+        (("--where", "drift(mass)>nan"), "drift(mass)>nan"),
+        (("--where", "not drift(mass)=NaN"), "drift(mass)=NaN"),
     ],
 )
-def test_a_misspelt_name_is_an_error_and_no_empty_list(call, arguments, told):
+def test_what_can_hold_for_no_run_is_an_error_and_no_empty_list(call, arguments, told):
     result = call(*arguments)
     assert result.exit_code == 2
     assert told in result.stderr

@@ -14,7 +14,7 @@ from recorded_twins import Recording, Setup, write
 
 from simckpt.cli.main import verbs
 from simckpt.cli.watch import follow
-from simckpt.model.segment import SegmentEnd
+from simckpt.model.segment import Event, SegmentEnd
 from simckpt.model.series import Sample
 
 LIVE = Setup(name="live", n=8, steps=8, every=2, checkpoint_every=8, killed=True)
@@ -169,3 +169,23 @@ def test_plot_refuses_what_it_cannot_draw(call, arguments):
     result = call("plot", *arguments)
     assert result.exit_code == 2
     assert result.stderr.startswith("simckpt: ")
+
+
+def test_a_figure_that_cannot_be_written_names_the_option_and_the_path(call, tmp_path):
+    pytest.importorskip("matplotlib")
+    place = tmp_path / "nowhere" / "a.png"
+    result = call("plot", "base", "-o", place)
+    assert result.exit_code == 2
+    assert "--output" in result.stderr
+    assert str(place) in result.stderr
+    assert ".part" not in result.stderr
+
+
+def test_watch_tells_a_log_of_events_and_of_the_first_value_that_is_not_finite(tmp_path):
+    event = Event(name="odd", severity="warning", step=4, wall=1.7e9, text="solver fell back")
+    path = tmp_path / "blown.simckpt.h5"
+    write(path, LIVE.but(killed=False, poison=5, events=(event,)))
+    told = CliRunner().invoke(verbs, ["watch", str(path)]).stdout.splitlines()
+    assert told[0].startswith("finished; step 8")
+    assert any(line.startswith("first non-finite value: step 6: ") for line in told)
+    assert "event at step 4: solver fell back" in told

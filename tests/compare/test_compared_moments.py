@@ -1,7 +1,8 @@
 """What belongs to one moment is compared, whatever the precision, and names are checked in both."""
 
 import pytest
-from recorded_twins import Setup, run
+from msgspec.structs import replace
+from recorded_twins import Setup, edited, run
 
 from simckpt.capture.environment import differing_facts
 from simckpt.cli.tolerances import read_tolerances
@@ -10,9 +11,12 @@ from simckpt.compare.where.alignment import align
 from simckpt.compare.where.tiles import compare_tiles
 from simckpt.compare.where.tolerance import Limits, Tolerance
 from simckpt.errors import SetupError
+from simckpt.model.checkpoint import Checkpoint
 from simckpt.model.environment import Environment
+from simckpt.model.series import Sample, TileRow
 
 SMALL = Setup(name="small", n=8, steps=24, every=2, checkpoint_every=8)
+EXACT = Tolerance(default=Limits(rtol=1e-12))
 LOOSE = Tolerance(default=Limits(rtol=1e-3))
 
 
@@ -23,6 +27,29 @@ def test_tile_statistics_of_other_times_are_never_compared():
     rows, found = compare_tiles(a, b, ["x"], LOOSE, {}, aligned)
     assert rows <= len(at_a)
     assert {d.step for d in found} <= at_a
+
+
+def in_half_as_many_steps(setup):
+    """The same run as one would count its steps that takes them twice as long."""
+
+    def edit(record):
+        if isinstance(record, Checkpoint):
+            record = replace(record, state=replace(record.state, step=record.step // 2))
+        if isinstance(record, Checkpoint | Sample | TileRow):
+            return replace(record, step=record.step // 2)
+        return record
+
+    return edited(setup, edit)
+
+
+def test_tile_statistics_by_label_are_those_of_checkpoints_of_one_name():
+    a, b = run(SMALL, rate=0.9), in_half_as_many_steps(SMALL.but(rate=0.9))
+    aligned = align(a, b, "label")
+    assert (8, 4) in set(zip(aligned.steps_a.tolist(), aligned.steps_b.tolist(), strict=True))
+    assert compare_tiles(a, b, ["x"], EXACT, {}, aligned) == (4, ())
+    rows, found = compare_tiles(a, b, ["x"], EXACT, {}, align(a, b, "step"))
+    assert rows > 0
+    assert found
 
 
 def test_a_tolerance_judges_fields_of_another_precision_by_their_numbers():

@@ -243,7 +243,7 @@ def test_a_sum_near_zero_that_no_relative_tolerance_can_judge_gets_a_hint():
     b = with_value(SMALL, 0, lambda _: 1.6e-19)
     found = compare(a, b, Options(tolerance=Tolerance(default=Limits(rtol=1e-9))))
     assert found.verdict == "different"
-    assert found.hints == ()  # its own scale is all that is known of it
+    assert found.hints == ()  # the integral of a field that keeps one sign is no small rest
     wide, close = run(SMALL), run(SMALL)
     for twin, end in ((wide, 1.5e-19), (close, 1.6e-19)):
         series = twin.series()
@@ -254,6 +254,15 @@ def test_a_sum_near_zero_that_no_relative_tolerance_can_judge_gets_a_hint():
     assert "--atol mass=" in found.hints[0]
     wanted = Tolerance(default=Limits(rtol=1e-9), overrides=(Override(pattern="mass", atol=1e-10),))
     assert compare(wide, close, Options(tolerance=wanted)).verdict == "same"
+
+
+def test_where_no_field_was_recorded_no_reason_says_that_the_state_is_the_same():
+    courant = 6
+    blind = SMALL.but(fields=())
+    other = with_value(blind.but(parameters={"gamma": 1.5}), courant, lambda v: 1.1 * v)
+    found = compare(run(blind, parameters={"gamma": 1.4}), other)
+    (cause,) = [c for c in found.explanation.causes if c.difference.name == "gamma"]
+    assert cause.reason.endswith(", and no recorded number of the state differs.")
 
 
 def test_nan_in_both_runs_gets_a_hint():

@@ -37,6 +37,42 @@ def test_a_setting_that_is_recorded_three_times_is_named_once():
     assert set(difference.also) == {"numerics.effective.rate", "parameters.rate"}
 
 
+def with_seeds(command, seeds):
+    """A run that tells its seeds by name, and what it was called with."""
+
+    def edit(record):
+        if not isinstance(record, StoredDocument):
+            return record
+        told = msgspec.json.decode(record.json)
+        if told["kind"] == "manifest":
+            told["command"] = ["solver.py", *command]
+        elif told["kind"] == "random_state":
+            told["seeds"] = seeds
+        return StoredDocument(hash=record.hash, json=msgspec.json.encode(told, order="sorted"))
+
+    return edited(SMALL, edit)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (("--rng-seed", "{}"), {("command", "rng_seed"): ("random seeds.noise",)}),
+        (("{}",), {("random", "seeds.noise"): ("command word 1",)}),
+        (("--cells", "{}"), {("command", "cells"): (), ("random", "seeds.noise"): ()}),
+    ],
+)
+def test_the_seed_of_a_stream_is_the_setting_that_it_follows_from(command, expected):
+    a, b = (with_seeds([w.format(n) for w in command], {"noise": n}) for n in (71, 72))
+    found = {(d.part, d.path): d.otherwise for d in recorded_differences(a, b)}
+    assert found == expected
+
+
+def test_a_seed_of_another_value_is_a_difference_of_its_own():
+    a = with_seeds(["--rng-seed", "71"], {"noise": 3})
+    b = with_seeds(["--rng-seed", "72"], {"noise": 4})
+    assert len(recorded_differences(a, b)) == 2
+
+
 def test_the_place_a_run_writes_to_is_no_difference():
     # The parameter `bundle` differs with the name, and so does the goal alone.
     assert set(between(name="other")) == {"goal"}

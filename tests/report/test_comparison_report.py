@@ -2,6 +2,7 @@ import io
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import Options, compare
@@ -159,3 +160,14 @@ def test_no_cause_is_shown_as_certain():
     text = printed(msgspec.structs.replace(result, explanation=Explanation(causes=(certain,))))
     assert "1    99 %  numerics rate" in text
     assert "100 %" not in text
+
+
+def test_a_change_in_two_places_is_one_cause_that_names_the_other():
+    found = compare(run(SMALL), run(SMALL, rate=0.6))
+    best = found.explanation.causes[0]
+    named = replace(best.difference, also=("random.seeds.noise", "parameters.rate"))
+    cause = replace(best, difference=named)
+    explanation = replace(found.explanation, causes=(cause,))
+    text = printed(replace(found, explanation=explanation))
+    assert "0.5 → 0.6, also as random seeds.noise\n" in text
+    assert "also as" not in printed(found)

@@ -46,10 +46,10 @@ def test_what_had_to_be_compared_and_could_not_is_an_error_and_no_pass():
 
 
 def test_what_was_left_out_is_skipped_and_counted():
-    result = of(Options(renames={"mass": "none"}))
+    result = of(Options(renames={"mass": "x.max"}))
     left = [name for name, tag in outcomes(result).items() if tag == "skipped"]
     assert [name.partition(" (")[0] for name in left] == [
-        "simckpt.column.mass is only in A",
+        "simckpt.column.mass is a conserved in A and a maximum in B",
         "simckpt.column.mass is only in B",
     ]
     assert int(suite(result).get("skipped")) == list(outcomes(result).values()).count("skipped")

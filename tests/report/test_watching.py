@@ -8,7 +8,7 @@ from recorded_twins import STARTED, Setup, run
 
 from simckpt.model.segment import Event
 from simckpt.report.page import show
-from simckpt.report.watching import spark, watch_line, watch_report, watched
+from simckpt.report.watching import spark, watch_line, watch_news, watch_report, watched
 
 SMALL = Setup(name="small", n=8, steps=24, every=2, checkpoint_every=8)
 
@@ -107,3 +107,19 @@ def test_a_curve_of_any_values_fits_its_width(values, width):
 def test_a_curve_rises_with_its_values():
     assert spark([0, 1, 2, 3, 4, 5, 6, 7]).plain == "▁▂▃▄▅▆▇█"
     assert spark([1.0, float("nan"), 1.0]).plain == "▁x▁"
+
+
+def test_a_log_is_told_what_is_new_and_nothing_twice():
+    names = [f"odd{i}" for i in range(9)]
+    events = [Event(name=n, severity="warning", step=3, wall=1.7e9, text=n) for n in names]
+    early = of(killed=True, events=(events[0],))
+    blown = of(killed=True, poison=9, events=tuple(events[:3]))
+    assert [line[:5] for line in watch_news(early, None, STARTED)] == ["going", "event"]
+    assert watch_news(early, early, STARTED) == []
+    news = watch_news(blown, early, STARTED)
+    assert news[0].startswith("first non-finite value: step 10: ")
+    assert news[1:] == ["event at step 3: odd1", "event at step 3: odd2"]
+    assert watch_news(blown, blown, STARTED) == []
+    many = watch_news(of(killed=True, poison=9, events=tuple(events)), early, STARTED)
+    assert "2 earlier events not shown" in many
+    assert len(many) == 1 + 1 + 6

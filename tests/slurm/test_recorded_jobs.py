@@ -100,7 +100,7 @@ def test_a_cancelled_run_says_so_and_the_command_it_prints_finishes_it(
     job = desk.slurm.ended(number)
     assert (job.state, job.restarts) == ("CANCELLED", 0)
     desk.slurm.clear()
-    desk.bundle_path = desk.folder / f"two words-{number}.simckpt.h5"
+    desk.bundle_path = desk.folder / f"two_words-{number}.simckpt.h5"
     (attempt,) = desk.attempts()
     assert attempt.checkpoint
     assert attempt.checkpoint_step >= 10

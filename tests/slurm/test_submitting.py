@@ -75,7 +75,7 @@ def test_every_template_takes_the_options_of_the_command_line(desk: Desk) -> Non
             assert run.segments[0].segment.ranks == {"gpu": 2, "serial": 1}.get(name, 3)
         assert (facts["job_name"], facts["time_limit_s"]) == ("two words", 180)
         if name in ("chain", "preempt"):
-            assert bundle.name == f"two words-{number}.simckpt.h5"
+            assert bundle.name == f"two_words-{number}.simckpt.h5"
 
 
 def test_a_chain_whose_driver_records_nothing_is_not_run_again(desk: Desk) -> None:

@@ -10,6 +10,7 @@ sign: the integral divided by the volume lies between that field's minimum and m
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from statistics import median
 from typing import Self
@@ -21,6 +22,8 @@ from ..view import Floats, SeriesView
 
 HEAD = 4096
 """Samples at the beginning of a column in which a value of one sign is looked for first."""
+
+_NAME = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,18 @@ def scales(series: SeriesView, columns: dict[str, Column]) -> dict[str, float]:
             if extrema:
                 own[name] = max(own[name], volume * max(own[e] for e in extrema))
     return own
+
+
+def names_in(column: Column) -> set[str]:
+    """Every name in the expression that a column is computed from."""
+    return set(_NAME.findall(column.of))
+
+
+def unscaled(series: SeriesView, columns: dict[str, Column]) -> frozenset[str]:
+    """Sums whose scale is only their own value, for nothing tells what their contributions are."""
+    sums = [c for c in columns.values() if c.kind in ("budget", "conserved", "residual")]
+    told = domain_volume(series, columns) > 0
+    return frozenset(c.name for c in sums if not told or not _extrema(c, columns))
 
 
 def domain_volume(series: SeriesView, columns: dict[str, Column]) -> float:

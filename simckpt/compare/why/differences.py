@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Literal, TypeAlias
@@ -43,6 +44,12 @@ WEIGHTS: dict[str, Weight] = {
 }
 """What a difference in each part can do to the answer, in the order in which they are listed."""
 
+
+_SAID = ("numerics", "parameters", "command", "configuration")
+"""Parts in which a person says how the run is to be."""
+
+SEED = re.compile(r"^(seed.*|.*_seed|rng.*|random.*|entropy)$")
+"""What settings are called from which random numbers follow."""
 
 IDLE = " (not drawn from)"
 """Ends the path of a random number generator whose state neither run changed."""
@@ -110,6 +117,12 @@ class RecordedDifference(Record, frozen=True, kw_only=True):
     def name(self) -> str:
         """The last part of the path: what a person calls the fact."""
         return leaf(self.part, self.path)
+
+    @property
+    def otherwise(self) -> tuple[str, ...]:
+        """Where the same stands under another name, as ``random seeds.noise``."""
+        places = [place.partition(".") for place in self.also]
+        return tuple(f"{part} {path}" for part, _, path in places if leaf(part, path) != self.name)
 
 
 def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ...]:
@@ -326,7 +339,7 @@ def _merge(found: list[RecordedDifference]) -> list[RecordedDifference]:
     """One entry for a setting that is recorded as a parameter, as requested and as effective."""
     kept: dict[tuple[object, ...], RecordedDifference] = {}
     for item in found:
-        if item.part in ("numerics", "parameters", "command", "configuration", "random"):
+        if item.part in (*_SAID, "random"):
             key: tuple[object, ...] = (item.name, repr(item.a), repr(item.b), item.step)
         else:
             key = (item.part, item.path, item.step)
@@ -341,7 +354,36 @@ def _merge(found: list[RecordedDifference]) -> list[RecordedDifference]:
             kept[key] = replace(first, also=(*first.also, f"{other.part}.{other.path}"))
         else:
             kept[key] = item
-    return list(kept.values())
+    return _seeded(kept.values())
+
+
+def _seeded(found: Iterable[RecordedDifference]) -> list[RecordedDifference]:
+    """The seed of a stream that takes the value of a setting is that setting, and no second cause.
+
+    A word of the command line has no name of its own, so the stream gives it one.
+    """
+    kept = list(found)
+    for stream in [d for d in kept if d.part == "random" and d.path.startswith("seeds.")]:
+        alike = [d for d in kept if d.part in _SAID and _change(d) == _change(stream)]
+        for said in alike:
+            if SEED.match(said.name.lower()):
+                kept[kept.index(said)] = _also(said, stream)
+                kept.remove(stream)
+                break
+        else:
+            word = next((d for d in alike if d.part == "command" and d.path.startswith(WORD)), None)
+            if word is not None:
+                kept[kept.index(stream)] = _also(stream, word)
+                kept.remove(word)
+    return kept
+
+
+def _also(first: RecordedDifference, other: RecordedDifference) -> RecordedDifference:
+    return replace(first, also=(*first.also, f"{other.part}.{other.path}", *other.also))
+
+
+def _change(item: RecordedDifference) -> tuple[str, str, int | None]:
+    return repr(item.a), repr(item.b), item.step
 
 
 def _says(word: RecordedDifference, setting: RecordedDifference) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .differences import IDLE, STREAMS, UNLOADED, RecordedDifference
+from .differences import IDLE, SEED, STREAMS, UNLOADED, RecordedDifference
 from .profiles import Role
 
 _INITIAL = re.compile(r"^(problem|case|setup|ics?|init(ial)?(_.*)?|amplitude|perturb.*|noise.*)$")
@@ -31,7 +31,6 @@ _ELSEWHERE = re.compile(
     r"^(TZ|LANG|LC_.*|HDF5_.*|MALLOC_.*|PYTHONMALLOC|LD_BIND_NOW|.*_VERSION_DISPLAY)$"
 )
 """Variables of the environment that no arithmetic depends on."""
-_SEED = re.compile(r"^(seed.*|.*_seed|rng.*|random.*|entropy)$")
 
 NUMERICAL_PACKAGES = frozenset(
     {
@@ -114,7 +113,7 @@ def _setting(part: str, name: str) -> Role:
         (_TIME_STEP, "time step"),
         (_TOLERANCE, "tolerance"),
         (_PRECISION, "precision"),
-        (_SEED, "seed"),
+        (SEED, "seed"),
         (_DESCRIBES, "bystander"),
         (_BOUNDARY, "boundary"),
         (_INITIAL, "initial state"),

@@ -17,7 +17,15 @@ from ...compare.comparison import Comparison
 from ...compare.curves import Curves
 from ...compare.why.differences import IDLE
 from ...compare.why.texts import TextDifference
-from ..comparison import VERDICT_WORDS, difference_name, extent, gist, health_rows
+from ..comparison import (
+    VERDICT_WORDS,
+    also,
+    difference_name,
+    extent,
+    gist,
+    health_rows,
+    sizes,
+)
 from ..text import (
     apart,
     index_range,
@@ -122,7 +130,7 @@ def _why(c: Comparison) -> str:
         parts.append(
             f'<div class="cause"><span class="share">{share(cause.share)}</span>'
             f"<strong>{cell_text(difference_name(d), 120)}</strong>{alike} &nbsp; "
-            f"{escape(value(d.a, 120))} &rarr; {escape(value(d.b, 120))}"
+            f"{escape(value(d.a, 120))} &rarr; {escape(value(d.b, 120))}{cell_text(also(d), 160)}"
             f'<div class="bar"><span style="width:{_width(cause.share)}"></span></div>'
             f'<span class="soft">{cell_text(cause.reason)}</span></div>'
         )
@@ -181,9 +189,7 @@ def _quantities(c: Comparison) -> str:
             cell_text(q.name, 80),
             str(q.step),
             *apart(q.a, q.b),
-            "-" if q.ulps is None else f"{q.ulps:,}" if q.ulps < 10**6 else f"{q.ulps:.1e}",
-            small(q.relative),
-            small(q.largest),
+            *sizes(q),
         )
         for q in c.quantities
     ]
