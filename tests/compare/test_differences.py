@@ -57,7 +57,7 @@ def with_seeds(command, seeds):
     ("command", "expected"),
     [
         (("--rng-seed", "{}"), {("command", "rng_seed"): ("random seeds.noise",)}),
-        (("{}",), {("random", "seeds.noise"): ("command word 1",)}),
+        (("{}",), {("random", "seeds.noise"): ()}),
         (("--cells", "{}"), {("command", "cells"): (), ("random", "seeds.noise"): ()}),
     ],
 )

@@ -122,7 +122,12 @@ class RecordedDifference(Record, frozen=True, kw_only=True):
     def otherwise(self) -> tuple[str, ...]:
         """Where the same stands under another name, as ``random seeds.noise``."""
         places = [place.partition(".") for place in self.also]
-        return tuple(f"{part} {path}" for part, _, path in places if leaf(part, path) != self.name)
+        return tuple(
+            f"{part} {path}"
+            for part, _, path in places
+            # A word of the command line has no name.
+            if leaf(part, path) != self.name and not (part == "command" and path.startswith(WORD))
+        )
 
 
 def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ...]:
