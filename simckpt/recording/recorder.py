@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..model.segment import Event
@@ -80,7 +81,9 @@ class Recorder:
         self._votes = comm.duplicate()
         self._beat: Beat | None = None
         self._alike: dict[str, str] = {}
-        self._faults = Faults(strict=settings.strict, record=self._warning)
+        self._faults = Faults(
+            strict=settings.strict, record=partial(self.event, severity="warning")
+        )
         self._sampling = Sampling(self._control, comm.duplicate(), settings.triggers, self._faults)
         self._stopping = Stopping(comm.duplicate(), self._answer, lambda: self._ledger.busy)
         parts = (self._control, self._sampling, self._stopping, self._faults)
@@ -191,8 +194,7 @@ class Recorder:
 
     def spent(self) -> float:
         """Seconds that samples have taken on this rank."""
-        cost = self._ledger.cost()
-        return cost.samples + cost.reductions
+        return self._ledger.sampling
 
     def vote(self, value: float) -> Vote:
         """Start to find the largest `value` of all ranks."""
@@ -396,6 +398,3 @@ class Recorder:
             self._stopping.ask(wishes.stop)
         if wishes.checkpoint:
             self.checkpoint("trigger", reason="trigger", why=wishes.checkpoint)
-
-    def _warning(self, name: str, text: str, *, step: int | None = None) -> None:
-        self.event(name, text, severity="warning", step=step)

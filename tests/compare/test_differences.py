@@ -230,3 +230,12 @@ def test_profiles_are_likelihoods():
         numbers = (profile.prior, profile.time, *profile.onset, *profile.size, *profile.place)
         assert all(0 < n <= 1 for n in numbers)
         assert profile.acts
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"), [("journal_damaged", "describes"), ("operator_note", "may act")]
+)
+def test_what_the_instrument_saw_or_suffered_never_acts_on_the_answer(name, weight):
+    event = Event(name=name, severity="warning", step=4, wall=0.0, text="it happened")
+    (found,) = recorded_differences(run(SMALL), run(SMALL, events=(event,)))
+    assert (found.part, found.path, found.weight, found.step) == ("events", name, weight, 4)

@@ -16,6 +16,7 @@ from ..view import RunView
 from .command_line import WORD
 from .configured import SETTING, alike_told
 from .facts import RunFacts, run_facts
+from .happenings import otherwise_happened
 
 Weight: TypeAlias = Literal["decides", "may act", "describes"]
 
@@ -59,30 +60,6 @@ UNLOADED = " (not loaded)"
 
 STREAMS = "streams of ranks"
 """The path of a difference between what ranks declared as seeds and generators."""
-
-
-SYMPTOMS = frozenset(
-    {
-        "cadence_settled",
-        "capture",
-        "checkpoint_not_verified",
-        "diagnostic_failed",
-        "instrument_failed",
-        "journal_put_back",
-        "non_finite",
-        "numerics_unreadable",
-        "restart_differs",
-        "restart_repeats",
-        "rank_raised",
-        "record_cut_off",
-        "salvaged",
-        "samples_lost",
-        "step_unreadable",
-        "storage_back",
-        "trigger",
-    }
-)
-"""Events by which the instrument tells what it saw or suffered: none of them acts on the run."""
 
 
 class RecordedDifference(Record, frozen=True, kw_only=True):
@@ -307,37 +284,18 @@ def _mid_run(a: RunFacts, b: RunFacts) -> list[RecordedDifference]:
 
 def _events(a: Iterable[Event], b: Iterable[Event]) -> list[RecordedDifference]:
     """Events of one kind that happened at other steps, or in one run only."""
-    tables: list[dict[str, list[Event]]] = [{}, {}]
-    for table, events in zip(tables, (a, b), strict=True):
-        for event in events:
-            table.setdefault(event.name, []).append(event)
-    found = []
-    for name in sorted(tables[0].keys() | tables[1].keys()):
-        one, two = (table.get(name, []) for table in tables)
-        steps_a, steps_b = ({e.step for e in events} for events in (one, two))
-        if steps_a == steps_b:
-            continue
-        acts = name not in SYMPTOMS and any(e.severity != "note" for e in (*one, *two))
-        found.append(
-            RecordedDifference(
-                part="events",
-                path=name,
-                a=_happened(one),
-                b=_happened(two),
-                weight="may act" if acts else "describes",
-                step=min(steps_a ^ steps_b),
-                since=min(steps_a ^ steps_b),
-            )
+    return [
+        RecordedDifference(
+            part="events",
+            path=found.name,
+            a=found.a,
+            b=found.b,
+            weight="may act" if found.acts else "describes",
+            step=found.step,
+            since=found.step,
         )
-    return found
-
-
-def _happened(events: list[Event]) -> str:
-    if not events:
-        return ABSENT
-    first = min(events, key=lambda e: e.step)
-    rest = f" and {len(events) - 1} more" if len(events) > 1 else ""
-    return f"step {first.step}{rest}: {first.text}"
+        for found in otherwise_happened(a, b)
+    ]
 
 
 def _merge(found: list[RecordedDifference]) -> list[RecordedDifference]:

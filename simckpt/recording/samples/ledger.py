@@ -43,6 +43,11 @@ class Ledger:
             self._spent[work] += time.perf_counter() - begun
             self._busy = False
 
+    @property
+    def sampling(self) -> float:
+        """Seconds that samples have taken so far."""
+        return self._spent["samples"] + self._spent["reductions"]
+
     def cost(self) -> Cost:
         """The account so far."""
         return Cost(wall=time.perf_counter() - self._begun, **self._spent)
