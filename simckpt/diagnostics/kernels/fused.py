@@ -26,7 +26,9 @@ AHEAD = 64
 def mix(word, key):
     """A cell's share of the digest."""
     m = word ^ key
-    p = (m & LOW) * (m >> HALF) + ((m << HALF) | (m >> HALF))
+    # The low half of what is turned round is the high one: no shift of its own.
+    turned = (m << HALF) | (m >> HALF)
+    p = (m & LOW) * (turned & LOW) + turned
     return (p & LOW) * (p >> HALF) + m
 
 

@@ -10,6 +10,7 @@ from .intrinsics import (
     floats_at,
     from_bits,
     kept_apart,
+    prefetch,
     single_from_bits,
     swap2,
     swap4,
@@ -18,6 +19,7 @@ from .intrinsics import (
     u2_at,
     u4_at,
     u8_at,
+    widest_vectors,
     words_at,
 )
 from .jit import kernel
@@ -97,17 +99,33 @@ def read_words(address, stride, n, code, swapped, words):  # noqa: C901 - one br
 
 
 @kernel
+def ask_row(address, stride, n):
+    """Prefetch a row of `n` items; those far apart are not worth it."""
+    if 0 < stride <= np.int64(8):
+        for line in range((n * stride + 63) >> 6):
+            prefetch(address + np.uint64(line << 6))
+
+
+@kernel
+def copy_rows(address, next_row, rows, n, ahead, values):
+    """`rows` rows of `n` float64 that lie side by side, packed; `ahead` is as in `read_rows`."""
+    widest_vectors()
+    for _ in range(rows):
+        ask_row(address + ahead, np.int64(8), n)
+        source = floats_at(address, n)
+        into = floats_at(values, n)
+        for j in range(source.size):
+            into[j] = source[j]
+        address += next_row
+        values += np.uint64(8 * n)
+
+
+@kernel
 def read_row(address, stride, n, code, swapped, values, words):
     """`n` items as float64 at `values`; unless they are float64, their bits at `words`."""
     kept_apart()
     if code == FLOAT64:
-        if stride == 8 and not swapped:
-            source = floats_at(address, n)
-            into = floats_at(values, n)
-            for j in range(source.size):
-                into[j] = source[j]
-        else:
-            read_words(address, stride, n, code, swapped, values)
+        read_words(address, stride, n, code, swapped, values)
         return
     read_words(address, stride, n, code, swapped, words)
     raw = words_at(words, n)
@@ -120,4 +138,24 @@ def read_row(address, stride, n, code, swapped, values, words):
             into[j] = value_of(raw[j], code)
 
 
-__all__ = ["CODES", "FLOAT64", "read_row"]
+@kernel
+def read_rows(address, next_row, rows, ahead, stride, n, code, swapped, values, words):
+    """`rows` rows of `n` items, packed, as `read_row` has them.
+
+    Rows begin `next_row` bytes apart. What lies `ahead` bytes further is prefetched: other tiles'
+    cells lie between one chunk and the next, so the processor cannot foresee it.
+    """
+    kept_apart()
+    if code == FLOAT64 and stride == 8 and not swapped:
+        copy_rows(address, next_row, rows, n, ahead, values)
+        return
+    past = np.uint64(8 * n)
+    for _ in range(rows):
+        ask_row(address + ahead, stride, n)
+        read_row(address, stride, n, code, swapped, values, words)
+        address += next_row
+        values += past
+        words += past
+
+
+__all__ = ["CODES", "FLOAT64", "read_rows"]

@@ -16,7 +16,8 @@ from .fused import mix
 from .intrinsics import bits, floats_at, kept_apart, words_at
 from .jit import allocating_kernel, kernel
 from .limbs import INFINITE, MAGNITUDE, deposit_float, normalise
-from .sweep import fetch, set_up
+from .packing import fetch
+from .sweep import set_up
 from .tables import Inputs
 
 
@@ -71,7 +72,8 @@ def sweep_ids(ids, edges, inputs, plan, totals, work):
     zero = np.int64(0)
     for begin in range(0, ids.size, LONGEST):
         n = min(LONGEST, ids.size - begin)
-        fetch(views, zero, zero, zero, begin, n, zero, True, own, places, words)
+        cell, upcoming = (zero, zero, zero, begin), (zero, zero, zero, begin + n)
+        fetch(views, cell, upcoming, np.int64(1), n, zero, True, own, places, words)
         here = ids[begin : begin + n]
         for j in range(n):
             tiles[j] = tile_of(here[j], edges)

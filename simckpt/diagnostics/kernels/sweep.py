@@ -8,10 +8,11 @@ import numpy as np
 
 from .chunk import GOLDEN, measure_chunk, settle
 from .folds import LONGEST
-from .gather import FLOAT64, read_row
-from .intrinsics import kept_apart, next_number, words_at
+from .gather import FLOAT64
+from .intrinsics import kept_apart, next_number
 from .jit import kernel
 from .limbs import normalise
+from .packing import fetch, pack_keys, squeeze
 
 LONG_ROW = 512
 """Rows from this length on are read where they lie; shorter ones are packed into a chunk."""
@@ -37,49 +38,16 @@ def finish_tile(totals, tile):
 
 
 @kernel
-def squeeze(n, views, places, words, keys, mask):
-    """Drop the masked cells of a gathered chunk; returns how many are left."""
-    counts = words_at(places[mask], n)
-    k = words_at(keys, n)
-    left = np.int64(0)
-    for v in range(views + 1):
-        if v == mask:
-            continue
-        same = v == views or words[v] == places[v]
-        x = k if v == views else words_at(places[v], n)
-        w = x if same else words_at(words[v], n)
-        left = np.int64(0)
-        for j in range(n):
-            # The mask is 0.0 or 1.0, so its bits tell.
-            if counts[j] != 0:
-                x[left] = x[j]
-                if not same:
-                    w[left] = w[j]
-                left += 1
-    return left
-
-
-@kernel
-def fetch(views, i0, i1, i2, i3, n, filled, in_place, own, places, words):
-    """Make `n` cells of a row of every view available, behind `filled` others.
-
-    Float64 values that lie side by side are left where they are if `in_place`.
-    """
-    kept_apart()
-    past = np.uint64(8 * filled)
-    for v in range(views.shape[0]):
-        address = np.uint64(
-            views[v, 0] + i0 * views[v, 3] + i1 * views[v, 4] + i2 * views[v, 5] + i3 * views[v, 6]
-        )
-        plain = views[v, 1] == FLOAT64
-        if in_place and plain and views[v, 6] == 8 and views[v, 2] == 0:
-            places[v] = address
-            words[v] = address
-            continue
-        places[v] = own[v]
-        if plain:
-            words[v] = own[v]
-        read_row(address, views[v, 6], n, views[v, 1], views[v, 2], own[v] + past, words[v] + past)
+def upcoming_rows(begin, end, cell, rows):
+    """Where the rows lie that are read after `rows` rows at `cell`: in the next tile, at last."""
+    i0, i1, i2, i3 = cell
+    if i2 + rows < end[2]:
+        return i0, i1, i2 + rows, i3
+    if i1 + 1 < end[1]:
+        return i0, i1 + 1, begin[2], i3
+    if i0 + 1 < end[0]:
+        return i0 + 1, begin[1], begin[2], i3
+    return begin[0], begin[1], begin[2], end[3]
 
 
 @kernel
@@ -90,30 +58,37 @@ def sweep_block(tile, begin, end, layout, inputs, plan, totals, work, chunks):
     """
     own, places, words = work.addresses[0], work.addresses[1], work.addresses[2]
     steps = layout.steps
-    run = work.keys[0]
-    packed = work.keys[1]
-    run_keys = np.uint64(run.ctypes.data)
-    packed_keys = np.uint64(packed.ctypes.data)
-    in_place = inputs.mask < 0 and end[3] - begin[3] >= LONG_ROW
-    keys = run_keys if in_place else packed_keys
+    run = np.uint64(work.keys[0].ctypes.data)
+    packed = np.uint64(work.keys[1].ctypes.data)
+    length = end[3] - begin[3]
+    in_place = inputs.mask < 0 and length >= LONG_ROW
+    keys = run if in_place else packed
+    widest = min(length, LONGEST)
+    # Rows of more than one chunk are not packed with others.
+    most_rows = np.int64(1) if in_place else LONGEST // widest
     filled = np.int64(0)
     for i0 in range(begin[0], end[0]):
         for i1 in range(begin[1], end[1]):
-            for i2 in range(begin[2], end[2]):
+            last_plane = i0 + 1 == end[0] and i1 + 1 == end[1]
+            i2 = begin[2]
+            while i2 < end[2]:
+                rows = min(most_rows - filled // widest, end[2] - i2)
                 row = layout.origin + i0 * steps[0] + i1 * steps[1] + i2 * steps[2]
-                last_row = i0 + 1 == end[0] and i1 + 1 == end[1] and i2 + 1 == end[2]
-                i3 = begin[3]
-                while i3 < end[3]:
-                    n = min(LONGEST - filled, end[3] - i3)
+                last_rows = last_plane and i2 + rows == end[2]
+                for i3 in range(begin[3], end[3], LONGEST):
+                    n = min(LONGEST, end[3] - i3)
+                    cell = i0, i1, i2, i3
+                    upcoming = upcoming_rows(begin, end, cell, rows)
                     key = np.uint64(row + i3 * steps[3]) * GOLDEN
-                    fetch(inputs.views, i0, i1, i2, i3, n, filled, in_place, own, places, words)
-                    i3 += n
+                    fetch(
+                        inputs.views, cell, upcoming, rows, n, filled, in_place, own, places, words
+                    )
                     count = n
                     if not in_place:
-                        for j in range(n):
-                            packed[filled + j] = key + run[j]
-                        filled += n
-                        if filled < LONGEST and not (last_row and i3 == end[3]):
+                        next_row = np.uint64(steps[2]) * GOLDEN
+                        pack_keys(run, key, next_row, rows, n, packed + np.uint64(8 * filled))
+                        filled += rows * n
+                        if filled + widest <= LONGEST and not (last_rows and i3 + n == end[3]):
                             continue
                         count = filled
                         filled = np.int64(0)
@@ -127,6 +102,7 @@ def sweep_block(tile, begin, end, layout, inputs, plan, totals, work, chunks):
                             tile, count, keys, key, places, words, inputs, plan, totals, work
                         )
                         chunks += 1
+                i2 += rows
             if chunks > CHUNKS_BETWEEN_CARRIES:
                 finish_tile(totals, tile)
                 carry_sums(totals)
