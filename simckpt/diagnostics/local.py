@@ -29,7 +29,8 @@ class Part:
     """One box, or this rank's particles, with the arrays of a sample.
 
     `arrays` has the interior views by name, `ghosted` the same with their ghost layers, and
-    `where_around` is the mask with them, if it has any; `ids` is None for boxes.
+    `where_around` is the mask with them, if it has any; `ids` is None for boxes. `widths_around`
+    has one more cell on both sides, and is None along an axis where nothing is known of them.
     """
 
     space: int
@@ -38,6 +39,7 @@ class Part:
     global_shape: tuple[int, ...]
     arrays: Mapping[str, Readable]
     widths: tuple[float | NDArray[np.float64], ...] = ()
+    widths_around: tuple[float | NDArray[np.float64] | None, ...] = ()
     volume: float | NDArray[Any] = 1.0
     volume_tree: Tree = ("number", 1.0)
     where: NDArray[np.bool_] | None = None
@@ -65,6 +67,12 @@ class Part:
                 return self._shifted(self.around, axis, offset)
             case ("width", axis):
                 return self._along(axis, self.widths[axis])
+            case ("width_beside", axis, offset):
+                widths = self.widths_around[axis]
+                if isinstance(widths, np.ndarray):
+                    widths = widths[1 + offset : 1 + offset + self.shape[axis]]
+                if widths is not None:
+                    return self._along(axis, widths)
             case ("volume",):
                 return self._volume()
             case ("mask",) if self.where is not None:

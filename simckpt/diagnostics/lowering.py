@@ -11,7 +11,9 @@ from .expressions import Tree
 Leaf = Tree
 """A tree that is read rather than computed: ``("field", name)``, ``("width", axis)``, ..."""
 
-LEAVES = frozenset({"field", "high", "low", "width", "volume", "shifted", "mask", "beside"})
+LEAVES = frozenset(
+    {"field", "high", "low", "width", "width_beside", "volume", "shifted", "mask", "beside"}
+)
 
 
 @dataclass

@@ -80,8 +80,12 @@ def test_widths_may_be_given_for_the_whole_axis_or_for_the_part():
     whole, part = np.linspace(1, 2, 10), np.linspace(1, 2, 4)
     assert np.array_equal(Grid(10, whole, start=3).local_widths(0, 4), whole[3:7])
     assert np.array_equal(Grid(10, part, start=3).local_widths(0, 4), part)
-    with pytest.raises(SetupError, match="has 4 widths, but the axis has 10 cells, 5 of them"):
+    with pytest.raises(SetupError, match="has 4 widths, but the axis has 10 cells, and 5 of them"):
         Grid(10, part, start=3).local_widths(0, 5)
+    ghosts = np.linspace(1, 2, 13)
+    with_ghosts = Grid(10, ghosts, start=3, ghost=((2, 1),))
+    assert np.array_equal(with_ghosts.local_widths(0, 4), ghosts[5:9])
+    assert np.array_equal(with_ghosts.widths_around(0, 4), ghosts[4:10])
 
 
 def test_volumes_and_masks_may_carry_the_ghost_layers():

@@ -126,13 +126,6 @@ def test_stencils_that_cannot_be_had_are_refused(ranks, fields, diagnostic, part
         ranks.agree(Declarations(stability={"d": diagnostic}), [State(Grid(SHAPE), fields)])
 
 
-def test_a_divergence_needs_cells_of_one_width(ranks, fields):
-    grid = Grid(SHAPE, (np.linspace(1, 2, 24), 0.3), ghost=1)
-    wide = {name: np.pad(f, 1) for name, f in fields.items()}
-    with pytest.raises(SetupError, match="one width along axis 0"):
-        ranks.agree(Declarations(stability={"d": Divergence("u", "v")}), [State(grid, wide)])
-
-
 @pytest.mark.parametrize(
     "build",
     [

@@ -129,6 +129,59 @@ def test_the_total_variation_of_cells_of_many_widths_has_their_faces(ranks, fiel
     assert reading["tv"] == pytest.approx(across + along, rel=1e-12)
 
 
+def stretched(ranks, fields, parts, widths):
+    """States of boxes on a grid of unequal widths along axis 0, periodic."""
+    made = []
+    for start, box in ranks.boxes(SHAPE, parts):
+        wide = tuple(slice(s.start, s.stop + 2) for s in box)
+        local = {name: np.pad(f, 1, mode="wrap")[wide].copy() for name, f in fields.items()}
+        made.append(State(Grid(SHAPE, (widths, 0.3), start, 1), local, dt=0.25))
+    return made
+
+
+@pytest.mark.parametrize("ends", ["as wide as the last cells", "given"])
+def test_a_divergence_on_unequal_widths_takes_the_values_at_the_faces(ranks, fields, ends):
+    inner = np.geomspace(0.1, 2.0, SHAPE[0])
+    around = np.pad(inner, 1, mode="wrap" if ends == "given" else "edge")
+    u = np.pad(fields["u"] / fields["rho"], ((1, 1), (0, 0)), mode="wrap")
+    w = fields["v"] / fields["rho"]
+    dx = around[:, np.newaxis]
+    faces = (dx[1:] * u[:-1] + dx[:-1] * u[1:]) / (dx[1:] + dx[:-1])
+    div = np.diff(faces, axis=0) / inner[:, np.newaxis]
+    div = div + (np.roll(w, -1, 1) - np.roll(w, 1, 1)) / 0.6
+    volume = (inner * 0.3)[:, np.newaxis]
+    given = around if ends == "given" else inner
+    readings = [
+        ranks.sample(STENCILS, stretched(ranks, fields, parts, given))
+        for parts in ((1, 1), (2, 3), (4, 1))
+    ]
+    assert len({ranks.bits_of(r) for r in readings}) == 1
+    whole = (volume * np.ones(SHAPE)).sum()
+    assert readings[0]["div.max"] == pytest.approx(abs(div).max(), rel=1e-12)
+    assert readings[0]["div.local"] == pytest.approx((abs(div) * volume).sum() / whole, rel=1e-12)
+    assert readings[0]["div.mean"] == pytest.approx((div * volume).sum() / whole, abs=1e-12)
+
+
+def test_the_divergence_of_a_linear_field_is_its_slope_whatever_the_widths(ranks):
+    around = np.random.default_rng(7).uniform(0.1, 1.0, 26)
+    x = 3.0 * (np.cumsum(around) - around / 2)
+    state = State(Grid(24, (around,), ghost=1), {"u": x}, dt=0.5)
+    declared = Declarations(stability={"div": Divergence("u")})
+    reading = ranks.sample(declared, [state])
+    assert reading["div.max"] == pytest.approx(3.0, rel=1e-12)
+    assert reading["div.mean"] == pytest.approx(3.0, rel=1e-12)
+
+
+def test_a_divergence_needs_the_widths_beside_a_box(ranks):
+    states = [
+        State(Grid(8, (np.arange(1.0, 5.0) + start,), start, 1), {"u": np.ones(6)})
+        for start in (0, 4)
+    ]
+    declared = Declarations(stability={"div": Divergence("u")})
+    with pytest.raises(SetupError, match=r"Grid.spacing\[0\].*widths of all cells of the axis"):
+        ranks.agree(declared, states)
+
+
 def test_an_array_of_equal_widths_is_one_width(ranks, fields):
     given = {name: np.pad(f, 1, mode="wrap") for name, f in fields.items()}
     readings = [

@@ -22,6 +22,7 @@ from simckpt.diagnostics import (
     Particles,
     Probe,
     State,
+    TotalVariation,
 )
 from simckpt.diagnostics.domain.marks import box_mark
 from simckpt.errors import SetupError
@@ -191,6 +192,25 @@ def test_refined_boxes_that_fill_a_tile_twice_are_told() -> None:
     probe.agree([probe.offer(refined(0, 8))])
     assert probe.finish(*probe.measure(refined(8, 0))).problems == ()
     assert "more values than a tile" in probe.finish(*probe.measure(refined(8, 8))).problems[0]
+
+
+@pytest.mark.parametrize("given", ["whole axis", "own part"])
+def test_boxes_of_other_widths_each_are_cells_of_many_widths(ranks, given) -> None:
+    widths = np.repeat([0.1, 0.2], 4)
+
+    def state(start: int, cells: int) -> State:
+        here = widths if given == "whole axis" else widths[start : start + cells]
+        grid = Grid(8, (here,), start=start, ghost=1)
+        return State(grid, {"q": np.arange(start, start + cells + 2) / 7.0}, dt=0.1)
+
+    declared = Declarations(
+        conserved={"m": "q"}, stability={"c": CFL("q"), "tv": TotalVariation("q")}
+    )
+    whole, shared = (
+        ranks.sample(declared, states) for states in ([state(0, 8)], [state(0, 4), state(4, 4)])
+    )
+    assert ranks.bits_of(whole) == ranks.bits_of(shared)
+    assert whole["tv"] == pytest.approx(8 / 7.0)
 
 
 @pytest.mark.parametrize("text", ["0", "x", "-2", "1.5", "", "²"])

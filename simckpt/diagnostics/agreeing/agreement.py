@@ -25,7 +25,7 @@ from ..quantities.mechanics import particle_quantities
 from ..quantities.quantity import Context, Quantity, SumRequest
 from ..wide import WIDE, halves
 from .offer import Offer, PartOffer
-from .unison import check_unison, check_widths
+from .unison import check_unison, check_widths, same_width
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         axes=0 if by_id or not shapes else len(next(iter(shapes.values()))),
         widths=widths,
         even=_even(filled),
+        beside=tuple(all(known) for known in zip(*(p.beside for _, p in filled), strict=True)),
         spaced=all(p.spaced for _, p in parts),
         masked=any(p.masked for _, p in parts),
         masks_ghosts=_masks_ghosts([p for _, p in parts]),
@@ -236,11 +237,15 @@ def _spacing(
 
 
 def _even(parts: Sequence[tuple[int, PartOffer]]) -> tuple[bool, ...]:
-    """Whether the cells of each box are of one width, along each axis."""
-    return tuple(
-        all(width is not None for width in along)
-        for along in zip(*(part.widths for _, part in parts), strict=True)
-    )
+    """Whether the cells of each level are of one width, along each axis."""
+    first: dict[int, PartOffer] = {}
+    even = [True] * len(parts[0][1].widths) if parts else []
+    for _, part in parts:
+        known = first.setdefault(part.level, part)
+        for axis, (there, here) in enumerate(zip(known.widths, part.widths, strict=True)):
+            if there is None or here is None or not same_width(there, here):
+                even[axis] = False
+    return tuple(even)
 
 
 def _masks_ghosts(parts: Sequence[PartOffer]) -> bool:

@@ -34,6 +34,10 @@ class PartOffer:
     shape: tuple[int, ...]
     level: int
     widths: tuple[float | None, ...]
+    numbers: tuple[bool, ...]
+    """Whether the widths along each axis were given as one number."""
+    beside: tuple[bool, ...]
+    """Whether those of the neighbouring cells along each axis are known."""
     volume: float | None
     masked: bool
     ghost: tuple[tuple[int, int], ...] = ()
@@ -211,7 +215,18 @@ def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:
             check_type(np.asarray(grid.volume), "Cells.volume")
         check_volumes(np.atleast_1d(grid.volume), "Cells.volume")
         told = mark(grid.ids)
-        return PartOffer(grid.global_shape, (0,), shape, 0, (None,), uniform, False, (), told)
+        return PartOffer(
+            global_shape=grid.global_shape,
+            start=(0,),
+            shape=shape,
+            level=0,
+            widths=(None,),
+            numbers=(False,),
+            beside=(False,),
+            volume=uniform,
+            masked=False,
+            mark=told,
+        )
     widths: list[float | None] = []
     volume: float | None = 1.0
     for axis, cells in enumerate(shape):
@@ -227,14 +242,16 @@ def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:
     if grid.where is not None:
         grid.local_cells("Grid.where", grid.where, shape)
     return PartOffer(
-        grid.global_shape,
-        grid.start,
-        shape,
-        grid.level,
-        tuple(widths),
-        volume,
-        grid.where is not None,
-        grid.ghost,
+        global_shape=grid.global_shape,
+        start=grid.start,
+        shape=shape,
+        level=grid.level,
+        widths=tuple(widths),
+        numbers=tuple(isinstance(given, float) for given in grid.spacing),
+        beside=tuple(grid.widths_around(a, n) is not None for a, n in enumerate(shape)),
+        volume=volume,
+        masked=grid.where is not None,
+        ghost=grid.ghost,
         spaced=grid.spaced,
         masks_ghosts=grid.where is None or grid.masks_ghosts(shape),
     )

@@ -55,8 +55,13 @@ def check_unison(asked: Sequence[Facts], settings: Sequence[Mapping[str, str]]) 
         )
 
 
+def same_width(one: float, other: float) -> bool:
+    """Whether two widths are the same but for roundoff."""
+    return isclose(one, other, rel_tol=ROUNDOFF)
+
+
 def check_widths(parts: Sequence[tuple[int, PartOffer]]) -> None:
-    """Raise where a level's cells are said to have two widths along one axis.
+    """Raise where a level's cells are said to have one width along an axis, and another one.
 
     Ranks may have worked the width out each for itself: what roundoff explains is let pass.
     """
@@ -64,7 +69,8 @@ def check_widths(parts: Sequence[tuple[int, PartOffer]]) -> None:
     for rank, part in parts:
         other, known = first.setdefault(part.level, (rank, part))
         for axis, (there, here) in enumerate(zip(known.widths, part.widths, strict=True)):
-            if there is None or here is None or isclose(here, there, rel_tol=ROUNDOFF):
+            numbers = known.numbers[axis] and part.numbers[axis]
+            if not numbers or here is None or there is None or same_width(here, there):
                 continue
             raise SetupError(
                 f"Grid.spacing[{axis}]",

@@ -63,6 +63,10 @@ def host_blocks(part: Part) -> Iterator[Part]:
                 w if isinstance(w, float) else w[a:b]
                 for w, (a, b) in zip(part.widths, cut, strict=True)
             ),
+            widths_around=tuple(
+                w[a : b + 2] if isinstance(w, np.ndarray) else w
+                for w, (a, b) in zip(part.widths_around, cut, strict=True)
+            ),
             volume=part.volume if isinstance(part.volume, float) else part.volume[box],
             where=None if part.where is None else part.where[box],
             where_around=None if part.where is None else part.around[full],

@@ -129,6 +129,7 @@ def _box(
         ghosted=ghosted,
         ghost=grid.ghost,
         widths=tuple(grid.local_widths(axis, cells) for axis, cells in enumerate(shape)),
+        widths_around=tuple(grid.widths_around(axis, cells) for axis, cells in enumerate(shape)),
         volume=volume_of(grid, shape)[0],
         volume_tree=volume_of(grid, shape)[1],
         where=None if where is None else grid.local_cells("Grid.where", where, shape),

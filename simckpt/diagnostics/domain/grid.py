@@ -28,7 +28,8 @@ class Grid:
         Cells along each axis over all ranks, without ghost layers; 1 to 4 axes.
     spacing : float or sequence, one entry an axis
         Cell width: one number for all axes, or for each axis a number or a 1-D array of the
-        widths along it, for all cells of the axis or for this rank's part. Ones if left out.
+        widths along it: of all cells of the axis, of those with the ghost layers at both of its
+        ends, or of this rank's part. Ones if left out.
     start : int or tuple of int, optional
         Global index of this rank's first cell; zeros if left out (a single rank).
     ghost : int, or one int or pair of ints an axis
@@ -163,17 +164,36 @@ class Grid:
         widths = self.spacing[axis]
         if isinstance(widths, float):
             return widths
-        if widths.size == self.global_shape[axis]:
-            begin = self.start[axis]
+        total, (low, high) = self.global_shape[axis], self.ghost[axis]
+        if widths.size in (total, total + low + high):
+            begin = self.start[axis] + (low if widths.size > total else 0)
             return widths[begin : begin + cells]
         if widths.size == cells:
             return widths
+        ghosts = f", with the ghost layers at its ends {total + low + high}" if low + high else ""
         raise SetupError(
             f"Grid.spacing[{axis}]",
             widths,
-            f"has {widths.size} widths, but the axis has {self.global_shape[axis]} cells, "
-            f"{cells} of them here",
+            f"has {widths.size} widths, but the axis has {total} cells{ghosts}, "
+            f"and {cells} of them are here",
         )
+
+    def widths_around(self, axis: int, cells: int) -> AxisSpacing | None:
+        """The same with the width of one more cell on both sides.
+
+        Beyond the ends of the axis cells are as wide as its last ones, unless their widths were
+        given. None where those of the neighbours were not.
+        """
+        widths = self.spacing[axis]
+        if isinstance(widths, float):
+            return widths
+        total, (low, high) = self.global_shape[axis], self.ghost[axis]
+        begin = self.start[axis]
+        if widths.size == total:
+            return np.pad(widths, 1, mode="edge")[begin : begin + cells + 2]
+        if widths.size == total + low + high and low and high:
+            return widths[begin + low - 1 : begin + low + cells + 1]
+        return None
 
     def masks_ghosts(self, local: Sequence[int]) -> bool:
         """Whether `where` has the ghost layers of a local box of this shape."""

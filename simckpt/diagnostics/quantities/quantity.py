@@ -109,7 +109,10 @@ class Context:
     """Cell width along each axis where it is one number on all ranks, else None."""
 
     even: tuple[bool, ...] = ()
-    """Whether the cells of each box are of one width along each axis."""
+    """Whether the cells of each level are of one width along each axis."""
+
+    beside: tuple[bool, ...] = ()
+    """Whether the widths of the cells beside each box are known along each axis."""
 
     spaced: bool = True
     """Whether the widths of cells are known: not where there are volumes alone."""

@@ -22,11 +22,12 @@ from .quantity import (
 
 @dataclass(frozen=True, init=False)
 class Divergence:
-    """The divergence error of a vector field, by central differences.
+    """The divergence error of a vector field, from values interpolated linearly at the faces.
 
-    The cells of a box are of one width along each axis; refined boxes may have another.
-
-    In each cell ``div = sum_i((u_i[+1] - u_i[-1]) / (2 dx_i))``. Its columns are ``NAME.max``,
+    In each cell ``div = sum_i((u_i[+1/2] - u_i[-1/2]) / dx_i)``, where the value at a face is
+    ``u[+1/2] = (dx[+1] u + dx u[+1]) / (dx + dx[+1])``, as in OpenFOAM's Gauss linear scheme. Where
+    the cells of a level are of one width along an axis that is a central difference,
+    ``(u_i[+1] - u_i[-1]) / (2 dx_i)``, and is computed as such. Its columns are ``NAME.max``,
     the largest ``|div|``; ``NAME.local``, the mean of ``|div|`` over the volume;
     ``NAME.mean``, the mean of ``div``; and ``NAME.cumulative``, the exact sum of ``dt * mean``
     over the samples of the job attempt so far, rounded once. Times dt the second and third are
@@ -62,10 +63,8 @@ class Divergence:
         terms: list[Tree] = []
         for axis, component in enumerate(self.components):
             tree = _stencil(argument, component, axis, context)
-            rise = ("subtract", shifted(tree, axis, 1), shifted(tree, axis, -1))
-            width = _uniform(argument, axis, context)
-            twice = ("number", 2.0 * width[1]) if width[0] == "number" else _plus(width, width)
-            terms.append(("divide", rise, twice))
+            rise = _central if context.even[axis] else _between_faces
+            terms.append(rise(argument, tree, axis, context))
         divergence = reduce(_plus, terms)
         counted: Tree = ("number", 1.0)
         if context.masked:
@@ -160,15 +159,30 @@ def _stencil(argument: str, expression: str, axis: int, context: Context) -> Tre
     return tree
 
 
-def _uniform(argument: str, axis: int, context: Context) -> Tree:
-    if not context.even[axis]:
+def _central(argument: str, tree: Tree, axis: int, context: Context) -> Tree:
+    """The derivative along an axis whose cells are of one width."""
+    width = context.width(axis, argument)
+    twice: Tree = ("number", 2.0 * width[1]) if width[0] == "number" else _plus(width, width)
+    return ("divide", ("subtract", shifted(tree, axis, 1), shifted(tree, axis, -1)), twice)
+
+
+def _between_faces(argument: str, tree: Tree, axis: int, context: Context) -> Tree:
+    """The derivative along an axis of any widths: the values at the faces are interpolated."""
+    width = context.width(axis, argument)
+    if not context.beside[axis]:
         raise SetupError(
             argument,
             f"Grid.spacing[{axis}]",
-            f"is an array, and it needs cells of one width along axis {axis}",
-            mend="Work it out in the driver, and declare it as a field or with Custom.",
+            "does not tell the widths of the cells beside this rank's",
+            mend="Give the widths of all cells of the axis on every rank.",
         )
-    return context.width(axis, argument)
+
+    def face(side: int) -> Tree:
+        beside: Tree = ("width_beside", axis, side)
+        here, there = ("multiply", beside, tree), ("multiply", width, shifted(tree, axis, side))
+        return ("divide", _plus(here, there), _plus(width, beside))
+
+    return ("divide", ("subtract", face(1), face(-1)), width)
 
 
 def _plus(a: Tree, b: Tree) -> Tree:

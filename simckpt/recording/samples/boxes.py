@@ -45,7 +45,8 @@ class Boxes:
                 wall=wall,
                 text=f"a level of refinement has appeared, of {reading.unseen} cells: they count "
                 "in integrals and maxima, and have no extrema and digests of their own before "
-                "the next job attempt",
+                "the next job attempt. To have them, give a box of no cells on that level at the "
+                "first sample.",
                 rank=-1,
                 facts={"cells": reading.unseen},
             )
