@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.segment import Patch
 from .domain.grid import Grid, Sliced
 from .domain.marks import box_mark, mark
 from .domain.views import Readable
@@ -47,6 +48,16 @@ class Part:
     ids: NDArray[Any] | None = None
     ghosted: Mapping[str, Readable] = field(default_factory=dict)
     ghost: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def by_id(self) -> bool:
+        """Whether these are particles or cells with ids, and no box."""
+        return self.ids is not None
+
+    @property
+    def patch(self) -> Patch:
+        """Where the box lies."""
+        return Patch(start=self.start, shape=self.shape, level=self.space)
 
     def mark(self) -> int:
         """What tells which cells or ids these are: see `marks`. Of a part with a mask 0."""

@@ -15,10 +15,10 @@ finish     on rank 0, from the added-up messages: the `Reading`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..errors import InstrumentError
-from ..model.segment import Decomposition
+from ..model.segment import Decomposition, Patch
 from ..model.series import SeriesSchema
 from ..parallel.comm import Maxima, Sums
 from .agreeing.agreement import Agreement, agree
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from .sampler import Sampler
 
 MOST_FAULTS = 100
+
+Held: TypeAlias = tuple[tuple[Patch, bool], ...]
+"""A rank's boxes, each with whether a mask leaves some of its cells out."""
 
 
 class Fault(NamedTuple):
@@ -78,6 +81,8 @@ class Probe:
         self.declarations = declarations
         self.rank = rank
         self.faults: list[Fault] = []
+        self.held: Held | None = None
+        """This rank's boxes in the last sample; None where it could not be taken."""
         self._agreement: Agreement | None = None
         self._requests: Requests | None = None
         self._sampler: Sampler | None = None
@@ -143,6 +148,8 @@ class Probe:
         for name in self._requests.head(state, sums, maxima):
             self._note(state.step, name, TypeError("is no number"))
         extremes = Extremes(self._requests.located)
+        self.held = None
+        held: list[tuple[Patch, bool]] = []
         try:
             if self._sampler is None:
                 self._sampler = _sampler(agreement)
@@ -150,6 +157,8 @@ class Probe:
                 self._requests.measure(
                     self._sampler, particles, parts, failed, sums, maxima, extremes
                 )
+                held += [(part.patch, part.where is not None) for part in parts if not part.by_id]
+            self.held = tuple(held)
         except Exception as error:  # noqa: BLE001 - a sample must never end the simulation
             sums, maxima = self.unreadable(state.step)
             self._note(state.step, "sample", error)

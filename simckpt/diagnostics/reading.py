@@ -66,8 +66,10 @@ class Reading:
         What is wrong with the sample, one sentence each; empty if it is sound.
     unreadable : int
         How many of the ranks' own steps, times and widths could not be read.
+    places : int or None
+        A sum that tells where the boxes of all ranks lie; None where the sample is not sound.
     moved : bool
-        Whether the boxes lie elsewhere, or on other ranks, than in the first sample.
+        Whether that is elsewhere, or on other ranks, than in the first sample.
     unseen : int
         Cells on levels that have appeared since then: they count in integrals and maxima, and have
         no extrema and digests of their own.
@@ -87,6 +89,7 @@ class Reading:
     problems: tuple[str, ...]
     schema: SeriesSchema = field(repr=False)
     unreadable: int = 0
+    places: int | None = None
     moved: bool = False
     unseen: int = 0
 
@@ -150,6 +153,7 @@ def read_message(
         ]
     names = [column.name for column in agreement.schema.columns]
     values = answered.values(dict(zip(names[len(names) - len(own) :], own, strict=True))) + own
+    places = int(sums[Layout.PLACES]) if whole and not failed else None
     return Reading(
         step=int(first) if isfinite(first) else 0,
         last_step=int(last) if isfinite(last) else 0,
@@ -169,7 +173,8 @@ def read_message(
         origins=origins,
         problems=tuple(problems),
         unreadable=unreadable,
-        moved=whole and not failed and int(sums[Layout.PLACES]) != agreement.places,
+        places=places,
+        moved=places is not None and places != agreement.places,
         unseen=int(sums[Layout.UNSEEN]),
         schema=agreement.schema,
     )

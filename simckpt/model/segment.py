@@ -77,6 +77,9 @@ class SegmentEnd(Record, frozen=True, kw_only=True):
 DECOMPOSITION_CHANGED = "decomposition_changed"
 """Name of the event from whose step on a segment's decomposition holds no longer."""
 
+DECOMPOSITION = "decomposition"
+"""Among the facts of that event, the hash of the one that holds from there on, if it is known."""
+
 
 class Event(Record, frozen=True, kw_only=True):
     """Something that happened: a fault of the instrumentation, a fall-back, a trigger, a signal.

@@ -33,6 +33,12 @@ Maxima = NDArray[np.void]
 """Of the type `PAIR`."""
 
 
+Words = NDArray[np.int64]
+
+LONGEST_POST = 256
+"""Words of a post, at most: so short a message is on its way once it has been handed over."""
+
+
 class ExchangeFailed(Exception):
     """The ranks did not come together: one did not come in time, or came for something else."""
 
@@ -107,6 +113,17 @@ class Comm(Protocol):
         """
 
     @abstractmethod
+    def post(self, words: Words) -> None:
+        """Send rank 0 at most `LONGEST_POST` words beside everything else; never waits.
+
+        What cannot be sent is dropped: whoever reads it must be able to do without.
+        """
+
+    @abstractmethod
+    def posted(self) -> list[tuple[int, Words]]:
+        """On rank 0, what has arrived since this was last asked, with its ranks; never waits."""
+
+    @abstractmethod
     def leave(self, why: str) -> None:
         """Tell all other ranks that this one goes, and why, without waiting for any."""
 
@@ -153,6 +170,9 @@ class SerialComm:
     rank = 0
     size = 1
 
+    def __init__(self) -> None:
+        self._posts: list[tuple[int, Words]] = []
+
     @property
     def host(self) -> str:
         import platform
@@ -160,7 +180,7 @@ class SerialComm:
         return platform.node()
 
     def duplicate(self) -> Comm:
-        return self
+        return SerialComm()
 
     def exchange(self, purpose: str, value: T, timeout: float) -> list[T]:
         return [value]
@@ -173,6 +193,13 @@ class SerialComm:
 
     def wait(self, ready: Callable[[], bool], what: str, timeout: float) -> bool:
         return poll(ready, time.monotonic() + timeout)
+
+    def post(self, words: Words) -> None:
+        self._posts.append((0, words))
+
+    def posted(self) -> list[tuple[int, Words]]:
+        posts, self._posts = self._posts, []
+        return posts
 
     def leave(self, why: str) -> None:
         """Nobody is there to hear of it."""

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 from mpi4py import MPI
 
-from .comm import Comm, ExchangeFailed, Maxima, Reduction, Sums, Vote
+from .comm import Comm, ExchangeFailed, Maxima, Reduction, Sums, Vote, Words
 from .patience import Patience, say_nothing, say_on_terminal
 from .polling import poll
 
 T = TypeVar("T")
 
 _LONGEST_WORD = 500
+
+_LEAVING, _POSTED = 0, 1
+"""Tags of the messages from rank to rank."""
+
+_MOST_POSTS = 64
+"""Posts of a rank that may be under way."""
 
 _in_flight: dict[int, object] = {}
 """What MPI may still write into."""
@@ -88,11 +95,11 @@ class _Board:
     def leave(self, why: str) -> None:
         word = np.frombuffer(why.encode("utf-8", "replace")[:_LONGEST_WORD] or b" ", np.uint8)
         others = (rank for rank in range(self._comm.size) if rank != self._comm.rank)
-        _keep((word, [self._comm.Isend(word, dest=rank) for rank in others]))
+        _keep((word, [self._comm.Isend(word, rank, _LEAVING) for rank in others]))
 
     def gone(self) -> Mapping[int, str]:
         status = MPI.Status()
-        while self._comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG, status):
+        while self._comm.Iprobe(MPI.ANY_SOURCE, _LEAVING, status):
             word = np.empty(status.Get_count(MPI.BYTE), np.uint8)
             self._comm.Recv(word, status.source, status.tag)
             self._gone[status.source] = word.tobytes().decode("utf-8", "replace")
@@ -105,6 +112,8 @@ class MpiComm:
     def __init__(self, comm: MPI.Comm, board: _Board | None = None) -> None:
         self._comm = comm
         self._board = board
+        self._posts: list[tuple[int, Words]] = []
+        self._sending: deque[tuple[MPI.Request, Words]] = deque()
 
     @property
     def bare(self) -> MPI.Comm:
@@ -162,6 +171,26 @@ class MpiComm:
         say = say_nothing if self.rank else say_on_terminal
         patience = Patience(what, began, began + timeout, lambda: self.gone, say)
         return poll(ready, began + timeout, patience)
+
+    def post(self, words: Words) -> None:
+        if self.rank == 0:
+            self._posts.append((0, words))
+            return
+        while self._sending and self._sending[0][0].Test():
+            _release(self._sending.popleft())
+        if len(self._sending) < _MOST_POSTS:
+            sending = self._comm.Isend(words, 0, _POSTED), words
+            _keep(sending)
+            self._sending.append(sending)
+
+    def posted(self) -> list[tuple[int, Words]]:
+        posts, self._posts = self._posts, []
+        status = MPI.Status()
+        while self._comm.Iprobe(MPI.ANY_SOURCE, _POSTED, status):
+            words = np.empty(status.Get_count(MPI.INT64_T), np.int64)
+            self._comm.Recv(words, status.source, status.tag)
+            posts.append((status.source, words))
+        return posts
 
     def leave(self, why: str) -> None:
         if self._board is not None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..model.segment import Decomposition, Ending
     from .attempts.waypoints import Waypoints
     from .captures import Captures
+    from .samples.placements import Placed
     from .triggering.sentry import Sentry, Wishes
     from .triggering.triggers import Kind
 
@@ -96,7 +97,7 @@ class BundleScribe:
         self._tiled: Reading | None = None
         self._samples = 0
         self._origins = Origins()
-        self._boxes = Boxes()
+        self._boxes = Boxes(writer.store)
         self._overlap = Overlap(known)
         self._monotone = Monotone(SeriesSchema(columns=()))
         writer.append(segment)
@@ -131,7 +132,7 @@ class BundleScribe:
         # Solvers that were given to the run are configured by now, and were not when it began.
         self._in_effect(self._captures.in_effect.read(step), step)
 
-    def sample(self, reading: Reading, wall: float) -> None:
+    def sample(self, reading: Reading, wall: float, placed: Placed | None = None) -> None:
         self._reading = reading
         self._samples += 1
         self._writer.append(
@@ -146,7 +147,7 @@ class BundleScribe:
         )
         for found in (
             *self._origins.events(reading, wall),
-            *self._boxes.events(reading, wall),
+            *self._boxes.events(reading, wall, placed),
         ):
             self.event(found)
         if self._overlap.going_on and self._schema is not None:

@@ -220,10 +220,10 @@ class Recorder:
     def _take_in(self) -> None:
         if self._sampling.awaited:
             with self._ledger.spending("reductions"), self._faults.contained("collecting samples"):
-                for reading, wall in self._sampling.arrived():
+                for reading, wall, placed in self._sampling.arrived():
                     if math.isfinite(reading.t):
                         self._t = reading.t
-                    self._scribe.sample(reading, wall)
+                    self._scribe.sample(reading, wall, placed)
         self._stopping.attend()
 
     def checkpoint(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..model.record import Json
     from ..model.segment import Decomposition, Ending, Event
     from ..model.series import SeriesSchema
+    from .samples.placements import Placed
     from .triggering.sentry import Wishes
     from .triggering.triggers import Kind
 
@@ -43,8 +44,8 @@ class Scribe(Protocol):
         """
 
     @abstractmethod
-    def sample(self, reading: Reading, wall: float) -> None:
-        """A sample is complete; `wall` is when it was taken."""
+    def sample(self, reading: Reading, wall: float, placed: Placed | None = None) -> None:
+        """A sample is complete; `wall` is when it was taken, `placed` where its boxes lay."""
 
     @abstractmethod
     def event(self, event: Event) -> None:
@@ -105,7 +106,7 @@ class SilentScribe:
     ) -> None:
         """Nothing to do."""
 
-    def sample(self, reading: Reading, wall: float) -> None:
+    def sample(self, reading: Reading, wall: float, placed: Placed | None = None) -> None:
         """Nothing to do: only rank 0 receives readings."""
 
     def event(self, event: Event) -> None:

@@ -83,3 +83,6 @@ def test_the_serial_twin_reduces_to_its_own_values() -> None:
     assert result[1][0].item() == (-np.inf, 3)
     assert comm.exchange("test", "x", 1.0) == ["x"]
     assert (comm.rank, comm.size) == (0, 1)
+    comm.post(np.arange(3))
+    assert [(rank, words.tolist()) for rank, words in comm.posted()] == [(0, [0, 1, 2])]
+    assert comm.posted() == []

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...model.record import Record
-from ...model.segment import DECOMPOSITION_CHANGED, Segment
+from ...errors import BundleError
+from ...model.record import Document, Record
+from ...model.segment import DECOMPOSITION, DECOMPOSITION_CHANGED, Decomposition
 from ...model.series import FieldTiles
-from ..view import DigestView, Floats, Ints, Mask, RunView, Words
+from ..view import DigestView, Floats, Ints, Mask, RunView, SegmentView, Words
 from .alignment import Alignment
 from .patterns import Figure, Layout, pattern, ranks_holding
 from .propagation import Propagation, propagation
@@ -176,21 +177,34 @@ def layout(run: RunView, name: str, row: int) -> Layout:
     index, step = int(series.segment[row]), int(series.step[row])
     for view in run.segments:
         if view.segment.index == index:
-            held = None if _moved(run, view.segment, step) else view.decomposition
-            return Layout(run=name, decomposition=held, nodes=tuple(view.segment.nodes))
+            return Layout(
+                run=name,
+                decomposition=_decomposition(run, view, step),
+                nodes=tuple(view.segment.nodes),
+            )
     return Layout(run=name)
 
 
-def _moved(run: RunView, segment: Segment, step: int) -> bool:
-    """Whether the boxes lay elsewhere at `step` than the segment's decomposition says."""
+def _decomposition(run: RunView, view: SegmentView, step: int) -> Decomposition | None:
+    """Where a segment's boxes lay at `step`; None if that is not known."""
+    segment = view.segment
     later = (v.segment.started for v in run.segments if v.segment.index > segment.index)
     end = min(later, default=np.inf)
-    return any(
-        event.name == DECOMPOSITION_CHANGED
+    moves = [
+        event
+        for event in run.events
+        if event.name == DECOMPOSITION_CHANGED
         and event.step <= step
         and segment.started <= event.wall < end
-        for event in run.events
-    )
+    ]
+    if not moves:
+        return view.decomposition
+    held = moves[-1].facts.get(DECOMPOSITION)
+    try:
+        found: Document | None = run.document(held) if isinstance(held, str) else None
+    except (KeyError, BundleError):
+        found = None
+    return found if isinstance(found, Decomposition) else None
 
 
 def _missing(name: str, run: str) -> Uncompared:

@@ -10,6 +10,7 @@ from ...errors import SetupError
 from ...parallel.comm import ExchangeFailed
 from ..faults import one_line
 from ..settings import EXCHANGE_TIMEOUT
+from .placements import Placements
 from .reports import Reports
 from .step_order import StepOrder
 from .stream import Stream
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ...parallel.comm import Comm
     from ..faults import Faults
     from ..triggering.triggers import Trigger
+    from .placements import Placed
 
 
 class Sampling:
@@ -45,10 +47,14 @@ class Sampling:
     ) -> None:
         self.reports = Reports()
         self._control = control
+        self._samples = samples
         self._stream = Stream(samples)
         self._triggers = triggers
         self._faults = faults
         self._probe: Probe | None = None
+        self._placements: Placements | None = None
+        self._arrived = 0
+        self._moved = False
         self._order = StepOrder()
 
     @property
@@ -105,6 +111,7 @@ class Sampling:
             self._faults.note("sampling_failed", f"no samples are recorded: {one_line(error)}")
             return None
         self._probe = probe
+        self._placements = Placements(self._samples, probe.decomposition)
         return probe
 
     def take(self, step: int, state: State | None, problem: SetupError | None) -> None:
@@ -122,6 +129,8 @@ class Sampling:
             self._check_declared(probe, reported)
         sent = False
         with self._faults.contained("sending a sample"):
+            if self._placements is not None and probe.held is not None:
+                self._placements.tell(self._stream.started, probe.held)
             sent = self._stream.push(*message, time.time())
         if reported is not None and not sent:
             self.reports.give_back(reported)
@@ -130,8 +139,11 @@ class Sampling:
         for fault in probe.faults[known:]:
             self._faults.note("diagnostic_failed", str(fault))
 
-    def arrived(self) -> Iterator[tuple[Reading, float]]:
-        """The readings that are complete, oldest first, each with its wall time; rank 0 alone."""
+    def arrived(self) -> Iterator[tuple[Reading, float, Placed | None]]:
+        """The readings that are complete, oldest first, for rank 0 alone.
+
+        With each comes its wall time, and where the boxes lay if that is known and any had moved.
+        """
         for wall, sums, maxima in self._stream.ready():
             assert self._probe is not None
             reading = self._probe.finish(sums, maxima)
@@ -141,11 +153,19 @@ class Sampling:
                 self._faults.note("sample_incomplete", text, step=reading.step, said=said)
             if text := self._order.problem(reading):
                 self._faults.note("step_out_of_order", text, step=reading.step)
-            yield reading, wall
+            yield reading, wall, self._placed(reading)
+            self._arrived += 1
 
     def settle(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until every sample has arrived."""
         return self._stream.settle(timeout)
+
+    def _placed(self, reading: Reading) -> Placed | None:
+        # Where nothing has ever moved, this costs nothing.
+        self._moved = self._moved or reading.moved
+        if not self._moved or reading.places is None or self._placements is None:
+            return None
+        return self._placements.at(self._arrived, reading.places)
 
     def _check_declared(self, probe: Probe, reported: Reported) -> None:
         for method, name, mend in probe.declarations.undeclared(reported):
