@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
+from unicodedata import normalize
 
 from ..errors import SetupError
+from .spelling import mend_of_node, mend_of_text
 
 Tree: TypeAlias = tuple[Any, ...]
 
@@ -39,6 +41,19 @@ FUNCTIONS: Mapping[str, int] = {
 """Functions by name, with the number of their arguments; NumPy's names and meanings."""
 
 CONSTANTS: Mapping[str, float] = {"pi": math.pi}
+
+_CHOICES = ("field names", "numbers", "+ - * / **", "< <= > >= == !=", *FUNCTIONS)
+
+
+def normal_form(name: str) -> str:
+    """`name` as Python has it: names are the same if their Unicode normal forms NFKC are.
+
+    Examples
+    --------
+    >>> normal_form("\N{MICRO SIGN}") == "\N{GREEK SMALL LETTER MU}"
+    True
+    """
+    return normalize("NFKC", name)
 
 
 @dataclass(frozen=True)
@@ -90,12 +105,36 @@ def _parse(text: str, argument: str) -> Expression:
     try:
         body = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError) as error:
-        raise SetupError(argument, text, f"cannot be read: {error.args[0]}") from None
+        raise _unreadable(text, argument, error) from None
     except (RecursionError, MemoryError):
         raise SetupError(argument, text, "is nested too deeply") from None
     if _depth(body) > DEEPEST:
         raise SetupError(argument, text, "is nested too deeply", mend="Split it up with `derived`.")
     return Expression(text, _Checker(text, argument).tree(body), argument)
+
+
+def _unreadable(text: str, argument: str, error: SyntaxError | ValueError) -> SetupError:
+    """The error of a text that Python cannot read: where, why, and what to write."""
+    text = text.strip()
+    offset = getattr(error, "offset", None)
+    if not isinstance(error, SyntaxError) or offset is None:
+        why = error.msg if isinstance(error, SyntaxError) else "not every character is text"
+        return SetupError(argument, text, f"cannot be read: {why}", choices=_CHOICES)
+    lines = text.splitlines(keepends=True)
+    line = (error.lineno or 1) - 1
+    # Python says 0 where the text ends too early.
+    place = sum(map(len, lines[:line])) + offset - 1 if offset else len(text)
+    rest = text[place:].split("\n")[0][:20]
+    where = f"at character {place + 1}, {rest!r}" if rest else "at its end"
+    # What follows the first sentence are guesses about programs.
+    why = error.msg.partition(". ")[0]
+    return SetupError(
+        argument,
+        text,
+        f"cannot be read {where}: {why}",
+        choices=_CHOICES,
+        mend=mend_of_text(text, place),
+    )
 
 
 def _depth(body: ast.expr) -> int:
@@ -170,7 +209,8 @@ class _Checker:
 
     def _call(self, node: ast.expr, name: str, arguments: list[ast.expr]) -> Tree:
         if name not in FUNCTIONS:
-            raise self._refusal(node, f"calls {name!r}, which is no function here", FUNCTIONS)
+            problem = f"calls {name!r}, which is no function here"
+            raise self._refusal(node, problem, choices=FUNCTIONS)
         if len(arguments) != FUNCTIONS[name]:
             raise self._refusal(
                 node, f"gives {name} {len(arguments)} arguments, not {FUNCTIONS[name]}"
@@ -178,15 +218,15 @@ class _Checker:
         return (name, *(self.tree(a) for a in arguments))
 
     def _refusal(
-        self, node: ast.expr, problem: str, choices: Mapping[str, int] | None = None
+        self, node: ast.expr, problem: str, choices: Iterable[str] = _CHOICES
     ) -> SetupError:
         part = ast.get_source_segment(self._text.strip(), node) or self._text
         return SetupError(
             self._argument,
             self._text,
             f"{part!r} {problem}",
-            choices=choices
-            or ("field names", "numbers", "+ - * / **", "< <= > >= == !=", *FUNCTIONS),
+            choices=choices,
+            mend=mend_of_node(node, FUNCTIONS),
         )
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.segment import Patch
-from .domain.grid import Grid, Sliced
+from .domain.grid import Grid, Sliced, one_width
 from .domain.marks import box_mark, mark
 from .domain.views import Readable
 from .expressions import Tree
-from .lowering import Leaf, Program, lower
+from .lowering import LEAVES, Leaf, Program, lower
 from .quantities.channels import Channel
 from .wide import half_words
 
@@ -59,6 +59,35 @@ class Part:
         """Where the box lies."""
         return Patch(start=self.start, shape=self.shape, level=self.space)
 
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What a program for the part depends on, beside its fields."""
+        return (
+            self.space,
+            self.volume_tree,
+            *(w if isinstance(w, float) else None for w in (*self.widths, *self.widths_around)),
+            *(w is None for w in self.widths_around),
+            self.ghost,
+            self.where is None,
+            self.where_around is None,
+        )
+
+    @property
+    def even_volume(self) -> float | None:
+        """The volume of its cells, if it is one."""
+        return float(self.volume_tree[1]) if self.volume_tree[0] == "number" else None
+
+    def with_numbers(self, tree: Tree) -> Tree:
+        """The tree with numbers for widths that are the same in all cells."""
+        kind = tree[0]
+        if kind in ("width", "even_width", "width_beside"):
+            widths = self.widths_around if kind == "width_beside" else self.widths
+            width = widths[tree[1]]
+            return ("number", width) if isinstance(width, float) else tree
+        if kind in LEAVES or kind == "number":
+            return tree
+        return (kind, *(self.with_numbers(part) for part in tree[1:]))
+
     def mark(self) -> int:
         """What tells which cells or ids these are: see `marks`. Of a part with a mask 0."""
         if self.ids is not None:
@@ -76,7 +105,7 @@ class Part:
                 return self._shifted(self.ghosted[name], axis, offset)
             case ("beside", axis, offset):
                 return self._shifted(self.around, axis, offset)
-            case ("width", axis):
+            case ("width" | "even_width", axis):
                 return self._along(axis, self.widths[axis])
             case ("width_beside", axis, offset):
                 widths = self.widths_around[axis]
@@ -124,8 +153,8 @@ def volume_of(grid: Grid, local: Sequence[int]) -> tuple[float | NDArray[Any], T
     tree: Tree = ("width", 0)
     uniform: float | None = 1.0
     for axis, cells in enumerate(local):
-        width = grid.local_widths(axis, cells)
-        uniform = uniform * width if uniform is not None and isinstance(width, float) else None
+        width = one_width(grid.local_widths(axis, cells))
+        uniform = uniform * width if uniform is not None and width is not None else None
         if axis:
             tree = ("multiply", tree, ("width", axis))
     if uniform is not None:

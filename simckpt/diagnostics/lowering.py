@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import frexp
 
@@ -12,8 +13,11 @@ Leaf = Tree
 """A tree that is read rather than computed: ``("field", name)``, ``("width", axis)``, ..."""
 
 LEAVES = frozenset(
-    {"field", "high", "low", "width", "width_beside", "volume", "shifted", "mask", "beside"}
-)
+    {
+        "field", "high", "low", "width", "even_width", "width_beside", "volume", "shifted", "mask",
+        "beside",
+    }
+)  # fmt: skip
 
 
 @dataclass
@@ -102,11 +106,24 @@ def lower(trees: Sequence[Tree], first_leaves: Sequence[Leaf] = ()) -> Program:
     )
 
 
+_FOLDED: Mapping[str, Callable[..., float]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "square": lambda x: x * x,
+}
+
+
 def _cheaper(tree: Tree) -> Tree:
-    """The same tree with quotients by powers of two as products, which have the same bits."""
+    """The same tree with less work, which gives the same bits.
+
+    Arithmetic on numbers is done, and quotients by powers of two are products.
+    """
     if tree[0] in LEAVES or tree[0] == "number":
         return tree
     parts = tuple(_cheaper(part) for part in tree[1:])
+    if tree[0] in _FOLDED and all(part[0] == "number" for part in parts):
+        return ("number", _FOLDED[tree[0]](*(part[1] for part in parts)))
     if tree[0] == "divide" and parts[1][0] == "number":
         mantissa, exponent = frexp(parts[1][1])
         if abs(mantissa) == 0.5 and abs(exponent) < 1000:

@@ -68,8 +68,9 @@ class Layout:
 
     Sums begin with the number of ranks that took part, of cells, and of numbers of the state that
     could not be read, the mark of where the boxes lie, and the number of cells on levels without
-    channels; maxima with step and -step, t and -t, dt and -dt, so that rank 0 can tell whether all
-    ranks spoke of one sample.
+    channels, and the number of boxes with a mask; maxima with step and -step, t and -t, dt and -dt,
+    and the largest and least volume of a cell, so that rank 0 can tell whether all ranks spoke of
+    one sample.
     """
 
     sums: int
@@ -89,9 +90,12 @@ class Layout:
     UNREADABLE = 2
     PLACES = 3
     UNSEEN = 4
+    MASKED = 5
     STEP = slice(0, 2)
     TIME = slice(2, 4)
     WIDTH = slice(4, 6)
+    VOLUME = slice(6, 8)
+    HEAD = slice(0, 8)
 
     @classmethod
     def of(
@@ -104,7 +108,7 @@ class Layout:
 
         `channel_sum` names the channel whose own sum answers a request.
         """
-        sums, maxima = _Cursor(5), _Cursor(6)
+        sums, maxima = _Cursor(6), _Cursor(8)
         slots = tuple(
             ChannelSlots(
                 failed=sums.take(1),

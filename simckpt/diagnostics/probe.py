@@ -87,6 +87,7 @@ class Probe:
         self._requests: Requests | None = None
         self._sampler: Sampler | None = None
         self._memory: Memory = {}
+        self._shapes: dict[int, tuple[int, ...]] = {}
 
     def offer(self, state: State, settings: Mapping[str, str] = NO_SETTINGS) -> Offer:
         """What this rank holds and is asked for; a mistake is carried along as its `error`.
@@ -148,6 +149,10 @@ class Probe:
         for name in self._requests.head(state, sums, maxima):
             self._note(state.step, name, TypeError("is no number"))
         extremes = Extremes(self._requests.located)
+
+        def failing(name: str, error: Exception) -> None:
+            self._note(state.step, name, error)
+
         self.held = None
         held: list[tuple[Patch, bool]] = []
         try:
@@ -155,7 +160,7 @@ class Probe:
                 self._sampler = _sampler(agreement)
             for particles, parts, failed in self._spaces(state):
                 self._requests.measure(
-                    self._sampler, particles, parts, failed, sums, maxima, extremes
+                    self._sampler, particles, parts, failed, sums, maxima, extremes, failing
                 )
                 held += [(part.patch, part.where is not None) for part in parts if not part.by_id]
             self.held = tuple(held)
@@ -165,7 +170,7 @@ class Probe:
         # What the driver reported counts even in a sample whose fields could not be read.
         self._requests.share(
             Here(state, self.rank, extremes),
-            lambda name, error: self._note(state.step, name, error),
+            failing,
             sums,
             maxima,
         )
@@ -194,7 +199,9 @@ class Probe:
 
         channels, refinable = self._settled.channels, self._settled.refinable
         boxes = [channel for channel in channels if channel.space != PARTICLES]
-        yield False, list(box_parts(state, boxes, note, refinable=refinable)), failed
+        parts = dict(box_parts(state, boxes, note, self._shapes, refinable=refinable))
+        self._shapes = {number: part.shape for number, part in parts.items()}
+        yield False, list(parts.values()), failed
         failed = set()
         items = [channel for channel in channels if channel.space == PARTICLES]
         yield True, list(particle_parts(state, items, note)), failed

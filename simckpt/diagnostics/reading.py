@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import isfinite, nan
+from fractions import Fraction
+from math import isclose, isfinite, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -117,6 +118,7 @@ def read_message(
     last, first = _span(maxima[Layout.STEP])
     t = _span(maxima[Layout.TIME])[0]
     dt = _span(maxima[Layout.WIDTH])[0]
+    volume = _volume(maxima[Layout.VOLUME])
     ranks = int(sums[Layout.RANKS])
     failed = _failures(agreement, sums)
     problems = [f"{name} failed on {_count(ranks_, 'rank')}" for name, ranks_ in failed.items()]
@@ -124,12 +126,15 @@ def read_message(
     if absent:
         problems.append(f"{_count(absent, 'rank')} of {agreement.ranks} had no state to sample")
     if first != last and ranks:
-        problems.append(f"the ranks were at different steps, {first:.0f} to {last:.0f}")
+        where = _between(largest, Layout.STEP)
+        problems.append(f"the ranks were at different steps, {where}")
+    torn = _torn(largest) if first == last else []
+    problems += torn
     incomplete = _incomplete(agreement, sums, failed) if not absent else []
     problems += incomplete
     whole = not absent and first == last and not incomplete
     answered = Answered(
-        agreement, Message(sums, largest, t, dt), memory, whole=whole, failed=failed
+        agreement, Message(sums, largest, t, dt, volume), memory, whole=whole, failed=failed
     )
     problems += answered.problems
     unreadable = int(sums[Layout.UNREADABLE])
@@ -165,6 +170,7 @@ def read_message(
         tiles=_Tiles(agreement, sums, maxima, frozenset(failed) if whole else None),
         faults=sum(failed.values())
         + absent
+        + len(torn)
         + len(incomplete)
         + (ranks > 0 and first != last)
         + len(answered.problems)
@@ -199,9 +205,12 @@ def _incomplete(
 ) -> list[str]:
     """Channels of which not every value was measured: a part of the state was not given."""
     problems = []
-    for channel, expected, slots in zip(
+    for channel, first, slots in zip(
         agreement.channels, agreement.expected, agreement.layout.channels, strict=True
     ):
+        # Boxes may have been refined since: then some cells do not count any more.
+        masked = channel.space != PARTICLES and bool(sums[Layout.MASKED])
+        expected = None if masked else first
         seen = sum(sums[slots.finite].tolist()) + sum(sums[slots.counts].tolist())
         if expected is not None and channel.label not in failed and seen != expected:
             problems.append(f"{channel.label} was given {seen} of {expected} values")
@@ -210,7 +219,8 @@ def _incomplete(
     layout, counted = agreement.layout, not problems
     for space, whole in agreement.wholes.items():
         failing = all(c.label in failed for c in agreement.channels if c.space == space)
-        if counted and not failing and int(sums[layout.marks[space]][0]) != whole:
+        masked = space != PARTICLES and bool(sums[Layout.MASKED])
+        if counted and not failing and not masked and int(sums[layout.marks[space]][0]) != whole:
             what = "ids of particles" if space == PARTICLES else "cells"
             problems.append(f"some {what} are held twice, and others by no rank")
     return problems
@@ -218,6 +228,40 @@ def _incomplete(
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+TOGETHER = 1e-9
+"""Relative difference of times that ranks may have worked out each for itself."""
+
+
+def _torn(largest: Maxima) -> list[str]:
+    """In which of the driver's times the ranks differ, though they are at one step."""
+    dt = abs(_span(largest["value"][Layout.WIDTH])[0])
+    problems = []
+    for name, place in (("t", Layout.TIME), ("dt", Layout.WIDTH)):
+        most, least = _span(largest["value"][place])
+        nearby = TOGETHER * dt if isfinite(dt) else 0.0
+        if most == most and not isclose(most, least, rel_tol=TOGETHER, abs_tol=nearby):
+            where = _between(largest, place)
+            problems.append(f"{name} differs between the ranks, {where}: the largest is taken")
+    return problems
+
+
+def _between(largest: Maxima, place: slice) -> str:
+    """The least and the largest value, each with the first rank that has it."""
+    most, least = _span(largest["value"][place])
+    first, last = map(int, largest["place"][place][::-1])
+    return f"from {least:.12g} on rank {first} to {most:.12g} on rank {last}"
+
+
+def _volume(pair: NDArray[np.float64]) -> Fraction | None:
+    """The volume of a cell if it is one number everywhere; roundoff of ranks does not count."""
+    most, least = _span(pair)
+    if most != most:
+        # There are no cells.
+        return Fraction(0)
+    same = isfinite(most) and isclose(most, least, rel_tol=TOGETHER)
+    return Fraction(most) if same else None
 
 
 def _span(pair: NDArray[np.float64]) -> tuple[float, float]:

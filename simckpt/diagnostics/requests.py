@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
-from typing import TYPE_CHECKING
+from math import inf, ldexp, prod
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..parallel.comm import Maxima, Sums
 from .agreeing.agreement import Agreement
+from .domain.lacking import lacking
 from .domain.locating import Extremes
 from .domain.marks import place_mark
 from .exact import UNIT_EXPONENT, words_from, words_of
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 
 Failure = Callable[[str, Exception], None]
 
+MOST_PLANS = 64
+"""Programs that are kept: where widths move, each sample has others."""
+
+
+class _Planned(NamedTuple):
+    """The program for a part, and which quantities cannot be had of it, and why."""
+
+    plan: PartPlan
+    lacks: tuple[tuple[int, str], ...]
+
 
 class Requests:
     """The requests of all quantities, numbered, with their places in the message."""
@@ -35,13 +46,13 @@ class Requests:
         self._agreement = agreement
         self._rank = rank
         self._layout = agreement.layout
-        self._plans: dict[tuple[object, ...], PartPlan] = {}
+        self._plans: dict[tuple[object, ...], _Planned] = {}
         self._sums: list[tuple[int, Tree, bool, bool, SumSlots]] = []
         self._maxima: list[tuple[int, Tree, MaximumSlots]] = []
         for number, quantity in enumerate(agreement.quantities):
             for request, places in zip(quantity.sums, self._layout.answers[number], strict=True):
                 if agreement.channel_sum(request) is None:
-                    weighted = request.weight == "volume" and agreement.volume is None
+                    weighted = request.weight == "volume" and not agreement.even
                     # What is added up to one number may come in several trees.
                     for tree in agreement.terms(request):
                         self._sums.append((number, tree, weighted, request.particles, places))
@@ -51,6 +62,7 @@ class Requests:
     def head(self, state: State, sums: Sums, maxima: Maxima) -> list[str]:
         """Say that this rank takes part, and in which sample; what of that is no number."""
         sums[Layout.RANKS] = 1
+        maxima["place"][Layout.HEAD] = self._rank
         nonsense = []
         for name, place, value in (
             ("step", Layout.STEP, state.step),
@@ -84,14 +96,19 @@ class Requests:
         sums: Sums,
         maxima: Maxima,
         extremes: Extremes,
+        note: Failure,
     ) -> None:
         """Measure the parts of one kind and add what they say to the message.
 
-        The places of extrema that are asked for are left in `extremes`.
+        The places of extrema that are asked for are left in `extremes`; `note` is told of the
+        quantities that cannot be had of a part as it is now.
         """
         self._count_failures(particles, failed, sums)
         for part in parts:
-            plan = self._plan(part, particles, failed)
+            plan, lacks = self._planned(part, particles, failed)
+            for number, text in lacks:
+                sums[self._layout.failed[number]] = 1
+                note(self._agreement.quantities[number].name, ValueError(text))
             channels = [self._agreement.channels[i] for i in plan.channels]
             edges = self._edges(part)
             if part.space in self._layout.marks:
@@ -104,10 +121,14 @@ class Requests:
                 extremes.look(part, channel, smallest[row, tiles], largest[row, tiles])
             if not particles:
                 sums[Layout.CELLS] += np.uint64(found.totals.cells[0])
-                self._place(part, sums)
+                self._place(part, sums, maxima)
 
-    def _place(self, part: Part, sums: Sums) -> None:
-        """Say where a box lies, and how many of its cells no channel tells of."""
+    def _place(self, part: Part, sums: Sums, maxima: Maxima) -> None:
+        """Say where a box lies, how large its cells are, and how many no channel tells of."""
+        volume = part.even_volume
+        extremes = (inf, inf) if volume is None else (volume, -volume)
+        _raise(maxima, Layout.VOLUME, np.array(extremes))
+        sums[Layout.MASKED] += np.uint64(part.where is not None)
         if part.ids is None:
             place = place_mark(self._rank, part.space, part.start, part.shape)
             sums[Layout.PLACES : Layout.PLACES + 1] += np.array([place], np.uint64)
@@ -134,6 +155,7 @@ class Requests:
                 continue
             try:
                 share = quantity.share.checked(here)
+                counts = np.array(share.counts, np.uint64)
             except Exception as error:  # noqa: BLE001 - a user's callable may raise anything
                 sums[self._layout.failed[number]] = 1
                 failed(quantity.name, error)
@@ -143,7 +165,7 @@ class Requests:
                 units = term.value * (1 << -UNIT_EXPONENT)
                 sums[places.limbs] = words_from(units.numerator, SUM_WORDS)
                 sums[places.counts] = term.nan, term.posinf, term.neginf
-            sums[slots.counts] = share.counts
+            sums[slots.counts] = counts
             maxima["value"][slots.maxima] = share.maxima
             if share.places:
                 maxima["place"][slots.maxima] = share.places
@@ -161,28 +183,48 @@ class Requests:
             if any(failed & set(names_in(tree)) for tree in trees):
                 sums[self._layout.failed[number]] = 1
 
-    def _plan(self, part: Part, particles: bool, failed: set[str]) -> PartPlan:
+    def _planned(self, part: Part, particles: bool, failed: set[str]) -> _Planned:
         """The program for a part; made again only when what can be measured changes."""
         have = frozenset(part.arrays) - failed
-        key = (part.space, have, part.volume_tree, part.where is None)
+        key = (have, part.kind)
         if key not in self._plans:
-            channels = [
-                (i, channel)
-                for i, channel in enumerate(self._agreement.channels)
-                if channel.space == part.space and channel.field in have
-            ]
-            asked = [
-                (i, tree, part.volume_tree if weighted else None)
-                for i, (_, tree, weighted, of_particles, _) in enumerate(self._sums)
-                if of_particles == particles and have.issuperset(names_in(tree))
-            ]
-            extremes = [
-                (i, tree)
-                for i, (_, tree, _) in enumerate(self._maxima)
-                if not particles and have.issuperset(names_in(tree))
-            ]
-            self._plans[key] = plan_part(channels, asked, extremes, masked=part.where is not None)
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            self._plans[key] = self._plan(part, particles, have)
         return self._plans[key]
+
+    def _plan(self, part: Part, particles: bool, have: frozenset[str]) -> _Planned:
+        lacks: dict[int, str] = {}
+        single, masked = self._agreement.single, self._agreement.masked
+        for number, quantity in enumerate(self._agreement.quantities):
+            trees = () if particles else (*(r.tree for r in quantity.sums), *quantity.maxima)
+            for tree in trees:
+                if text := lacking(tree, part, single, masked=masked):
+                    lacks[number] = text
+        channels = [
+            (i, channel)
+            for i, channel in enumerate(self._agreement.channels)
+            if channel.space == part.space and channel.field in have
+        ]
+        weight = self._weight(part)
+        asked = [
+            (i, part.with_numbers(tree), weight if weighted else None)
+            for i, (number, tree, weighted, of_particles, _) in enumerate(self._sums)
+            if of_particles == particles and number not in lacks
+            if have.issuperset(names_in(tree))
+        ]
+        extremes = [
+            (i, part.with_numbers(tree))
+            for i, (number, tree, _) in enumerate(self._maxima)
+            if not particles and number not in lacks and have.issuperset(names_in(tree))
+        ]
+        plan = plan_part(channels, asked, extremes, masked=part.where is not None)
+        return _Planned(plan, tuple(lacks.items()))
+
+    def _weight(self, part: Part) -> Tree:
+        """The volume of a cell, so scaled that no product with a finite value overflows."""
+        smaller: Tree = ("number", ldexp(1.0, -self._agreement.scale))
+        return ("multiply", part.with_numbers(part.volume_tree), smaller)
 
     def _add(self, found: PartTotals, sums: Sums, maxima: Maxima) -> None:
         totals = found.totals

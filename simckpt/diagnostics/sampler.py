@@ -36,8 +36,14 @@ OPERATIONS: Mapping[str, int] = {
     )
 }  # fmt: skip
 
+IDS = 1 << 16
+"""Items whose ids are read at a time."""
+
 MOST_LAYOUTS = 4096
 """Boxes whose ways are kept; refinement makes ever new ones."""
+
+MOST_PLANS = 256
+"""The same of programs, where widths move."""
 
 FIRST_TRIED = -90
 """Exponent of the low fold before anything is known of a field: for values of up to 2**12."""
@@ -84,13 +90,18 @@ class Sampler:
         mask = plan.program.leaves.index(MASK) if MASK in plan.program.leaves else -1
         inputs = Inputs(views, len(channels), mask)
         if plan not in self._plans:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
             self._plans[plan] = _kernel_plan(plan)
         if part.ids is not None:
             totals = _totals(channels, plan)
-            ids = np.ascontiguousarray(part.ids, dtype=np.int64)
             tile_edges = np.array(edges[0], np.int64)
             work = self._workspace(0, plan)
-            sweep_ids(ids, tile_edges, inputs, self._plans[plan], totals, work)
+            # Block by block: ids of another type or layout are copied.
+            for begin in range(0, part.ids.size, IDS):
+                ids = np.ascontiguousarray(part.ids[begin : begin + IDS], dtype=np.int64)
+                sweep_ids(ids, tile_edges, inputs, self._plans[plan], totals, work)
+                views[:, 0] += ids.size * views[:, 6]
             return PartTotals(plan, totals)
         layout = self._layout(part, order, edges)
         return PartTotals(plan, self._sweep(layout, inputs, plan, channels))

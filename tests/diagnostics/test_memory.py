@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
+from simckpt.diagnostics import CFL, Cells, Declarations, Grid, Probe, State
 
 MIB = 2**20
 DECLARED = Declarations(
@@ -56,11 +56,38 @@ def test_an_offer_makes_no_temporary_of_the_fields_size():
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("kind", ["i4", ">i8", "u4", "strided"])
+def test_ids_of_any_type_are_not_copied_whole(kind):
+    n = 1_000_000
+    ids = np.random.default_rng(1).permutation(n)
+    if kind == "strided":
+        given = np.zeros((n, 2), np.int64)[:, 0]
+        given[:] = ids
+    else:
+        given = ids.astype(kind)
+    values = np.random.default_rng(2).normal(size=n)
+    readings = []
+    for each in (ids, given):
+        state = State(Cells(each, n), {"f": values})
+        probe = Probe(Declarations(conserved={"m": "f*f"}))
+        probe.agree([probe.offer(state)])
+        probe.measure(state)
+        tracemalloc.start()
+        try:
+            message = probe.measure(state)
+            assert tracemalloc.get_traced_memory()[1] < 3 * MIB
+        finally:
+            tracemalloc.stop()
+        readings.append(probe.finish(*message))
+    assert readings[0].values.tobytes() == readings[1].values.tobytes()
+    assert np.array_equal(readings[0].digests, readings[1].digests)
+
+
 PROGRAM = """
 import sys
 from pathlib import Path
 import numpy as np
-from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
+from simckpt.diagnostics import CFL, Cells, Declarations, Grid, Probe, State
 def sample(n):
     f = np.ones((n, n))
     state = State(Grid((n, n)), {"f": f, "g": f.T, "h": f[::-1]}, dt=0.1)

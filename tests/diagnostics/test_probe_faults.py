@@ -163,7 +163,9 @@ def test_a_rank_that_stays_away_or_lags_is_reported_and_no_number_is_trusted(ran
     assert not away.digests.any()
     late = State(states[1].grid, states[1].fields, step=6, dt=0.5)
     reading = agreed.finish([here, agreed.probes[1].measure(late)])
-    assert reading.problems == ("the ranks were at different steps, 5 to 6",)
+    assert reading.problems == (
+        "the ranks were at different steps, from 5 on rank 0 to 6 on rank 1",
+    )
     assert not reading.aligned
     assert reading.faults == 1
     assert math.isnan(reading["mass"])

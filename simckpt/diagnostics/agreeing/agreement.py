@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
-from math import prod
+from math import frexp, prod
 
 from msgspec import structs
 
@@ -33,9 +32,9 @@ class Agreement:
     """The same on every rank.
 
     `by_id` says that cells carry ids, and so lie in no boxes; `refinable` that levels may appear
-    which have no channels, and count in the integrals and maxima alone. `volume` is the cell
-    volume where it is one number everywhere, else None: then every term of an integral is
-    multiplied by its own.
+    which have no channels, and count in the integrals and maxima alone. `even` says that the cell
+    volume is one number everywhere, which each sample tells; otherwise every term of an integral
+    is multiplied by its own volume, times ``2**-scale`` so that none overflows.
     """
 
     ranks: int
@@ -47,8 +46,12 @@ class Agreement:
     wholes: Mapping[int, int]
     """What the marks of an index space add up to in every sample, where that cannot change."""
     quantities: tuple[Quantity, ...]
-    widths: tuple[float | None, ...]
-    volume: Fraction | None
+    even: bool
+    scale: int
+    masked: bool
+    """Whether stencils mind masks."""
+    single: frozenset[int]
+    """The levels that are single boxes: their masks tell of all cells without ghost layers."""
     layout: Layout
     schema: SeriesSchema
     decomposition: Decomposition
@@ -60,7 +63,7 @@ class Agreement:
 
     def channel_sum(self, request: SumRequest) -> int | None:
         """The channel whose own exact sum answers `request`, if one does."""
-        return channel_sum(request, self.channels, self.volume, self.refinable)
+        return channel_sum(request, self.channels, self.even, self.refinable)
 
     def terms(self, request: SumRequest) -> tuple[Tree, ...]:
         """The trees whose exact sums add up to the answer: two for integers of 64 bits."""
@@ -101,20 +104,19 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
     particles, total = _particles(offers)
     refinable = any(offer.several for offer in offers) and not by_id
     filled = [(rank, part) for rank, part in parts if prod(part.shape)] or parts
-    widths, volume = _spacing(filled)
-    if refinable:
-        # A level may yet come whose cells are smaller.
-        widths, volume = (None,) * len(widths), None
+    # A level may yet come whose cells are smaller.
+    even = not refinable and _of_one_volume(filled)
+    # Where boxes may be refined, what lies below is masked.
+    masked = refinable or any(p.masked for _, p in parts)
     channels = _channels(shapes, fields, particles, total)
     context = Context(
         fields=frozenset(fields),
         derived=declarations.derived,
         axes=0 if by_id or not shapes else len(next(iter(shapes.values()))),
-        widths=widths,
         even=_even(filled),
         beside=tuple(all(known) for known in zip(*(p.beside for _, p in filled), strict=True)),
         spaced=all(p.spaced for _, p in parts),
-        masked=any(p.masked for _, p in parts),
+        masked=masked,
         masks_ghosts=_masks_ghosts([p for _, p in parts]),
         ghosts=_ghosts(parts),
         particles=tuple(particles),
@@ -122,7 +124,7 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
     )
     quantities = (*declarations.plan(context), *particle_quantities(context))
     layout = Layout.of(
-        channels, quantities, lambda request: channel_sum(request, channels, volume, refinable)
+        channels, quantities, lambda request: channel_sum(request, channels, even, refinable)
     )
     return Agreement(
         ranks=len(offers),
@@ -132,8 +134,10 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         expected=tuple(_expected(channel, offers) for channel in channels),
         wholes=_wholes(channels, offers),
         quantities=quantities,
-        widths=widths,
-        volume=volume,
+        even=even,
+        scale=max([0, *(frexp(p.measured.largest)[1] for _, p in parts)]),
+        masked=masked,
+        single=_single_boxes([p for _, p in parts]),
         layout=layout,
         schema=_schema(channels, quantities, _devices(offers)),
         decomposition=Decomposition(
@@ -151,12 +155,12 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
 
 
 def channel_sum(
-    request: SumRequest, channels: Sequence[Channel], volume: Fraction | None, refinable: bool
+    request: SumRequest, channels: Sequence[Channel], even: bool, refinable: bool
 ) -> int | None:
     """The channel whose own exact sum answers `request`, if one does."""
     if refinable and not request.particles:
         return None
-    if request.tree[0] != "field" or (request.weight == "volume" and volume is None):
+    if request.tree[0] != "field" or (request.weight == "volume" and not even):
         return None
     found = [
         i
@@ -222,18 +226,9 @@ def _fields(offers: Sequence[Offer]) -> dict[str, str]:
     return dict(first.fields)
 
 
-def _spacing(
-    parts: Sequence[tuple[int, PartOffer]],
-) -> tuple[tuple[float | None, ...], Fraction | None]:
-    if not parts:
-        return (), None
-    first = parts[0][1]
-    widths = tuple(
-        width if all(p.widths[axis] == width for _, p in parts) else None
-        for axis, width in enumerate(first.widths)
-    )
-    same = first.volume is not None and all(p.volume == first.volume for _, p in parts)
-    return widths, Fraction(first.volume) if same and first.volume is not None else None
+def _of_one_volume(parts: Sequence[tuple[int, PartOffer]]) -> bool:
+    volumes = {part.volume for _, part in parts}
+    return len(volumes) == 1 and None not in volumes
 
 
 def _even(parts: Sequence[tuple[int, PartOffer]]) -> tuple[bool, ...]:
@@ -250,9 +245,14 @@ def _even(parts: Sequence[tuple[int, PartOffer]]) -> tuple[bool, ...]:
 
 def _masks_ghosts(parts: Sequence[PartOffer]) -> bool:
     """Whether it is known which ghost cells count: a single box has none of another's."""
-    filled = [part for part in parts if prod(part.shape)]
-    boxes = Counter(part.level for part in filled)
-    return all(part.masks_ghosts or boxes[part.level] == 1 for part in filled)
+    single = _single_boxes(parts)
+    return all(p.masks_ghosts or p.level in single for p in parts if prod(p.shape))
+
+
+def _single_boxes(parts: Sequence[PartOffer]) -> frozenset[int]:
+    """The levels that are one box."""
+    boxes = Counter(part.level for part in parts if prod(part.shape))
+    return frozenset(level for level, count in boxes.items() if count == 1)
 
 
 def _check_cells(total: int, parts: Sequence[PartOffer]) -> None:

@@ -11,8 +11,9 @@ from ...errors import SetupError
 from ..devices.arrays import DeviceArray, statement
 from ..domain.cells import Cells
 from ..domain.components import Components
-from ..domain.grid import AxisSpacing, Grid
+from ..domain.grid import Grid, one_width
 from ..domain.marks import mark
+from ..domain.measure import EMPTY, Measure, measure_box, measure_cells
 from ..domain.particles import Particles
 from ..domain.views import Readable, check_type, check_volumes, readable, real_parts, type_name
 from ..state import State
@@ -43,6 +44,8 @@ class PartOffer:
     ghost: tuple[tuple[int, int], ...] = ()
     mark: int | None = None
     """For cells by id, what tells whether each id is held once."""
+    measured: Measure = EMPTY
+    """Of the cells that count."""
     spaced: bool = True
     """Whether the widths are the driver's, and not made up beside its volumes."""
     masks_ghosts: bool = True
@@ -107,6 +110,7 @@ def _offer(state: State, rank: int) -> Offer:
     parts = []
     for number, grid in enumerate(grids):
         shape: tuple[int, ...] | None = None
+        first = ""
         for name, array in part_fields(state, number):
             check_type(array, f"fields[{name!r}]")
             _, local = grid.box(array.shape, name)
@@ -114,10 +118,11 @@ def _offer(state: State, rank: int) -> Offer:
                 raise SetupError(
                     f"fields[{name!r}].shape",
                     array.shape,
-                    f"has {local} cells without ghost layers, but the fields before it {shape}",
-                    mend="Fields of one Grid have one shape.",
+                    f"has {local} cells without ghost layers, but {first!r} has {shape}",
+                    mend="Fields of one Grid have one shape: of values at faces, give a view of "
+                    "those that belong to the cells, such as u[:-1].",
                 )
-            shape = local
+            shape, first = local, first or name
             kind = type_name(array.dtype)
             if types.setdefault(name, kind) != kind:
                 raise SetupError(
@@ -226,12 +231,13 @@ def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:
             volume=uniform,
             masked=False,
             mark=told,
+            measured=measure_cells(grid),
         )
     widths: list[float | None] = []
     volume: float | None = 1.0
     for axis, cells in enumerate(shape):
         given = grid.local_widths(axis, cells)
-        width = _one_width(given)
+        width = one_width(given)
         widths.append(width)
         volume = None if volume is None or width is None else volume * width
     if grid.volume is not None:
@@ -252,17 +258,10 @@ def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:
         volume=volume,
         masked=grid.where is not None,
         ghost=grid.ghost,
+        measured=measure_box(grid, shape),
         spaced=grid.spaced,
         masks_ghosts=grid.where is None or grid.masks_ghosts(shape),
     )
-
-
-def _one_width(widths: AxisSpacing) -> float | None:
-    """The width of all cells, if it is one."""
-    if isinstance(widths, float):
-        return widths
-    same = widths.size > 0 and bool((widths == widths[0]).all())
-    return float(widths[0]) if same else None
 
 
 def _particles(particles: Particles | None) -> ParticlesOffer | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -12,18 +12,27 @@ from ..local import Part, volume_of
 from ..quantities.channels import PARTICLES, Channel
 from ..state import State
 from .cells import Cells
-from .grid import Grid
+from .grid import AxisSpacing, Grid, one_width
 from .views import Readable, type_name
 
 Note = Callable[[str, Exception], None]
 
+NOTHING_BEFORE: Mapping[int, tuple[int, ...]] = {}
+
 
 def box_parts(
-    state: State, channels: Sequence[Channel], note: Note, *, refinable: bool = False
-) -> Iterator[Part]:
-    """This rank's boxes. A field that is not what was agreed on is noted and left out.
+    state: State,
+    channels: Sequence[Channel],
+    note: Note,
+    before: Mapping[int, tuple[int, ...]] = NOTHING_BEFORE,
+    *,
+    refinable: bool = False,
+) -> Iterator[tuple[int, Part]]:
+    """This rank's boxes with their numbers; a field that is not what was agreed on is left out.
 
-    If `refinable`, a box may lie on a level for which there are no channels.
+    `note` is told of those. `before` are the shapes that the boxes had in the sample before: where
+    the fields of one differ, those that have it still are right, and otherwise most of them. If
+    `refinable`, a box may lie on a level for which there are no channels.
     """
     known = {c.space for c in channels}
     for number, grid in enumerate(grids_of(state)):
@@ -46,14 +55,16 @@ def box_parts(
             note(name, SetupError(f"fields[{name!r}]", None, "is missing"))
         if not shapes:
             continue
-        common = max(shapes.values(), key=list(shapes.values()).count)
+        common = before.get(number, ())
+        if common not in shapes.values():
+            common = max(shapes.values(), key=list(shapes.values()).count)
         for name, shape in shapes.items():
             if shape != common:
                 problem = f"is not that of the other fields, {common}"
                 note(name, SetupError(f"fields[{name!r}].shape", shape, problem))
                 del arrays[name]
         if prod(common) and arrays:
-            yield _box(grid, common, arrays, ghosted)
+            yield number, _box(grid, common, arrays, ghosted)
 
 
 def particle_parts(state: State, channels: Sequence[Channel], note: Note) -> Iterator[Part]:
@@ -120,6 +131,7 @@ def _box(
             ids=grid.ids,
         )
     where = grid.where
+    volume, tree = volume_of(grid, shape)
     return Part(
         space=grid.level,
         start=grid.start,
@@ -128,10 +140,16 @@ def _box(
         arrays=arrays,
         ghosted=ghosted,
         ghost=grid.ghost,
-        widths=tuple(grid.local_widths(axis, cells) for axis, cells in enumerate(shape)),
+        widths=tuple(_widths(grid, axis, cells) for axis, cells in enumerate(shape)),
         widths_around=tuple(grid.widths_around(axis, cells) for axis, cells in enumerate(shape)),
-        volume=volume_of(grid, shape)[0],
-        volume_tree=volume_of(grid, shape)[1],
+        volume=volume,
+        volume_tree=tree,
         where=None if where is None else grid.local_cells("Grid.where", where, shape),
         where_around=where if grid.masks_ghosts(shape) else None,
     )
+
+
+def _widths(grid: Grid, axis: int, cells: int) -> AxisSpacing:
+    widths = grid.local_widths(axis, cells)
+    width = one_width(widths)
+    return widths if width is None else width

@@ -92,7 +92,7 @@ class Grid:
         begin = (0,) * axes if start is None else _whole_numbers("Grid.start", start, least=0)
         if len(begin) != axes or any(b > n for b, n in zip(begin, shape, strict=True)):
             raise SetupError("Grid.start", start, f"is no cell of a grid of global shape {shape}")
-        if isinstance(level, bool) or not isinstance(level, int) or level < 0:
+        if isinstance(level, bool) or not isinstance(level, int | np.integer) or level < 0:
             raise SetupError("Grid.level", level, "is not a whole number of zero or more")
         put = object.__setattr__
         put(self, "global_shape", shape)
@@ -102,7 +102,7 @@ class Grid:
         put(self, "ghost", _ghosts(ghost, axes))
         put(self, "volume", _cells("Grid.volume", volume, axes))
         put(self, "where", _cells("Grid.where", where, axes))
-        put(self, "level", level)
+        put(self, "level", int(level))
         if self.where is not None and self.where.dtype != np.bool_:
             raise SetupError(
                 "Grid.where",
@@ -215,6 +215,14 @@ class Grid:
         )
 
 
+def one_width(widths: AxisSpacing) -> float | None:
+    """The width of all cells, if it is one."""
+    if isinstance(widths, float):
+        return widths
+    same = widths.size > 0 and bool((widths == widths[0]).all())
+    return float(widths[0]) if same else None
+
+
 def _whole_numbers(argument: str, value: Any, *, least: int) -> tuple[int, ...]:
     entries = value if isinstance(value, Sequence | np.ndarray) else (value,)
     numbers = []
@@ -242,7 +250,7 @@ def _spacings(value: Any, shape: tuple[int, ...]) -> tuple[AxisSpacing, ...]:
         argument = f"Grid.spacing[{axis}]"
         try:
             widths = np.asarray(given, dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise SetupError(argument, given, "is neither a number nor an array") from None
         if widths.ndim > 1 or not bool(np.all(np.isfinite(widths) & (widths > 0))):
             raise SetupError(argument, given, "is not a positive width, or a 1-D array of them")

@@ -123,14 +123,20 @@ def add_all(limbs, counts, values, n, guess, scratch, raw, sums):
 
 @kernel
 def exact_products(factors, weights, n, products, errors):
-    """``factors * weights`` as rounded products and their exact rounding errors (Ogita 2005)."""
+    """``factors * weights`` as rounded products and their exact rounding errors (Ogita 2005).
+
+    Returns the least weight, of those that are numbers.
+    """
     f = floats_at(factors, n)
     w = floats_at(weights, n)
     p = floats_at(products, n)
     e = floats_at(errors, n)
+    smallest = np.inf
     for j in range(f.size):
         p[j] = f[j] * w[j]
         e[j] = fma(f[j], w[j], -p[j])
+        smallest = least(smallest, w[j])
+    return smallest
 
 
 @allocating_kernel

@@ -119,7 +119,9 @@ def measure_chunk(tile, n, keys, key, places, words, inputs, plan, totals, work)
         else:
             products = own[plan.buffers + 1]
             errors = own[plan.buffers + 2]
-            exact_products(values, places[weight], n, products, errors)
+            if exact_products(values, places[weight], n, products, errors) < 0.0:
+                # There is no such volume: the sum is none either.
+                counts[0] += 1
             totals.guess[i, 0] = add_all(
                 limbs, counts, products, n, totals.guess[i, 0], room, work.raw, work.sums
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from fractions import Fraction
 from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +34,8 @@ class Message(NamedTuple):
     maxima: Maxima
     t: float
     dt: float
+    volume: Fraction | None
+    """Of a cell, where that is one number everywhere."""
 
 
 class Answered:
@@ -83,6 +87,12 @@ class Answered:
             if bool(quantity.reads) != reading:
                 continue
             sound = self._whole and not self._failed_for(quantity)
+            if sound and not self._measurable(quantity):
+                self.problems.append(
+                    f"{quantity.name}: cells were of one volume in the first sample, and are not "
+                    "any more; give their widths as arrays, or their volumes, from the start"
+                )
+                sound = False
             values = (nan,) * len(quantity.columns)
             if sound or quantity.carry is not None:
                 answers = _answers(
@@ -95,6 +105,11 @@ class Answered:
                 if quantity.carry is not None:
                     self._memory[number] = quantity.carry(answers, sound)
             self._values[number] = values
+
+    def _measurable(self, quantity: Quantity) -> bool:
+        """Whether the volumes are known that its sums are to be multiplied by."""
+        weighted = any(r.weight == "volume" and not r.particles for r in quantity.sums)
+        return not (weighted and self._agreement.even and self._message.volume is None)
 
     def _failed_for(self, quantity: Quantity) -> bool:
         """Whether it failed on some rank, or a column that it reads did."""
@@ -118,10 +133,9 @@ def _answers(
     answers = []
     for request, places in zip(quantity.sums, layout.answers[number], strict=True):
         answer = _exact_sum(sums, places)
-        if request.weight == "volume" and agreement.volume is not None:
-            answer = ExactSum(
-                answer.value * agreement.volume, answer.nan, answer.posinf, answer.neginf
-            )
+        if request.weight == "volume" and not request.particles:
+            volume = (message.volume or 0) if agreement.even else 1 << agreement.scale
+            answer = replace(answer, value=answer.value * volume)
         answers.append(answer)
     extremes = []
     for extreme in layout.extremes[number]:

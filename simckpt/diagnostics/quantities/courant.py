@@ -17,7 +17,7 @@ Convention = Literal["sum", "max"]
 
 @dataclass(frozen=True, init=False)
 class CFL:
-    """The Courant number: the largest over all cells of ``dt`` times speed over cell width.
+    """The Courant number: the largest over all cells of ``|dt|`` times speed over cell width.
 
     With ``convention="sum"`` the axes' contributions are added, ``dt * sum_i(s_i / dx_i)``, as
     unsplit schemes need it (LeVeque 2002, section 20.5); with ``"max"`` the largest counts,
@@ -27,7 +27,7 @@ class CFL:
     ----------
     *speeds : str
         The signal speed along each axis as an expression: advective ``"abs(u)"``, acoustic
-        ``"abs(u) + c"``, Alfvenic ``"abs(u) + bx/sqrt(rho)"``; one expression alone holds for
+        ``"abs(u) + c"``, Alfvenic ``"abs(u) + abs(bx)/sqrt(rho)"``; one expression alone holds for
         all axes.
     convention : {"sum", "max"}
         How the axes are put together.
@@ -106,5 +106,6 @@ class CFL:
 
 
 def _times_dt(answers: Answers) -> tuple[float, ...]:
-    # Rounding keeps order: the largest product is dt times the largest rate.
-    return (answers.dt * answers.maxima[0],)
+    # Rounding keeps order: the largest product is |dt| times the largest rate. Steps back in time
+    # are as long as steps forth.
+    return (abs(answers.dt) * answers.maxima[0],)

@@ -113,7 +113,7 @@ def _plus(a: Tree, b: Tree) -> Tree:
 
 def _largest(name: str, of: str, asked: Diffusion | Frequency, rate: Tree) -> Quantity:
     def finish(answers: Answers) -> tuple[float, ...]:
-        return (answers.dt * answers.maxima[0],)
+        return (abs(answers.dt) * answers.maxima[0],)
 
     column = Column(name=name, kind="stability", of=of, note=asked.text(), limit=asked.limit)
     return Quantity(name, (column,), finish, maxima=(rate,))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, sqrt
+from fractions import Fraction
+from math import inf, isfinite, ldexp, sqrt
 from typing import Literal, get_args
 
 from ...errors import SetupError
@@ -79,11 +80,18 @@ def _plain(answers: Answers) -> tuple[float, ...]:
 
 
 def _root(answers: Answers) -> tuple[float, ...]:
-    return (sqrt(answers.sums[0].rounded),)
+    squares = answers.sums[0]
+    return (_square_root(squares.value) if squares.finite else sqrt(squares.rounded),)
+
+
+def _square_root(value: Fraction) -> float:
+    """The root of the rounded value, also where that is past the largest float64."""
+    nearest = rounded(value)
+    return sqrt(nearest) if isfinite(nearest) else ldexp(sqrt(rounded(value / 4**512)), 512)
 
 
 def _mean_root(answers: Answers) -> tuple[float, ...]:
     squares, volume = answers.sums
     if not squares.finite:
         return (sqrt(squares.rounded),)
-    return (sqrt(rounded(squares.value / volume.value)) if volume.value else inf - inf,)
+    return (_square_root(squares.value / volume.value) if volume.value else inf - inf,)

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from ...errors import SetupError
 from ...model.series import Column
-from ..expressions import Expression, Tree, resolve
+from ..expressions import Expression, Tree, normal_form, resolve
 from .exact_sum import ExactSum
 from .shares import NOTHING, Share, ShareRequest
 
@@ -105,9 +105,6 @@ class Context:
     fields: frozenset[str]
     derived: Mapping[str, Expression]
     axes: int
-    widths: tuple[float | None, ...] = ()
-    """Cell width along each axis where it is one number on all ranks, else None."""
-
     even: tuple[bool, ...] = ()
     """Whether the cells of each level are of one width along each axis."""
 
@@ -144,8 +141,7 @@ class Context:
                 "is needed: Grid.volume alone says nothing of the widths of cells",
                 mend="Give both: Grid(..., spacing=..., volume=...).",
             )
-        width = self.widths[axis]
-        return ("width", axis) if width is None else ("number", width)
+        return ("width", axis)
 
 
 class Diagnostic(Protocol):
@@ -161,9 +157,9 @@ class Diagnostic(Protocol):
 
 
 def checked_name(argument: str, name: object) -> str:
-    """`name` if it can be a column: an identifier."""
+    """`name` in its normal form, if it can be a column: an identifier."""
     if not isinstance(name, str) or not name.isidentifier():
         raise SetupError(
             argument, name, "is not a name", mend="Use letters, digits and underscores."
         )
-    return name
+    return normal_form(name)

@@ -56,6 +56,8 @@ class Divergence:
 
     def plan(self, name: str, context: Context) -> Quantity:
         argument = f"stability[{name!r}]"
+        if context.axes == 0:
+            raise SetupError(argument, self.text(), "needs a grid", mend="Give `grid`.")
         if len(self.components) != context.axes:
             raise SetupError(
                 argument, self.components, f"has not one component for each of {context.axes} axes"
@@ -161,9 +163,9 @@ def _stencil(argument: str, expression: str, axis: int, context: Context) -> Tre
 
 def _central(argument: str, tree: Tree, axis: int, context: Context) -> Tree:
     """The derivative along an axis whose cells are of one width."""
-    width = context.width(axis, argument)
-    twice: Tree = ("number", 2.0 * width[1]) if width[0] == "number" else _plus(width, width)
-    return ("divide", ("subtract", shifted(tree, axis, 1), shifted(tree, axis, -1)), twice)
+    width: Tree = ("even_width", context.width(axis, argument)[1])
+    rise = ("subtract", shifted(tree, axis, 1), shifted(tree, axis, -1))
+    return ("divide", rise, _plus(width, width))
 
 
 def _between_faces(argument: str, tree: Tree, axis: int, context: Context) -> Tree:
