@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .folds import LANES, ask, fold
+from .folds import LANES, LONGEST, ask, fold
 from .intrinsics import floats_at, greatest, least, widest_vectors, words_at
 from .jit import kernel
 from .limbs import HALF, LOW
@@ -19,7 +19,7 @@ EVEN = 8
 """A lane is a multiple of that: as many values as the widest vectors hold."""
 
 AHEAD = 64
-"""Values at the beginning of each lane that are asked for one chunk before."""
+"""Values at the beginning of each lane that are asked for two chunks before."""
 
 
 @kernel
@@ -65,8 +65,8 @@ def fused(values, words, keys, n, key, m1, m0, out):
     smallest = np.inf
     largest = -np.inf
     lane = n // (LANES * EVEN) * EVEN
-    # The processor itself asks for what follows in a page, but not for the next page.
-    ask(values, lane, AHEAD)
+    # The processor itself asks for what follows in a page, but not for the next pages.
+    ask(values + np.uint64(8 * LONGEST), lane, AHEAD)
     x0, w0, k0 = x[:lane], w[:lane], k[:lane]
     x1, w1, k1 = x[lane : 2 * lane], w[lane : 2 * lane], k[lane : 2 * lane]
     x2, w2, k2 = x[2 * lane : 3 * lane], w[2 * lane : 3 * lane], k[2 * lane : 3 * lane]
