@@ -124,6 +124,14 @@ class Comm(Protocol):
         """On rank 0, what has arrived since this was last asked, with its ranks; never waits."""
 
     @abstractmethod
+    def announce(self, words: Words) -> None:
+        """The other way round: from rank 0 to all others."""
+
+    @abstractmethod
+    def announced(self) -> list[Words]:
+        """What rank 0 has announced since this was last asked; never waits."""
+
+    @abstractmethod
     def leave(self, why: str) -> None:
         """Tell all other ranks that this one goes, and why, without waiting for any."""
 
@@ -200,6 +208,12 @@ class SerialComm:
     def posted(self) -> list[tuple[int, Words]]:
         posts, self._posts = self._posts, []
         return posts
+
+    def announce(self, words: Words) -> None:
+        """Nobody is there to hear of it."""
+
+    def announced(self) -> list[Words]:
+        return []
 
     def leave(self, why: str) -> None:
         """Nobody is there to hear of it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _LONGEST_WORD = 500
 
-_LEAVING, _POSTED = 0, 1
+_LEAVING, _POSTED, _ANNOUNCED = 0, 1, 2
 """Tags of the messages from rank to rank."""
 
 _MOST_POSTS = 64
@@ -113,7 +113,7 @@ class MpiComm:
         self._comm = comm
         self._board = board
         self._posts: list[tuple[int, Words]] = []
-        self._sending: deque[tuple[MPI.Request, Words]] = deque()
+        self._sending: deque[tuple[list[MPI.Request], Words]] = deque()
 
     @property
     def bare(self) -> MPI.Comm:
@@ -176,21 +176,34 @@ class MpiComm:
         if self.rank == 0:
             self._posts.append((0, words))
             return
-        while self._sending and self._sending[0][0].Test():
-            _release(self._sending.popleft())
-        if len(self._sending) < _MOST_POSTS:
-            sending = self._comm.Isend(words, 0, _POSTED), words
-            _keep(sending)
-            self._sending.append(sending)
+        self._send(words, [0], _POSTED)
 
     def posted(self) -> list[tuple[int, Words]]:
         posts, self._posts = self._posts, []
+        return posts + self._received(_POSTED)
+
+    def announce(self, words: Words) -> None:
+        self._send(words, range(1, self.size), _ANNOUNCED)
+
+    def announced(self) -> list[Words]:
+        return [words for _, words in self._received(_ANNOUNCED)]
+
+    def _send(self, words: Words, ranks: Iterable[int], tag: int) -> None:
+        while self._sending and MPI.Request.Testall(self._sending[0][0]):
+            _release(self._sending.popleft())
+        if len(self._sending) < _MOST_POSTS:
+            sending = [self._comm.Isend(words, rank, tag) for rank in ranks], words
+            _keep(sending)
+            self._sending.append(sending)
+
+    def _received(self, tag: int) -> list[tuple[int, Words]]:
+        received = []
         status = MPI.Status()
-        while self._comm.Iprobe(MPI.ANY_SOURCE, _POSTED, status):
+        while self._comm.Iprobe(MPI.ANY_SOURCE, tag, status):
             words = np.empty(status.Get_count(MPI.INT64_T), np.int64)
             self._comm.Recv(words, status.source, status.tag)
-            posts.append((status.source, words))
-        return posts
+            received.append((status.source, words))
+        return received
 
     def leave(self, why: str) -> None:
         if self._board is not None:

@@ -10,6 +10,7 @@ from ...errors import SetupError
 from ...parallel.comm import ExchangeFailed
 from ..faults import one_line
 from ..settings import EXCHANGE_TIMEOUT
+from .pairing import Pairing
 from .placements import Placements
 from .reports import Reports
 from .step_order import StepOrder
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ...diagnostics.declarations import Declarations
     from ...diagnostics.probe import Offer, Probe, Reading, State
     from ...diagnostics.quantities.reported import Reported
-    from ...parallel.comm import Comm
+    from ...parallel.comm import Comm, Maxima, Sums
     from ..faults import Faults
     from ..triggering.triggers import Trigger
     from .placements import Placed
@@ -54,6 +55,8 @@ class Sampling:
         self._probe: Probe | None = None
         self._placements: Placements | None = None
         self._arrived = 0
+        self._pairing = Pairing(samples)
+        self._ahead = 0
         self._moved = False
         self._order = StepOrder()
 
@@ -118,6 +121,8 @@ class Sampling:
         """Take a sample of `state`, or say that there is none, and send it; never waits."""
         probe = self._probe
         assert probe is not None
+        if self._left_out(probe, step):
+            return
         known = len(probe.faults)
         reported = None
         if state is None:
@@ -131,7 +136,7 @@ class Sampling:
         with self._faults.contained("sending a sample"):
             if self._placements is not None and probe.held is not None:
                 self._placements.tell(self._stream.started, probe.held)
-            sent = self._stream.push(*message, time.time())
+            sent = self._push(message, step)
         if reported is not None and not sent:
             self.reports.give_back(reported)
         if problem is not None:
@@ -153,12 +158,39 @@ class Sampling:
                 self._faults.note("sample_incomplete", text, step=reading.step, said=said)
             if text := self._order.problem(reading):
                 self._faults.note("step_out_of_order", text, step=reading.step)
+            if not reading.aligned:
+                self._pairing.apart(self._arrived)
             yield reading, wall, self._placed(reading)
             self._arrived += 1
 
     def settle(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until every sample has arrived."""
         return self._stream.settle(timeout)
+
+    def _push(self, message: tuple[Sums, Maxima], step: int) -> bool:
+        number = self._stream.started
+        sent = self._stream.push(*message, time.time())
+        if sent:
+            self._pairing.sent(number, step)
+        return sent
+
+    def _left_out(self, probe: Probe, step: int) -> bool:
+        """Whether the sample of `step` is left out, so that the ranks sample together again."""
+        ahead = self._pairing.shift(step)
+        if ahead:
+            more, other = ("more", "leaves out") if ahead > 0 else ("fewer", "sends empty ones for")
+            text = (
+                f"rank {self._control.rank} had taken {abs(ahead)} {more} samples than rank 0: it "
+                f"{other} so many, and samples with the others again"
+            )
+            self._faults.note("samples_realigned", text, step=step)
+            with self._faults.contained("sending a sample"):
+                for _ in range(-ahead):
+                    self._push(probe.blank(), step)
+            self._ahead = max(0, ahead)
+        left_out = self._ahead > 0
+        self._ahead -= left_out
+        return left_out
 
     def _placed(self, reading: Reading) -> Placed | None:
         # Where nothing has ever moved, this costs nothing.
