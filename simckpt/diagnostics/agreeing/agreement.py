@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,8 +22,16 @@ from ..quantities.channels import PARTICLES, Channel
 from ..quantities.mechanics import particle_quantities
 from ..quantities.quantity import Context, Quantity, SumRequest
 from ..wide import WIDE, halves
+from .boxes import (
+    even_axes,
+    ghost_layers,
+    global_shapes,
+    masks_ghosts,
+    of_one_volume,
+    single_boxes,
+)
 from .offer import Offer, PartOffer
-from .unison import check_unison, check_widths, same_width
+from .unison import check_unison, check_widths
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
     check_unison([offer.asked for offer in offers], [offer.settings for offer in offers])
     declarations = declarations.in_order(offers[0].asked)
     parts = [(offer.rank, part) for offer in offers for part in offer.parts]
-    shapes = _global_shapes(parts)
+    shapes = global_shapes(parts)
     for level, shape in shapes.items():
         here = [(rank, p) for rank, p in parts if p.level == level]
         if any(p.mark is not None for _, p in here):
@@ -105,7 +112,7 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
     refinable = any(offer.several for offer in offers) and not by_id
     filled = [(rank, part) for rank, part in parts if prod(part.shape)] or parts
     # A level may yet come whose cells are smaller.
-    even = not refinable and _of_one_volume(filled)
+    even = not refinable and of_one_volume(filled)
     # Where boxes may be refined, what lies below is masked.
     masked = refinable or any(p.masked for _, p in parts)
     channels = _channels(shapes, fields, particles, total)
@@ -113,12 +120,12 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         fields=frozenset(fields),
         derived=declarations.derived,
         axes=0 if by_id or not shapes else len(next(iter(shapes.values()))),
-        even=_even(filled),
+        even=even_axes(filled),
         beside=tuple(all(known) for known in zip(*(p.beside for _, p in filled), strict=True)),
         spaced=all(p.spaced for _, p in parts),
         masked=masked,
-        masks_ghosts=_masks_ghosts([p for _, p in parts]),
-        ghosts=_ghosts(parts),
+        masks_ghosts=masks_ghosts([p for _, p in parts]),
+        ghosts=ghost_layers(parts),
         particles=tuple(particles),
         shapes=shapes,
     )
@@ -137,7 +144,7 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         even=even,
         scale=max([0, *(frexp(p.measured.largest)[1] for _, p in parts)]),
         masked=masked,
-        single=_single_boxes([p for _, p in parts]),
+        single=single_boxes([p for _, p in parts]),
         layout=layout,
         schema=_schema(channels, quantities, _devices(offers)),
         decomposition=Decomposition(
@@ -183,24 +190,6 @@ def _from_rank(error: SetupError, rank: int, ranks: int) -> SetupError:
     )
 
 
-def _global_shapes(parts: Sequence[tuple[int, PartOffer]]) -> dict[int, tuple[int, ...]]:
-    shapes: dict[int, tuple[int, ...]] = {}
-    told: dict[int, int] = {}
-    for rank, part in parts:
-        first = shapes.setdefault(part.level, part.global_shape)
-        told.setdefault(part.level, rank)
-        if part.global_shape != first:
-            raise SetupError(
-                "Grid.global_shape",
-                part.global_shape,
-                f"on rank {rank} is not what rank {told[part.level]} says, {first}",
-                mend="Give the shape of the whole grid, the same on every rank.",
-            )
-    if len({len(shape) for shape in shapes.values()}) > 1:
-        raise SetupError("Grid.global_shape", shapes, "has levels with different numbers of axes")
-    return dict(sorted(shapes.items()))
-
-
 def _fields(offers: Sequence[Offer]) -> dict[str, str]:
     """Names and types; a rank without any box has nothing to say about them."""
     speaking = [offer for offer in offers if offer.parts]
@@ -226,35 +215,6 @@ def _fields(offers: Sequence[Offer]) -> dict[str, str]:
     return dict(first.fields)
 
 
-def _of_one_volume(parts: Sequence[tuple[int, PartOffer]]) -> bool:
-    volumes = {part.volume for _, part in parts}
-    return len(volumes) == 1 and None not in volumes
-
-
-def _even(parts: Sequence[tuple[int, PartOffer]]) -> tuple[bool, ...]:
-    """Whether the cells of each level are of one width, along each axis."""
-    first: dict[int, PartOffer] = {}
-    even = [True] * len(parts[0][1].widths) if parts else []
-    for _, part in parts:
-        known = first.setdefault(part.level, part)
-        for axis, (there, here) in enumerate(zip(known.widths, part.widths, strict=True)):
-            if there is None or here is None or not same_width(there, here):
-                even[axis] = False
-    return tuple(even)
-
-
-def _masks_ghosts(parts: Sequence[PartOffer]) -> bool:
-    """Whether it is known which ghost cells count: a single box has none of another's."""
-    single = _single_boxes(parts)
-    return all(p.masks_ghosts or p.level in single for p in parts if prod(p.shape))
-
-
-def _single_boxes(parts: Sequence[PartOffer]) -> frozenset[int]:
-    """The levels that are one box."""
-    boxes = Counter(part.level for part in parts if prod(part.shape))
-    return frozenset(level for level, count in boxes.items() if count == 1)
-
-
 def _check_cells(total: int, parts: Sequence[PartOffer]) -> None:
     if any(p.mark is None for p in parts):
         raise SetupError("grid", "Cells and Grid", "cannot be mixed on one level")
@@ -267,11 +227,6 @@ def _check_cells(total: int, parts: Sequence[PartOffer]) -> None:
             f"are not 0 ... {total - 1}, each once",
             mend="Leave out halo cells, which belong to another rank; check Cells.total.",
         )
-
-
-def _ghosts(parts: Sequence[tuple[int, PartOffer]]) -> tuple[int, ...]:
-    layers = [[min(pair) for pair in part.ghost] for _, part in parts]
-    return tuple(min(axis) for axis in zip(*layers, strict=True))
 
 
 def _particles(offers: Sequence[Offer]) -> tuple[dict[str, str], int]:
