@@ -15,6 +15,7 @@ from dulwich import porcelain
 
 import simckpt.errors
 from simckpt.capture.source.modules import capture_code, own_modules, process_started
+from simckpt.capture.source.packages import capture_packages
 from simckpt.model.record import content_hash, hash_bytes
 
 
@@ -103,3 +104,75 @@ def test_a_file_that_was_written_after_the_process_began_is_marked(project):
 def test_the_start_of_the_process_is_known_to_a_second_or_so(tmp_path):
     assert time.time() - 3600 * 24 < process_started() <= time.time() + 1.0
     assert process_started(tmp_path) == float("inf")
+
+
+LARGE = 2_000
+"""Modules of a large package, of the size of PyTorch."""
+
+
+def installed_elsewhere(folder, files, metadata="large-1.0.dist-info", listed=True):
+    """A folder as ``pip install --target`` leaves it, with empty modules."""
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    (folder / metadata).mkdir()
+    if listed:
+        (folder / metadata / "RECORD").write_text("".join(f'"{f}",sha256=x,0\n' for f in files))
+    return folder
+
+
+def as_modules(folder, files):
+    found = {}
+    for file in files:
+        name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        found[name] = types.ModuleType(name)
+        found[name].__file__ = str(folder / file)
+    return found
+
+
+def test_a_large_package_on_pythonpath_is_a_package_and_no_code_of_the_user(
+    project, tmp_path_factory, monkeypatch
+):
+    folder, modules = project
+    files = ["large/__init__.py", *(f"large/part{i % 40}/m{i}.py" for i in range(LARGE))]
+    place = installed_elsewhere(tmp_path_factory.mktemp("lib"), files)
+    (place / "mine.py").touch()
+    (place / "large/patch.py").touch()
+    monkeypatch.syspath_prepend(place)
+    own = as_modules(place, ["mine.py", "large/patch.py"])
+    found = own_modules(modules | as_modules(place, files) | own)
+    assert found == {
+        "driver": folder / "driver.py",
+        "solver": folder / "solver.py",
+        # What came with no distribution is the user's, wherever it lies.
+        "mine": place / "mine.py",
+        "large.patch": place / "large/patch.py",
+    }
+    assert capture_packages(prefix=place).versions["large"] == "1.0"
+
+
+@pytest.mark.parametrize("metadata", ["large-1.0.dist-info", "large-1.0-py3.11.egg-info"])
+def test_an_installation_without_a_list_of_its_files_is_known_by_its_modules(
+    tmp_path_factory, monkeypatch, metadata
+):
+    files = ["large/__init__.py", "large/core.py", "single.py"]
+    place = installed_elsewhere(tmp_path_factory.mktemp("lib"), files, metadata, listed=False)
+    monkeypatch.syspath_prepend(place)
+    modules = as_modules(place, files)
+    assert set(own_modules(modules)) - {"__main__"} == {"single"}
+    other = installed_elsewhere(tmp_path_factory.mktemp("lib"), files, metadata, listed=False)
+    (other / metadata / "top_level.txt").write_text("single\n")
+    monkeypatch.syspath_prepend(other)
+    assert set(own_modules(as_modules(other, files))) == {"large", "large.core"}
+
+
+def test_the_sources_of_the_users_own_package_stay_the_users(tmp_path_factory, monkeypatch):
+    # A build leaves metadata beside the sources, and an editable installation brings no files.
+    place = tmp_path_factory.mktemp("src")
+    files = ["large/__init__.py", "large/core.py"]
+    installed_elsewhere(place, files, "large.egg-info", listed=False)
+    (place / "large.egg-info" / "top_level.txt").write_text("large\n")
+    (place / "large-1.0.dist-info").mkdir()
+    (place / "large-1.0.dist-info" / "RECORD").write_text("__editable__.large-1.0.pth,,\n")
+    monkeypatch.syspath_prepend(place)
+    assert set(own_modules(as_modules(place, files))) == {"large", "large.core"}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import site
 import sys
-import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -18,14 +16,12 @@ from ..values import clean_text
 from .driver import driver_name, driver_path
 from .git import STATUS_LIMIT, capture_repository
 from .git_head import find_root
+from .installed import Installed
 
 MOST_MODULES = 2_000
 LARGEST_SOURCE = 256 * 1024
-_PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 _CLOCK = 1.0
 """Seconds by which the start of the process is known, and clocks of file servers agree."""
-
-_OWN = Path(__file__).resolve().parents[2]
 
 
 def capture_code(
@@ -87,10 +83,10 @@ def capture_code(
 
 def own_modules(modules: Mapping[str, ModuleType]) -> dict[str, Path]:
     """Name and file of the modules that belong to the user, at most `MOST_MODULES`."""
-    installed = _installed_folders()
+    installed = Installed()
     found: dict[str, Path] = {}
     driver = driver_path(modules.get("__main__"))
-    if driver is not None and driver.is_file() and not _is_installed(driver, installed):
+    if driver is not None and driver.is_file() and driver not in installed:
         found[driver_name(modules.get("__main__"))] = driver
     for name, module in list(modules.items()):
         if name in ("__main__", "__mp_main__"):
@@ -99,7 +95,7 @@ def own_modules(modules: Mapping[str, ModuleType]) -> dict[str, Path]:
         if not isinstance(file, str):
             continue
         path = Path(file).absolute()
-        if path == driver or name in found or _is_installed(path, installed):
+        if path == driver or name in found or path in installed:
             continue
         if path.is_file():
             found[name] = path
@@ -118,20 +114,6 @@ def process_started(proc: Path = Path("/proc")) -> float:
         return booted + ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, StopIteration):
         return float("inf")
-
-
-def _installed_folders() -> tuple[Path, ...]:
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    places = [sysconfig.get_path(name) for name in names]
-    places += [site.getusersitepackages(), sysconfig.get_config_var("DESTSHARED")]
-    folders = {Path(p).absolute() for p in places if p}
-    return (*folders, *{f.resolve() for f in folders} - folders)
-
-
-def _is_installed(path: Path, installed: Iterable[Path]) -> bool:
-    if not _PACKAGE_FOLDERS.isdisjoint(path.parts) or path.is_relative_to(_OWN):
-        return True
-    return any(path.is_relative_to(folder) for folder in installed)
 
 
 def _shown(path: Path) -> str:

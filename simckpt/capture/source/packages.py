@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import sys
@@ -41,8 +42,8 @@ def capture_packages(folders: Iterable[Path] | None = None, prefix: Path | None 
     """
     versions: dict[str, str] = {}
     editable: dict[str, str] = {}
-    for folder in _installation_folders() if folders is None else folders:
-        for name, version, entry in _distributions(folder):
+    for folder in installation_folders() if folders is None else folders:
+        for name, version, entry in distributions(folder):
             if name in versions:
                 continue
             versions[name] = version
@@ -68,10 +69,10 @@ def loaded_packages(
     names = {name.partition(".")[0] for name in (sys.modules if modules is None else modules)}
     alike = {_shown(name) for name in names}
     found = set()
-    for folder in _installation_folders() if folders is None else folders:
-        for name, _, entry in _distributions(folder):
+    for folder in installation_folders() if folders is None else folders:
+        for name, _, entry in distributions(folder):
             # Most packages have the name of their module; only the others are looked into.
-            if name in alike or not names.isdisjoint(_top_level(entry)):
+            if name in alike or not names.isdisjoint(top_level(entry)):
                 found.add(name)
     return tuple(sorted(found))
 
@@ -86,7 +87,8 @@ def version_of(package: str) -> str:
         return ""
 
 
-def _installation_folders() -> Iterator[Path]:
+def installation_folders() -> Iterator[Path]:
+    """The folders of ``sys.path`` that are not the driver's own."""
     driver = driver_path()
     own = {"", str(Path.cwd()), str(driver.parent) if driver else ""}
     for entry in dict.fromkeys(sys.path):
@@ -94,7 +96,11 @@ def _installation_folders() -> Iterator[Path]:
             yield Path(entry)
 
 
-def _distributions(folder: Path) -> Iterator[tuple[str, str, Path]]:
+def distributions(folder: Path) -> Iterator[tuple[str, str, Path]]:
+    """Name, version and metadata of each distribution in a folder.
+
+    The metadata that a build leaves beside the sources has no version in its name, and is none.
+    """
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is needed
     except OSError:
@@ -109,7 +115,7 @@ def _shown(name: str) -> str:
     return clean_text(re.sub(r"[-_.]+", "-", name).lower())
 
 
-def _top_level(entry: Path) -> set[str]:
+def top_level(entry: Path) -> set[str]:
     """The modules that an installed package brings."""
     try:
         return set((entry / "top_level.txt").read_text("utf-8", "replace").split())
@@ -122,6 +128,18 @@ def _top_level(entry: Path) -> set[str]:
         return set()
     tops = (place.partition(",")[0].partition("/")[0] for place in places)
     return {top.partition(".")[0] for top in tops if not top.endswith(("-info", ".data"))}
+
+
+def brought_files(entry: Path) -> set[str]:
+    """The files of an installed package, from its folder; empty if they are not told.
+
+    An egg's list is of its sources, or of places that are counted from elsewhere: it is not read.
+    """
+    try:
+        with (entry / "RECORD").open(encoding="utf-8", errors="replace", newline="") as lines:
+            return {row[0] for row in csv.reader(lines) if row}
+    except (OSError, csv.Error):
+        return set()
 
 
 def _origin(entry: Path) -> str:

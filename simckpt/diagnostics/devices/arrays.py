@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SetupError
+from .mends import kind_of, mend_of, reason_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,15 +92,33 @@ class DeviceArray:
                 return words & 0xFFFFFFFF
             high = words >> 32
             return high & 0xFFFFFFFF if "uint" in str(self.array.dtype) else high
-        return getattr(self.library, self.component)(self.array) if self.component else self.array
+        part = getattr(self.library, self.component)(self.array) if self.component else self.array
+        return settled(part)
 
     def copied(self) -> NDArray[Any]:
         """The values in host memory: of a block only."""
+        array = settled(self.array)
         try:
-            host = np.from_dlpack(self.array, device="cpu", copy=True)
+            host = np.from_dlpack(array, device="cpu", copy=True)
         except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
-            host = np.asarray(self.array.cpu() if hasattr(self.array, "cpu") else self.array)
+            host = np.asarray(array.cpu() if hasattr(array, "cpu") else array)
         return getattr(host, self.component) if self.component else host
+
+
+def settled(array: Any) -> Any:
+    """`array` with what PyTorch has only noted down beside the memory: made true, or let go.
+
+    A tensor that records gradients refuses to be shared; its values are the same without them. A
+    conjugate, or its imaginary part, has the memory of the original and a bit that says what is
+    to be done with the values. DLPack refuses the one bit and ignores the other: such a tensor is
+    copied.
+    """
+    if getattr(array, "requires_grad", False):
+        array = array.detach()
+    for noted, done in (("is_conj", "resolve_conj"), ("is_neg", "resolve_neg")):
+        if hasattr(array, done) and getattr(array, noted)():
+            array = getattr(array, done)()
+    return array
 
 
 COPIED_BLOCK = 1 << 14
@@ -131,21 +150,45 @@ def device_array(value: Any, argument: str) -> DeviceArray:
     if kind is None or not hasattr(value, "shape") or not hasattr(value, "__getitem__"):
         raise SetupError(
             argument,
-            type(value).__name__,
+            kind_of(value),
             "lies in the memory of a device, and is no array of a library that is known",
             mend="Give a copy on the host.",
         )
     found = DeviceArray(value, _namespace(value))
-    try:
-        np.empty(0, found.dtype)
-    except TypeError:
+    if not _has_counterpart(found):
         raise SetupError(
             argument,
             str(kind),
             "is no type of number that can be measured",
             mend="Give it as float32, on the host or on the device.",
-        ) from None
+        )
     return found
+
+
+def _has_counterpart(array: DeviceArray) -> bool:
+    try:
+        # Libraries teach NumPy types of their own, as JAX does with bfloat16: still no kernel's.
+        return array.dtype.isbuiltin == 1
+    except TypeError:
+        return False
+
+
+def check_copied(array: DeviceArray, argument: str) -> None:
+    """SetupError if one cell of `array` cannot be had on the host: then nothing of it can.
+
+    What cannot be copied is so found out before the sweep, in which it would spoil all fields.
+    """
+    if not array.size:
+        return
+    try:
+        cell = array[(slice(0, 1),) * array.ndim].copied()
+    except Exception as error:  # noqa: BLE001 - whatever a library raises, the field is named
+        told = f"cannot be copied to the host ({reason_of(error)})"
+    else:
+        if cell.shape == (1,) * array.ndim and cell.dtype == array.dtype:
+            return
+        told = f"gives {cell.dtype} of shape {cell.shape} for one cell of {array.dtype}"
+    raise SetupError(argument, kind_of(array.array), told, mend=mend_of(array.array))
 
 
 def reducible(array: DeviceArray) -> bool:

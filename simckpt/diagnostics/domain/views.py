@@ -1,4 +1,4 @@
-"""From what a driver hands over to views that can be read where they lie: nothing is copied."""
+"""What a driver hands over, as views that are read where they lie: next to nothing is copied."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SetupError
-from ..devices.arrays import DeviceArray, device_array
+from ..devices.arrays import DeviceArray, check_copied, device_array, settled
+from ..devices.mends import kind_of, mend_of, reason_of
 
 READABLE = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 COMPLEX = frozenset({"c8", "c16"})
@@ -23,7 +24,8 @@ def readable(value: Any, argument: str) -> Readable:
     """`value` as an array that shares its memory.
 
     NumPy arrays are taken as they are, others through the DLPack protocol where the host can read
-    their memory. What lies elsewhere, or is not shared, stays as a `DeviceArray`.
+    their memory; of a tensor whose conjugation or change of sign is only noted down, a copy is
+    made. What lies elsewhere, or is not shared, stays as a `DeviceArray`.
 
     Raises
     ------
@@ -37,28 +39,50 @@ def readable(value: Any, argument: str) -> Readable:
     if isinstance(value, np.ndarray):
         # A subclass may do otherwise: a row of a matrix has two axes.
         return value if type(value) is np.ndarray else value.view(np.ndarray)
+    try:
+        return _foreign(value, argument)
+    except SetupError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a library raises, the field is named
+        problem = f"cannot be read ({reason_of(error)})"
+        raise SetupError(argument, kind_of(value), problem, mend=mend_of(value)) from None
+
+
+def _foreign(value: Any, argument: str) -> Readable:
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+        if _answers_for_itself(value):
+            problem = "does not hold its values in memory of its own"
+            raise SetupError(argument, kind_of(value), problem, mend=mend_of(value))
         shared = _shared(value)
-        return device_array(value, argument) if shared is None else shared
+        if shared is not None:
+            return shared
+        there = device_array(value, argument)
+        if type_name(there.dtype) in READABLE | COMPLEX:
+            check_copied(there, argument)
+        return there
     if hasattr(value, "__array_interface__"):
         return np.asarray(value)
-    raise SetupError(
-        argument,
-        type(value).__name__,
-        "is not an array",
-        mend="Give a NumPy array, or one that supports DLPack.",
-    )
+    raise SetupError(argument, kind_of(value), "is not an array", mend=mend_of(value))
 
 
 def _shared(value: Any) -> NDArray[Any] | None:
-    # A tensor that records gradients refuses to be shared; its values are the same without them.
-    value = value.detach() if getattr(value, "requires_grad", False) else value
     try:
         if int(value.__dlpack_device__()[0]) not in HOST:
             return None
-        return np.from_dlpack(value)
+        return np.from_dlpack(settled(value))
     except (BufferError, RuntimeError, TypeError, ValueError):
         return None
+
+
+def _answers_for_itself(value: Any) -> bool:
+    """Whether it is a PyTorch tensor whose class does the work of its functions: masked, fake, ...
+
+    The memory that such a tensor shares, if it has any, is not what it stands for.
+    """
+    for base in type(value).__mro__:
+        if (base.__module__, base.__name__) == ("torch", "Tensor"):
+            return type(value).__torch_dispatch__ is not base.__torch_dispatch__  # type: ignore[attr-defined]
+    return False
 
 
 def real_parts(name: str, array: Readable) -> Iterator[tuple[str, Readable]]:
@@ -73,20 +97,13 @@ def real_parts(name: str, array: Readable) -> Iterator[tuple[str, Readable]]:
 def check_type(array: Readable, argument: str, *, complex_too: bool = False) -> None:
     """SetupError if no kernel reads numbers of this type, or of their two parts."""
     known = READABLE | COMPLEX if complex_too else READABLE
+    complexes = ("complex64", "complex128") if complex_too else ()
     if type_name(array.dtype) not in known:
         raise SetupError(
             argument,
             array.dtype.name,
             "is no type of number that can be measured",
-            choices=(
-                "float16",
-                "float32",
-                "float64",
-                "complex64",
-                "complex128",
-                "integers",
-                "bool",
-            ),
+            choices=("float16", "float32", "float64", *complexes, "integers", "bool"),
         )
 
 
