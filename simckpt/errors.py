@@ -54,7 +54,7 @@ class SetupError(SimckptError, ValueError):
         super().__init__(argument, value, problem)
 
     def __str__(self) -> str:
-        shown = repr(self.value)
+        shown = _shown_value(self.value)
         if len(shown) > 200:
             shown = shown[:197] + "..."
         text = f"{self.argument} = {shown}: {self.problem}."
@@ -69,11 +69,18 @@ class SetupError(SimckptError, ValueError):
         # Setup errors travel between ranks by pickle; the default would lose the keywords.
         return _rebuild_setup_error, (
             self.argument,
-            repr(self.value),
+            _shown_value(self.value),
             self.problem,
             self.choices,
             self.mend,
         )
+
+
+def _shown_value(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - a user's object, or a number of too many digits
+        return f"<{type(value).__name__} that cannot be shown>"
 
 
 def _rebuild_setup_error(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
+from keyword import iskeyword
 from typing import Any, Self
 
 from ..errors import SetupError
 from .agreeing.offer import Facts
 from .agreeing.unison import in_order
 from .expressions import Expression, parse
+from .groups import read_diagnostic
 from .quantities.angular_momentum import AngularMomentum
 from .quantities.budget import Budget
+from .quantities.channels import Channel
 from .quantities.conserved import Conserved
 from .quantities.counted import Count
 from .quantities.courant import CFL
@@ -21,6 +25,7 @@ from .quantities.custom import Custom
 from .quantities.extrema import Extrema
 from .quantities.growth import Growth
 from .quantities.limits import Diffusion, Frequency
+from .quantities.mechanics import particle_quantities
 from .quantities.norm import Norm
 from .quantities.quantity import Context, Diagnostic, Quantity, checked_name
 from .quantities.reported import Reported
@@ -109,22 +114,30 @@ class Declarations:
         custom: Mapping[str, Custom] | None = None,
     ) -> None:
         put = object.__setattr__
-        put(self, "conserved", _read("conserved", conserved, _conserved))
-        put(self, "budget", _read("budget", budget, _budget))
-        put(self, "stability", _read("stability", stability, _diagnostic))
-        put(self, "norms", _read("norms", norms, _diagnostic))
+        for group, given in (
+            ("conserved", conserved),
+            ("budget", budget),
+            ("stability", stability),
+            ("norms", norms),
+            ("custom", custom),
+        ):
+            put(self, group, _read(group, given, partial(read_diagnostic, group)))
         put(self, "extrema", _named("extrema", extrema, Extrema()))
         put(self, "counts", _named("counts", counts, Count()))
         put(self, "residuals", _named("residuals", residuals, Residual()))
         put(self, "scalars", _named("scalars", scalars, Scalar()))
-        put(self, "custom", _read("custom", custom, _custom))
-        put(self, "derived", _read("derived", derived, parse))
-        seen: set[str] = set()
+        put(self, "derived", _read("derived", derived, _derived))
+        first: dict[str, str] = {}
         for group, diagnostics in self._groups():
             for name in diagnostics if group != "extrema" else ():
-                if name in seen:
-                    raise SetupError("Declarations", name, "is declared twice")
-                seen.add(name)
+                if name in first:
+                    raise SetupError(
+                        f"{group}[{name!r}]",
+                        diagnostics[name].text(),
+                        f"is declared twice: {first[name]}[{name!r}] is the same column",
+                        mend="Give each column a name of its own.",
+                    )
+                first[name] = group
 
     @classmethod
     def given(cls, caller: str, arguments: Mapping[str, Any], others: Iterable[str]) -> Self:
@@ -158,11 +171,23 @@ class Declarations:
                     expression.argument, expression.text, f"{name!r} is also the name of a field"
                 )
             context.tree(expression)
-        return tuple(
-            diagnostic.plan(name, context)
-            for _, diagnostics in self._groups()
-            for name, diagnostic in diagnostics.items()
-        )
+        owners = _owners(context)
+        planned = []
+        for group, diagnostics in self._groups():
+            for name, diagnostic in diagnostics.items():
+                argument = f"{group}[{name!r}]"
+                quantity = diagnostic.plan(name, context)
+                for column in quantity.columns:
+                    if column.name in owners:
+                        raise SetupError(
+                            argument,
+                            diagnostic.text(),
+                            f"makes the column {column.name!r}, as {owners[column.name]} does",
+                            mend=f"Give it another name than {name!r}.",
+                        )
+                    owners[column.name] = argument
+                planned.append(quantity)
+        return tuple(planned)
 
     def in_order(self, facts: Facts) -> Declarations:
         """The same declarations in the order of `facts`, which are of the same names."""
@@ -212,19 +237,36 @@ class Declarations:
         return {name: group for name, group in facts.items() if group}
 
 
-def _read(argument: str, given: Mapping[str, Any] | None, read: Any) -> dict[str, Any]:
+def _owners(context: Context) -> dict[str, str]:
+    """The columns that come without being asked for, each with the argument that it is of."""
+    owners = {}
+    for name in context.fields:
+        for column in Channel(name, 0, "", (), ()).columns():
+            owners[column.name] = f"fields[{name!r}]"
+    for quantity in particle_quantities(context):
+        for column in quantity.columns:
+            owners[column.name] = "particles="
+    return owners
+
+
+def _read(
+    argument: str,
+    given: Mapping[str, Any] | None,
+    read: Callable[[str, Any, str], Any],
+) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
         raise SetupError(argument, given, "is not a mapping of names", mend="Write {'name': ...}.")
     read_ones = {}
-    for name, value in given.items():
-        checked_name(f"{argument}[{name!r}]", name)
+    for given_name, value in given.items():
+        whole = f"{argument}[{given_name!r}]"
+        name = checked_name(whole, given_name)
         if name in RESERVED:
-            raise SetupError(
-                f"{argument}[{name!r}]", name, "is a reserved name", mend="Choose another."
-            )
-        read_ones[name] = read(value, f"{argument}[{name!r}]")
+            raise SetupError(whole, name, "is a reserved name", mend="Choose another.")
+        if name in read_ones:
+            raise SetupError(whole, name, "is declared twice, in other letters that are the same")
+        read_ones[name] = read(name, value, whole)
     return read_ones
 
 
@@ -234,41 +276,21 @@ def _named(argument: str, given: object, diagnostic: Diagnostic) -> dict[str, Di
         raise SetupError(argument, given, "is not a list of names", mend="Write ['name'].")
     names = list(given)
     for name in names:
+        checked_name(f"{argument}[{name!r}]", name)
         if names.count(name) > 1:
             raise SetupError(argument, name, "is declared twice")
-    return _read(argument, dict.fromkeys(names, diagnostic), lambda value, _: value)
+    return _read(argument, dict.fromkeys(names, diagnostic), lambda _, value, __: value)
 
 
-def _conserved(value: object, argument: str) -> Diagnostic:
-    if isinstance(value, Conserved | AngularMomentum):
-        return value
-    return Conserved(parse(value, argument).text)
-
-
-def _budget(value: object, argument: str) -> Diagnostic:
-    if isinstance(value, Budget):
-        return value
-    return Budget(parse(value, argument).text)
-
-
-def _custom(value: object, argument: str) -> Diagnostic:
-    if isinstance(value, Custom):
-        return value
-    raise SetupError(
-        argument, value, "is not a Custom", mend="Write Custom(function, combine='sum')."
-    )
-
-
-def _diagnostic(value: object, argument: str) -> Diagnostic:
-    if callable(getattr(value, "plan", None)) and callable(getattr(value, "text", None)):
-        return value  # type: ignore[return-value]
-    raise SetupError(
-        argument,
-        value,
-        "is not a diagnostic",
-        choices=("CFL", "Diffusion", "Frequency", "Divergence", "TotalVariation", "Growth", "Norm"),
-        mend="Write for instance CFL('abs(u) + c', 'abs(v) + c').",
-    )
+def _derived(name: str, value: object, argument: str) -> Expression:
+    if iskeyword(name):
+        raise SetupError(
+            argument,
+            name,
+            "is a word of Python's: no expression could call it by that name",
+            mend=f"Call it {name + '_'!r}.",
+        )
+    return parse(value, argument)
 
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from numbers import Real
 from operator import index
-from typing import Any
+from typing import Any, cast
 
 
 def whole_number(value: Any) -> int | None:
@@ -20,11 +20,14 @@ def whole_number(value: Any) -> int | None:
 
 
 def real_number(value: Any) -> float | None:
-    """`value` as a float, infinite where none is so large; None if it is no real number."""
-    real: Any = value
-    if isinstance(value, bool) or not isinstance(value, Real):
+    """`value` as a float, infinite where none is so large; None if it is no real number.
+
+    An array without axes is the number that it holds.
+    """
+    real: Any = value.item() if getattr(value, "ndim", None) == 0 else value
+    if isinstance(real, bool) or not isinstance(real, Real):
         return None
     try:
         return float(real)
     except OverflowError:
-        return inf if real > 0 else -inf
+        return inf if cast("Any", real) > 0 else -inf

@@ -130,7 +130,11 @@ def mend_of_node(node: ast.expr, functions: Mapping[str, int]) -> str:
     """What to write in place of a node that is not allowed; empty where nothing is known."""
     for kind, mend in _MENDS.items():
         if isinstance(node, kind):
-            found = mend(node) if kind is not ast.Call else _call(node, functions)
+            try:
+                found = mend(node) if kind is not ast.Call else _call(node, functions)
+            except RecursionError:
+                # Python writes trees out by calls within calls.
+                return ""
             return found if len(found) <= LONGEST_MEND else ""
     return ""
 

@@ -52,6 +52,109 @@ def test_what_is_no_arithmetic_is_refused_by_name(text, part):
     assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "mend"),
+    [
+        ("rho +* u", "at character 6, '* u'", "Write it as in"),
+        ("rho +", "at its end", "Write it as in"),
+        ("  rho +* u", "at character 6, '* u'", ""),
+        ("(rho +\n* u)", "at character 8, '* u)'", ""),
+        ("rho\n+* u", "at character 5, '+* u'", "one line"),
+        ("rho && u", "at character 6, '& u'", "(a < b)*(c < d)"),
+        ("rho || u", "at character 6, '| u'", "maximum"),
+        ("|u|", "at character 1, '|u|'", "abs(x)"),
+        ("2x", "at character 1, '2x'", "2*x"),
+        ("2 rho", "at character 3, 'rho'", "2*x"),
+        ("rho u", "at character 5, 'u'", "2*x"),
+        ("rho = 1", "at character 5, '= 1'", "=="),
+        ("rho <> u", "at character 5, '<> u'", "!="),
+        ("rho ? u : 0", "at character 5, '? u : 0'", "where("),
+        ("rho if u", "at character 1", "where("),
+        ("(rho + u", "at character 1", "parenthesis"),
+        ("u²", "at character 2, '²'", "**2"),
+        ("rho ≤ u", "at character 5, '≤ u'", "<="),
+    ],
+)
+def test_what_cannot_be_read_is_shown_with_its_place_and_mended(text, where, mend):
+    with pytest.raises(SetupError) as caught:
+        parse(text)
+    assert f"cannot be read {where}" in caught.value.problem
+    assert mend in caught.value.mend
+    assert "maximum" in caught.value.choices
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("rho^2", "**"),
+        ("max(rho, u)", "Write maximum(rho, u)."),
+        ("min(rho, u, 2*v)", "Write minimum(rho, minimum(u, 2 * v))."),
+        ("np.sqrt(rho)", "Write sqrt(rho)."),
+        ("math.atan2(u, v)", "Write arctan2(u, v)."),
+        ("np.pi*rho", "Write pi."),
+        ("pow(rho, 2)", "a**b"),
+        ("log2(rho)", "log(x)/log(2)"),
+        ("srqt(rho)", "Did you mean sqrt?"),
+        ("sum(rho)", "conserved="),
+        ("rho.max()", "norms="),
+        ("max(rho)", "in each cell"),
+        ("gradient(rho)", "Divergence"),
+        ("a < b and b < c", "Write (a < b)*(b < c)"),
+        ("a < b or b < c", "Write maximum(a < b, b < c)"),
+        ("not a < b", "Write 1 - (a < b)"),
+        ("a < b <= c", "Write (a < b)*(b <= c)"),
+        ("a if c else b", "Write where(c, a, b)."),
+        ("(a < b) & c", "(a < b)*(c < d)"),
+        ("a // b", "floor(a/b)"),
+        ("a % b", "a - b*floor(a/b)"),
+        ("u @ v", "u*u + v*v"),
+        ("a is b", "=="),
+        ("U[0]", "Components"),
+        ("psi.real", "psi_re"),
+        ("2j*psi", "psi_im"),
+        ("'rho'", "without quotes"),
+        ("True", "Write 1."),
+        ("0,5*rho", "0.5"),
+        ("sqrt(x=rho)", "by their places"),
+        ("2(rho + u)", "2*x"),
+        ("(c := rho)", "derived="),
+    ],
+)
+def test_what_other_languages_write_is_mended(text, mend):
+    with pytest.raises(SetupError) as caught:
+        parse(text)
+    assert mend in caught.value.mend
+    assert caught.value.choices
+
+
+def test_a_refusal_does_without_a_mend_that_is_too_deep_to_be_written_out(monkeypatch):
+    def too_deep(node):
+        raise RecursionError
+
+    monkeypatch.setattr("ast.unparse", too_deep)
+    with pytest.raises(SetupError, match="calls 'max'") as caught:
+        parse("max(rho, 7*u)")
+    assert not caught.value.mend
+
+
+@pytest.mark.parametrize(
+    "text", ["lambda", "2*lambda", "lambda*rho", "in*2", "class", "None", "is"]
+)
+def test_words_of_python_are_said_to_be_no_names(text):
+    (word,) = set(text.replace("*", " ").split()) - {"2", "rho"}
+    with pytest.raises(SetupError) as caught:
+        parse(text)
+    assert repr(word) in str(caught.value)
+    assert f"fields={{'{word}_': ...}}" in caught.value.mend
+
+
+def test_a_field_with_a_word_of_pythons_for_a_name_is_measured(ranks):
+    fields = {"lambda": np.arange(4.0)}
+    assert ranks.sample(Declarations(), [State(Grid(4), fields)])["lambda.max"] == 3.0
+    with pytest.raises(SetupError, match="no expression could call it"):
+        Declarations(derived={"lambda": "2*rho"})
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_parsed_or_refused(text):
     with contextlib.suppress(SetupError):
@@ -105,6 +208,26 @@ def test_each_function_is_numpys(ranks, name):
     expected = float(ranks.exact_sum(numpy_value(text, fields)))
     reading = ranks.sample(Declarations(conserved={"s": text}), [State(Grid(50), fields)])
     assert reading["s"] == pytest.approx(expected, rel=1e-14)
+
+
+EXACT = ("abs", "sqrt", "square", "sign", "floor", "ceil", "minimum", "maximum", "where")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"{name}({', '.join(['a', 'b', 'b*a'][: FUNCTIONS[name]])})" for name in EXACT),
+        *("-a", "a < b", "a >= b", "a == b", "a != a", "a**2", "a**1", "abs(a)**0.5", "a**-1"),
+    ],
+)
+def test_what_is_said_to_have_numpys_bits_has_them(ranks, text):
+    rng = np.random.default_rng(7)
+    fields = {"a": rng.normal(size=400) * 10, "b": rng.normal(size=400)}
+    if "sqrt" in text:
+        fields["a"] = abs(fields["a"])
+    expected = float(ranks.exact_sum(numpy_value(text, fields)))
+    reading = ranks.sample(Declarations(conserved={"s": text}), [State(Grid(400), fields)])
+    assert reading["s"] == expected
 
 
 @pytest.mark.parametrize(

@@ -150,3 +150,16 @@ def test_particles_may_have_left_if_the_total_is_given(ranks):
 def test_arrays_that_do_not_belong_together_are_refused(build):
     with pytest.raises(SetupError, match="Particles"):
         build()
+
+
+@pytest.mark.parametrize("total", [np.int64(4), np.uint8(4), np.array(4), 4])
+def test_a_total_may_be_any_whole_number(total):
+    given = Particles(np.arange(4), total=total).total
+    assert given == 4
+    assert type(given) is int
+
+
+@pytest.mark.parametrize("total", [3, 4.0, True, "4", np.array([4, 4])])
+def test_a_total_that_is_no_count_is_refused_with_the_mend(total):
+    with pytest.raises(SetupError, match=r"is not a count of 4 or more.*over all ranks"):
+        Particles(np.arange(4), total=total)

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt.diagnostics import Components, Custom, Declarations, Grid, State
-from simckpt.diagnostics.quantities.reported import Reported, Solves
+from simckpt.diagnostics.domain.locating import Extremes
+from simckpt.diagnostics.quantities.reported import LARGEST_TOTAL, Reported, Solves
+from simckpt.diagnostics.quantities.shares import Here
 from simckpt.errors import SetupError
 
 FIELD = np.arange(12.0)
@@ -70,6 +72,19 @@ def test_no_solve_is_none_and_a_nan_residual_is_not_hidden(ranks):
     found = reading(ranks, declarations, diverged, fine)
     assert found["poisson.initial"] == 1.0
     assert math.isnan(found["poisson.final"])
+
+
+def test_counts_of_many_ranks_pass_no_word(ranks):
+    full = Reported(counts={"limiter": LARGEST_TOTAL})
+    found = reading(ranks, Declarations(counts=["limiter"]), full, full, full)
+    assert found["limiter"] == 3 * 2.0**64
+    assert not found.faults
+    # What was given back to the reports and added to may be more than one report can be.
+    beyond = Reported(counts={"limiter": 2**70}, solves={"poisson": Solves(1, 2**70)})
+    declared = Declarations(counts=["limiter"], residuals=["poisson"])
+    found = reading(ranks, declared, beyond, full)
+    assert found["limiter"] == 2.0**70 + 2.0**64
+    assert found["poisson.iterations"] == 2.0**70
 
 
 @given(
@@ -164,6 +179,63 @@ def test_what_a_callable_raises_marks_the_sample_and_nothing_else(ranks):
     assert [str(f) for f in agreed.probes[1].faults] == [
         "q at step 0: RuntimeError: no converged root"
     ]
+
+
+def test_a_callable_that_leaves_the_program_marks_the_sample_and_nothing_else(ranks):
+    def leave(fields):
+        raise SystemExit(3)
+
+    declarations = Declarations(conserved={"mass": "u"}, custom={"q": Custom(leave)})
+    given_ = states(Reported())
+    agreed = ranks.agree(declarations, given_)
+    found = agreed.sample(given_)
+    assert math.isnan(found["q"])
+    assert found["mass"] == 66.0
+    (fault,) = agreed.probes[0].faults
+    assert "raised SystemExit(3)" in str(fault)
+
+
+def test_a_keyboard_interrupt_goes_through_a_callable(ranks):
+    def interrupt(fields):
+        raise KeyboardInterrupt
+
+    given_ = states(Reported())
+    agreed = ranks.agree(Declarations(custom={"q": Custom(interrupt)}), given_)
+    with pytest.raises(KeyboardInterrupt):
+        agreed.sample(given_)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        np.arange(12.0),
+        np.zeros((3, 8))[::-1, ::2],
+        np.asfortranarray(np.zeros((3, 4))),
+        np.zeros((4, 4)).T[1:],
+        np.broadcast_to(1.0, (3, 4)),
+        np.zeros(4, ">f8"),
+        np.zeros(4, np.complex64),
+        np.zeros(4, np.float16),
+        np.zeros(4, bool),
+        np.zeros(4, np.uint64),
+    ],
+)
+def test_neither_a_callables_view_nor_its_base_can_be_written_to(field):
+    seen = {}
+    custom = Custom(lambda fields: seen.update(fields), "max")
+    custom._partial(Here(State(fields={"u": field}), 0, Extremes(())))
+    view = seen["u"]
+    assert np.shares_memory(view, field)
+    assert (view.dtype, view.shape, view.strides) == (field.dtype, field.shape, field.strides)
+    assert (view == field).all()
+    with pytest.raises(ValueError, match="read-only"):
+        view[...] = 99
+    with pytest.raises((TypeError, NotImplementedError)):
+        view.base[(0,) * field.ndim] = 99
+    with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+        view.flags.writeable = True
+    with pytest.raises(ValueError, match="read-only"):
+        np.asarray(view.base)[...] = 99
 
 
 def test_declarations_that_cannot_be_used_are_refused():

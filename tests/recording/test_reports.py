@@ -114,6 +114,101 @@ def test_a_report_that_is_no_number_does_not_end_the_run(tmp_path: Path) -> None
         run.scalar("a", "much")  # type: ignore[arg-type]
 
 
+def sample_each(run: Any, reports: list[Any], steps: int = 2, **declared: Any) -> None:
+    """Let each of `reports` report, and take a sample, so many times."""
+    for step in range(steps):
+        for report in reports:
+            report(run)
+        run.sample(grid=simckpt.Grid(4), fields={"rho": np.ones(4)}, step=step, **declared)
+
+
+@pytest.mark.parametrize(
+    "n",
+    [2**70, -1, -(1 << 20000), 1 << 20000, 1.5, None, np.float64(2.0)],
+    ids=["large", "negative", "long", "longer", "broken", "none", "float"],
+)
+def test_a_count_that_cannot_be_held_is_refused_by_name_and_the_run_goes_on(
+    tmp_path: Path, n: Any
+) -> None:
+    reports = [lambda run: run.count("limiter", np.int32(5)), lambda run: run.count("limiter", n)]
+    said = r"run\.count\('limiter', \.\.\.\)"
+    with pytest.warns(SimckptWarning, match=said), simckpt.run(bundle=tmp_path / "x") as run:
+        sample_each(run, reports, 3, counts=["limiter"])
+    with simckpt.open(tmp_path / "x") as bundle:
+        assert list(bundle.series()["limiter"]) == [5, 5, 5]
+        (event,) = (e for e in bundle.events if e.name == "instrument_failed")
+        assert "run.count('limiter', ...)" in event.text
+
+
+def test_a_total_that_cannot_be_held_is_refused_at_the_report_that_makes_it(
+    tmp_path: Path,
+) -> None:
+    reports = [lambda run: run.count("limiter", 2**64 - 1), lambda run: run.count("limiter", 2)]
+    said = r"run\.count\('limiter'.*makes 18446744073709551617"
+    with pytest.warns(SimckptWarning, match=said), simckpt.run(bundle=tmp_path / "x") as run:
+        sample_each(run, reports, counts=["limiter"])
+    with simckpt.open(tmp_path / "x") as bundle:
+        assert list(bundle.series()["limiter"]) == [2.0**64, 2.0**64]
+
+
+def test_negative_iterations_are_refused_as_a_negative_count_is(tmp_path: Path) -> None:
+    reports = [
+        lambda run: run.residual("poisson", iterations=-1),
+        lambda run: run.residual("poisson", iterations=0, initial=1.0, final=1.0),
+    ]
+    said = r"run\.residual\('poisson'.*of -1 is negative"
+    with pytest.warns(SimckptWarning, match=said), simckpt.run(bundle=tmp_path / "x") as run:
+        sample_each(run, reports, 1, residuals=["poisson"])
+    with simckpt.open(tmp_path / "x") as bundle:
+        assert list(bundle.series()["poisson.solves"]) == [1]
+        assert list(bundle.series()["poisson.iterations"]) == [0]
+
+
+def test_iterations_that_cannot_be_held_are_refused() -> None:
+    reports = Reports()
+    reports.residual("poisson", 2**63, math.nan, math.nan)
+    for more in (2**63, 2**70, 1 << 20000):
+        with pytest.raises(ValueError, match=r"a number of iterations of .* is not counted"):
+            reports.residual("poisson", more, math.nan, math.nan)
+    assert reports.take().solves["poisson"].iterations == 2**63
+
+
+def test_reports_are_found_under_letters_that_are_the_same(tmp_path: Path) -> None:
+    micro, mu = "\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}"
+    declared: dict[str, Any] = {
+        "counts": [f"n{mu}"],
+        "scalars": [f"s{micro}"],
+        "residuals": [f"r{mu}"],
+        "budget": {f"b{mu}": "rho"},
+    }
+    with simckpt.run(bundle=tmp_path / "x") as run:
+        for step in range(2):
+            run.count(f"n{micro}", 2)
+            run.scalar(f"s{mu}", 3.0)
+            run.residual(f"r{micro}", iterations=4)
+            run.account(f"b{micro}", 0.0)
+            run.sample(grid=simckpt.Grid(4), fields={"rho": np.ones(4)}, step=step, **declared)
+    with simckpt.open(tmp_path / "x") as bundle:
+        found = bundle.series()
+        values = [found[name][1] for name in (f"n{mu}", f"s{mu}", f"r{mu}.iterations", f"b{mu}")]
+        assert values == [2.0, 3.0, 4.0, 4.0]
+        assert not [e for e in bundle.events if e.name == "report_undeclared"]
+
+
+def test_a_callable_that_leaves_the_program_does_not_end_the_run(tmp_path: Path) -> None:
+    def leave(fields: Any) -> float:
+        raise SystemExit("enough")
+
+    declared = {"custom": {"q": simckpt.Custom(leave)}, "conserved": {"mass": "rho"}}
+    said = r"raised SystemExit\('enough'\)"
+    with pytest.warns(SimckptWarning, match=said), simckpt.run(bundle=tmp_path / "x") as run:
+        sample_each(run, [], **declared)
+    with simckpt.open(tmp_path / "x") as bundle:
+        series = bundle.series()
+        assert np.isnan(series["q"]).all()
+        assert list(series["mass"]) == [4.0, 4.0]
+
+
 def test_a_report_outside_of_a_run_is_a_mistake_and_none_where_nothing_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

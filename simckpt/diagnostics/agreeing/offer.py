@@ -16,6 +16,7 @@ from ..domain.marks import mark
 from ..domain.measure import EMPTY, Measure, measure_box, measure_cells
 from ..domain.particles import Particles
 from ..domain.views import Readable, check_type, check_volumes, readable, real_parts, type_name
+from ..quantities.quantity import checked_name
 from ..state import State
 from ..threads import threads_wanted
 
@@ -188,7 +189,7 @@ def part_fields(state: State, number: int) -> Iterator[tuple[str, Readable]]:
 def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, Readable]]:
     """As `part_fields`, for the one entry `name` of the state's fields."""
     argument = f"fields[{name!r}]"
-    _check_name(argument, name)
+    called = checked_name(argument, name)
     value = state.fields[name]
     if not isinstance(state.grid, Grid | Cells):
         if not isinstance(value, Sequence) or len(value) != len(grids_of(state)):
@@ -201,16 +202,10 @@ def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, Reada
     array = readable(value.array if isinstance(value, Components) else value, argument)
     check_type(array, argument, complex_too=True)
     if not isinstance(value, Components):
-        yield from real_parts(name, array)
+        yield from real_parts(called, array)
         return
-    for part_name, component in value.parts(name, array):
-        _check_name(argument, part_name)
-        yield from real_parts(part_name, component)
-
-
-def _check_name(argument: str, name: object) -> None:
-    if not isinstance(name, str) or not name.isidentifier():
-        raise SetupError(argument, name, "is not a name", mend="Use letters, digits, underscores.")
+    for part_name, component in value.parts(called, array):
+        yield from real_parts(checked_name(argument, part_name), component)
 
 
 def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:

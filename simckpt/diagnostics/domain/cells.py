@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SetupError
+from ..given import real_number, whole_number
 
 Anything = TypeVar("Anything")
 
@@ -51,29 +52,40 @@ class Cells:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "ids", np.asarray(self.ids))
+        put(self, "ids", _array("Cells.ids", self.ids))
         if self.ids.ndim != 1 or self.ids.dtype.kind not in "iu":
             raise SetupError(
                 "Cells.ids",
                 f"{self.ids.dtype} of shape {self.ids.shape}",
                 "is not a 1-D array of whole numbers",
             )
-        if isinstance(self.total, bool) or not isinstance(self.total, int | np.integer):
+        total = whole_number(self.total)
+        if total is None:
             raise SetupError("Cells.total", self.total, "is not a whole number")
-        put(self, "total", int(self.total))
+        put(self, "total", total)
         if self.total < max(1, self.ids.size):
             raise SetupError("Cells.total", self.total, f"is less than the {self.ids.size} ids")
         if self.ids.size and not 0 <= int(self.ids.min()) <= int(self.ids.max()) < self.total:
             outside = (int(self.ids.min()), int(self.ids.max()))
             raise SetupError("Cells.ids", outside, f"goes beyond 0 ... {self.total - 1}")
-        if np.ndim(self.volume) == 0:
-            put(self, "volume", float(self.volume))
-        elif np.shape(self.volume) != self.ids.shape:
+        put(self, "volume", self._volume())
+
+    def _volume(self) -> NDArray[Any] | float:
+        if (number := real_number(self.volume)) is not None:
+            return number
+        volume = _array("Cells.volume", self.volume)
+        if volume.dtype.kind not in "fiu":
             raise SetupError(
-                "Cells.volume.shape", np.shape(self.volume), f"is not that of ids, {self.ids.shape}"
+                "Cells.volume",
+                self.volume,
+                "is no number, nor an array of numbers",
+                mend="Give one volume, or one for each id.",
             )
-        else:
-            put(self, "volume", np.asarray(self.volume))
+        if volume.shape != self.ids.shape:
+            raise SetupError(
+                "Cells.volume.shape", volume.shape, f"is not that of ids, {self.ids.shape}"
+            )
+        return volume
 
     @property
     def global_shape(self) -> tuple[int]:
@@ -92,3 +104,10 @@ class Cells:
     def interior(self, array: Anything) -> Anything:
         """The array itself: there are no ghost layers."""
         return array
+
+
+def _array(argument: str, given: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SetupError(argument, type(given).__name__, f"is no array: {error}") from None

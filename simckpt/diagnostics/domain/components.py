@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from ...errors import SetupError
+from ..given import whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +23,7 @@ class Components:
     ----------
     array : ndarray, or array of another library
         The axes of the grid, ghost layers included, and the axes of the components.
-    axis : int or tuple of int
+    axis : int or sequence of int
         Which axes count components: 0 for ``U[4, nx, ny]``, -1 for ``B[nx, ny, 3]``, (0, 1) for
         ``T[3, 3, nx, ny]``.
     names : sequence of str, optional
@@ -38,6 +37,7 @@ class Components:
 
     Examples
     --------
+    >>> import numpy as np
     >>> U = np.zeros((4, 16, 16))
     >>> [name for name, _ in Components(U, 0, ("rho", "mx", "my", "E")).parts("U")]
     ['rho', 'mx', 'my', 'E']
@@ -46,35 +46,46 @@ class Components:
     """
 
     array: Any
-    axis: int | tuple[int, ...] = 0
+    axis: int | Sequence[int] = 0
     names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         shape = getattr(self.array, "shape", None)
         if shape is None:
             raise SetupError("Components.array", type(self.array).__name__, "is not an array")
-        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
-        for axis in axes:
-            if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
-                raise SetupError("Components.axis", self.axis, "is not made of whole numbers")
-            if not -len(shape) <= axis < len(shape):
-                problem = f"is no axis of an array of shape {tuple(shape)}"
-                raise SetupError("Components.axis", self.axis, problem)
-        counted = tuple(int(axis) % len(shape) for axis in axes)
+        counted = tuple(axis % len(shape) for axis in self._checked_axes(shape))
         if not counted or len(set(counted)) != len(counted):
             raise SetupError("Components.axis", self.axis, "does not name each axis once")
         object.__setattr__(self, "axis", counted)
         if self.names is None:
             return
-        if isinstance(self.names, str):
-            raise SetupError(
-                "Components.names", self.names, "is one string", mend="Give a tuple of names."
-            )
+        if isinstance(self.names, str) or not isinstance(self.names, Iterable):
+            problem = "is one string" if isinstance(self.names, str) else "is no sequence of names"
+            raise SetupError("Components.names", self.names, problem, mend="Give a tuple of names.")
         object.__setattr__(self, "names", tuple(self.names))
         count = prod(int(shape[axis]) for axis in counted)
         if len(self.names) != count:
             problem = f"has {len(self.names)} names for {count} components"
             raise SetupError("Components.names", self.names, problem)
+
+    def _checked_axes(self, shape: Sequence[int]) -> list[int]:
+        given: Any = self.axis
+        if whole_number(given) is not None or not isinstance(given, Iterable):
+            given = (given,)
+        axes = []
+        for axis in map(whole_number, given):
+            if axis is None:
+                raise SetupError(
+                    "Components.axis",
+                    self.axis,
+                    "is not made of whole numbers",
+                    mend="Write axis=0, or a tuple of axes.",
+                )
+            if not -len(shape) <= axis < len(shape):
+                problem = f"is no axis of an array of shape {tuple(shape)}"
+                raise SetupError("Components.axis", self.axis, problem)
+            axes.append(axis)
+        return axes
 
     def parts(self, field: str, array: Any = None) -> Iterator[tuple[str, Any]]:
         """Name and view of each component of the field called `field`.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SetupError
+from ..given import real_number, whole_number
 
 AXES = "xyz"
 
@@ -53,8 +54,8 @@ class Particles:
                 "is not a 1-D array of whole numbers",
             )
         count = self.ids.size
-        if np.ndim(self.mass) == 0:
-            put(self, "mass", float(self.mass))
+        if (mass := real_number(self.mass)) is not None:
+            put(self, "mass", mass)
         else:
             put(self, "mass", np.asarray(self.mass))
             _expect("mass", self.mass, (count,))
@@ -78,8 +79,16 @@ class Particles:
             raise SetupError(
                 "Particles.velocity.shape", v.shape, f"differs from that of position, {p.shape}"
             )
-        if self.total is not None and (not isinstance(self.total, int) or self.total < count):
-            raise SetupError("Particles.total", self.total, f"is not a count of {count} or more")
+        if self.total is not None:
+            total = whole_number(self.total)
+            if total is None or total < count:
+                raise SetupError(
+                    "Particles.total",
+                    self.total,
+                    f"is not a count of {count} or more",
+                    mend=f"Give the number of particles over all ranks; this rank has {count}.",
+                )
+            put(self, "total", total)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The quantities by name, each of shape (n,): ``mass``, ``x``, ``vx``, ``potential``."""

@@ -18,7 +18,12 @@ class Conserved:
     """The integral of an expression over the volume.
 
     The value is the exact sum over all cells of expression times cell volume, rounded once to
-    the nearest float64. The expression itself is evaluated in float64 in each cell.
+    the nearest float64. The expression itself is evaluated in float64 in each cell. It is this sum
+    that a scheme in conservation form keeps but for what passes the boundary (LeVeque, Finite
+    Volume Methods for Hyperbolic Problems, 2002, chapter 4). It is added up in a fixed-point
+    accumulator of all exponents (Kulisch and Miranker, The Arithmetic of the Digital Computer: A
+    New Approach, 1986; Neal, Fast Exact Summation Using Small and Large Superaccumulators, 2015,
+    arXiv:1505.05571).
 
     Parameters
     ----------

@@ -19,9 +19,10 @@ Convention = Literal["sum", "max"]
 class CFL:
     """The Courant number: the largest over all cells of ``|dt|`` times speed over cell width.
 
-    With ``convention="sum"`` the axes' contributions are added, ``dt * sum_i(s_i / dx_i)``, as
-    unsplit schemes need it (LeVeque 2002, section 20.5); with ``"max"`` the largest counts,
-    ``dt * max_i(s_i / dx_i)``, as dimensionally split schemes need it.
+    With ``convention="sum"`` the axes' contributions are added, ``|dt| * sum_i(s_i / dx_i)``, as
+    unsplit schemes need it (LeVeque, Finite Volume Methods for Hyperbolic Problems, 2002, section
+    4.4 and chapter 20); with ``"max"`` the largest counts, ``|dt| * max_i(s_i / dx_i)``, as
+    dimensionally split schemes need it.
 
     Parameters
     ----------

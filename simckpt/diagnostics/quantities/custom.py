@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from typing import Any, Literal, get_args
@@ -27,9 +28,13 @@ class Custom:
     ----------
     function : callable
         Gets the mapping of this rank's fields, as the driver gives them (ghost layers included;
-        empty where a rank holds no cells) but read-only where they are NumPy's, and returns its
-        partial result, a number, or None where it has nothing to say. What it raises marks the
-        sample on this rank and makes the value NaN; the run goes on.
+        empty where a rank holds no cells), and returns its partial result, a number, or None
+        where it has nothing to say. What it raises, `SystemExit` included, marks the sample on
+        this rank and makes the value NaN; the run goes on. `KeyboardInterrupt` goes through.
+
+        NumPy's arrays are read-only views, and so is their ``base``. That keeps a function from
+        writing by mistake; one that means to can always reach the memory. Arrays of other
+        libraries are handed over as they are.
     combine : {"sum", "max", "min"}
         How the partial results are put together. They are added exactly and rounded once, so the
         order of the ranks does not matter.
@@ -94,7 +99,11 @@ class Custom:
 
     def _partial(self, here: Here) -> float | None:
         fields = {name: _guarded(value) for name, value in here.state.fields.items()}
-        value = self.function(fields)
+        try:
+            value = self.function(fields)
+        except SystemExit as error:
+            # What is measured never ends a simulation.
+            raise RuntimeError(f"{self._name} raised SystemExit({error.code!r})") from error
         return None if value is None else float(value)
 
     def _summand(self, here: Here) -> Share:
@@ -108,11 +117,20 @@ def _only_sum(answers: Answers) -> tuple[float, ...]:
 def _guarded(value: Any) -> Any:
     """A field as a view that cannot be written through; a list of boxes one by one."""
     if isinstance(value, np.ndarray):
-        view = value.view()
-        view.flags.writeable = False
-        return view
+        return _read_only(value)
     if isinstance(value, Components):
         return replace(value, array=_guarded(value.array))
     if isinstance(value, list | tuple):
         return [_guarded(part) for part in value]
     return value
+
+
+def _read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if type(array) is np.ndarray:
+        # The base of such a view is a buffer that is read-only, where that of a plain one would
+        # be the driver's array.
+        with suppress(BufferError, ValueError, TypeError, NotImplementedError):
+            return np.asarray(array.data.toreadonly())
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -7,6 +7,8 @@ from math import isfinite, log, nan
 
 from ...errors import SetupError
 from ...model.series import Column
+from ..expressions import normal_form
+from ..given import whole_number
 from .quantity import Answers, Context, Quantity
 
 Point = tuple[float, float]
@@ -17,7 +19,9 @@ class Growth:
     """The exponential growth rate of another column over the last samples.
 
     The least-squares slope of ``ln(abs(value))`` against simulated time over the last `window`
-    samples, in units of one over time: positive where the value grows like ``exp(rate * t)``. It
+    samples, in units of one over time: positive where the value grows like ``exp(rate * t)``. The
+    slope is that of a straight line with points of equal weight (Press et al., Numerical Recipes,
+    2007, section 15.2). It
     is made on rank 0 from values that are recorded anyway. NaN until a job attempt has taken
     `window` samples, and where the window has a value that is zero or not finite, or no time.
 
@@ -40,8 +44,16 @@ class Growth:
     def __post_init__(self) -> None:
         if not isinstance(self.column, str) or not self.column:
             raise SetupError("Growth.column", self.column, "is not the name of a column")
-        if not isinstance(self.window, int) or self.window < 2:
-            raise SetupError("Growth.window", self.window, "is not a number of samples from 2 on")
+        window = whole_number(self.window)
+        if window is None or window < 2:
+            raise SetupError(
+                "Growth.window",
+                self.window,
+                "is not a number of samples from 2 on",
+                mend="Write window=20.",
+            )
+        object.__setattr__(self, "column", normal_form(self.column))
+        object.__setattr__(self, "window", window)
 
     def text(self) -> str:
         return f"growth rate of {self.column} over {self.window} samples"

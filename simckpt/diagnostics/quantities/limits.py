@@ -10,6 +10,7 @@ from typing import Any
 from ...errors import SetupError
 from ...model.series import Column
 from ..expressions import Expression, Tree, parse
+from ..given import real_number
 from .quantity import Answers, Context, Quantity
 
 
@@ -23,10 +24,11 @@ def checked_limit(argument: str, limit: Any) -> float | None:
     """
     if limit is None:
         return None
-    number = isinstance(limit, int | float) and not isinstance(limit, bool)
-    if not number or not isfinite(limit) or limit <= 0:
-        raise SetupError(argument, limit, "is not a positive number", mend="Write limit=1.0.")
-    return float(limit)
+    number = real_number(limit)
+    if number is None or not isfinite(number) or number <= 0:
+        problem = "is not a positive number that a float64 holds"
+        raise SetupError(argument, limit, problem, mend="Write limit=1.0.")
+    return number
 
 
 def up_to(limit: float | None) -> str:
@@ -36,9 +38,10 @@ def up_to(limit: float | None) -> str:
 
 @dataclass(frozen=True)
 class Diffusion:
-    """The diffusion number: the largest over all cells of ``dt * sum_i(nu / dx_i**2)``.
+    """The diffusion number: the largest over all cells of ``|dt| * sum_i(nu / dx_i**2)``.
 
-    Forward Euler with central differences is stable up to 1/2 (Hirsch 2007, section 8.3).
+    Forward Euler with central differences is stable up to 1/2 (Hirsch, Numerical Computation of
+    Internal and External Flows, 2007, chapter 7).
 
     Parameters
     ----------
@@ -77,10 +80,11 @@ class Diffusion:
 
 @dataclass(frozen=True)
 class Frequency:
-    """The largest over all cells of ``dt * |omega|``, for any frequency of the user's own.
+    """The largest over all cells of ``|dt| * |omega|``, for any frequency of the user's own.
 
     Reaction rates, cyclotron and plasma frequencies, or an eigenvalue that bounds a spectrum: the
-    share of the scheme's stability limit that a step uses.
+    size of what must lie in the scheme's region of absolute stability (LeVeque, Finite Difference
+    Methods for Ordinary and Partial Differential Equations, 2007, chapter 7).
 
     Parameters
     ----------
@@ -88,6 +92,11 @@ class Frequency:
         An expression, in units of one over time.
     limit : float, optional
         The largest the product may be; comparison and `simckpt show` then tell the margin.
+
+    Examples
+    --------
+    >>> Frequency("e*abs(B)/m", limit=2).text()
+    'dt times frequency e*abs(B)/m, limit 2'
     """
 
     frequency: str

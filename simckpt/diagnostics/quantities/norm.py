@@ -29,7 +29,10 @@ class Norm:
 
     With cell volumes V: L1 is ``sum(|f| V)``, L2 ``sqrt(sum(f**2 V))``, Linf ``max |f|`` and RMS
     ``sqrt(sum(f**2 V) / sum(V))``. The sums are exact and rounded once before the square root, so
-    a norm has the same bits for every decomposition.
+    a norm has the same bits for every decomposition. The squares are float64 like every expression:
+    L2 and RMS of values past 1.3e154 in size are infinite, and squares below 1e-308 lose bits. With
+    V the volume these are the norms of grid functions of LeVeque, Finite Difference Methods for
+    Ordinary and Partial Differential Equations, 2007, appendix A.
 
     Parameters
     ----------

@@ -8,6 +8,27 @@ from math import isnan, nan
 
 from .exact_sum import ExactSum
 
+LARGEST_TOTAL = 2**64 - 1
+"""The most that may be counted under one name on one rank between two samples."""
+
+
+def counted(known: int, more: int, what: str) -> int:
+    """What was counted, and `more`.
+
+    Raises
+    ------
+    ValueError
+        If `more` is negative, or the total too large to be sent; `what` names it.
+    """
+    if more < 0:
+        raise ValueError(f"{what} of {_short(more)} is negative: it is not counted")
+    if known + more > LARGEST_TOTAL:
+        raise ValueError(
+            f"{what} of {_short(more)} makes {_short(known + more)} since the last sample, more "
+            "than 2**64 - 1: it is not counted"
+        )
+    return known + more
+
 
 @dataclass(frozen=True)
 class Solves:
@@ -61,3 +82,11 @@ class Reported:
 
 def _worst(a: float, b: float) -> float:
     return nan if isnan(a) or isnan(b) else max(a, b)
+
+
+def _short(number: int) -> str:
+    """A number in few digits: Python refuses to write out very long ones."""
+    bits = number.bit_length()
+    if bits <= 128:
+        return str(number)
+    return f"about {'-' if number < 0 else ''}2**{bits - 1}"

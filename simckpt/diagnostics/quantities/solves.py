@@ -26,7 +26,7 @@ class Residual:
 
     The driver says after each solve ``run.residual(name, iterations=, initial=, final=)``. A
     solve belongs to all ranks, so that each of them may report it, or one alone: of every column
-    the largest over the ranks counts.
+    the largest over the ranks counts. A negative number of iterations is refused.
 
     ====================  ===================================================================
     ``NAME.iterations``   iterations of all these solves

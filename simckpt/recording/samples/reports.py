@@ -33,26 +33,30 @@ class Reports:
         if not term.finite:
             # Nothing could be told of the budget ever after.
             raise ValueError(f"an amount of {amount} is not finite: it is not counted")
+        name = _normal(name)
         known = self._amounts.get(name)
         self._amounts[name] = term if known is None else known + term
 
     def count(self, name: str, n: int) -> None:
         """Add how often something happened."""
-        if index(n) < 0:
-            raise ValueError(f"a count of {n} is negative")
-        self._counts[name] = self._counts.get(name, 0) + index(n)
+        from ...diagnostics.quantities.reported import counted
+
+        name = _normal(name)
+        self._counts[name] = counted(self._counts.get(name, 0), index(n), "a count")
 
     def residual(self, name: str, iterations: int, initial: float, final: float) -> None:
         """Add one solve."""
-        from ...diagnostics.quantities.reported import Solves
+        from ...diagnostics.quantities.reported import Solves, counted
 
-        solve = Solves(1, index(iterations), float(initial), float(final))
+        name = _normal(name)
         known = self._solves.get(name)
+        counted(known.iterations if known else 0, index(iterations), "a number of iterations")
+        solve = Solves(1, index(iterations), float(initial), float(final))
         self._solves[name] = solve if known is None else known + solve
 
     def scalar(self, name: str, value: float) -> None:
         """Keep the value that was reported last."""
-        self._scalars[name] = float(value)
+        self._scalars[_normal(name)] = float(value)
 
     def take(self) -> Reported:
         """What was reported since this was last asked."""
@@ -69,6 +73,13 @@ class Reports:
         self._counts = _joined(reported.counts, later.counts)
         self._solves = _joined(reported.solves, later.solves)
         self._scalars = {**reported.scalars, **later.scalars}
+
+
+def _normal(name: str) -> str:
+    # Names are declared in this form.
+    from ...diagnostics.expressions import normal_form
+
+    return normal_form(name)
 
 
 def _joined(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:

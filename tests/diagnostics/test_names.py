@@ -1,0 +1,51 @@
+"""Names are the same where their Unicode normal forms are: letters that look alike are alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from simckpt.diagnostics import CFL, Components, Custom, Declarations, Grid, Growth, Norm, State
+from simckpt.diagnostics.expressions import parse
+from simckpt.errors import SetupError
+
+# A key of keyboards and its letter; a ligature; letters that IPython completes TeX names to.
+PAIRS = [
+    ("\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}"),
+    ("\N{LATIN SMALL LIGATURE FI}eld", "field"),
+    ("\N{GREEK PHI SYMBOL}", "\N{GREEK SMALL LETTER PHI}"),
+    ("\N{GREEK LUNATE EPSILON SYMBOL}", "\N{GREEK SMALL LETTER EPSILON}"),
+    ("e\N{COMBINING ACUTE ACCENT}", "\N{LATIN SMALL LETTER E WITH ACUTE}"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), [*PAIRS, *(pair[::-1] for pair in PAIRS)])
+def test_a_field_is_found_under_any_letters_that_are_the_same(ranks, one, other):
+    values = np.arange(6.0)
+    declarations = Declarations(
+        conserved={"m": f"2*{other}"},
+        norms={"n": Norm(other)},
+        stability={"rate": Growth(f"{other}.max", 2), "courant": CFL(f"d{other}")},
+        derived={f"d{one}": f"{one} + {other}"},
+        extrema=[other],
+        custom={"own": Custom(lambda fields: fields[one].max(), "max")},
+    )
+    state = State(Grid(6), {one: values}, dt=0.5)
+    reading = ranks.sample(declarations, [state])
+    assert reading["m"] == 30.0
+    assert reading["courant"] == 5.0
+    assert reading["own"] == 5.0
+    normal = parse(one).tree[1]
+    assert {f"{normal}.max", f"{normal}.max.i"} <= {c.name for c in reading.schema.columns}
+
+
+def test_components_are_found_too(ranks):
+    fields = {"B": Components(np.ones((2, 4)), 0, ("\N{MICRO SIGN}", "v"))}
+    declarations = Declarations(conserved={"m": "\N{GREEK SMALL LETTER MU}"})
+    assert ranks.sample(declarations, [State(Grid(4), fields)])["m"] == 4.0
+
+
+def test_two_fields_in_letters_that_are_the_same_are_refused(ranks):
+    fields = {name: np.ones(4) for name in PAIRS[0]}
+    with pytest.raises(SetupError, match="name of another field"):
+        ranks.agree(Declarations(), [State(Grid(4), fields)])
