@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+import warnings
 from functools import cache
 from pathlib import Path
+
+from ..errors import SimckptWarning
 
 KERNELS = Path(__file__).parent / "kernels"
 
@@ -32,5 +36,70 @@ def cache_folder() -> Path:
     base = os.environ.get("SIMCKPT_CACHE_DIR") or os.environ.get("NUMBA_CACHE_DIR")
     if not base:
         users = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - does not raise without a home
+        if users.startswith("~"):
+            # Of a user without a home; a folder of that name must not appear where the run is.
+            users = "/nonexistent/.cache"
         base = str(Path(users) / "simckpt")
     return Path(base) / f"kernels-{source_hash()}"
+
+
+class Condition:
+    """What this process has found wrong with the cache; it has the kernels in any case."""
+
+    def __init__(self) -> None:
+        self._refusal = ""
+        self._damage = ""
+        self._files = 0
+        self._said = ""
+
+    def damaged(self, path: Path, error: Exception) -> None:
+        """A file could not be used, and has been discarded where that is allowed."""
+        self._files += 1
+        self._damage = self._damage or f"{path.name}: {_text(error)}"
+
+    def refused(self, error: Exception) -> None:
+        """A kernel could not be kept."""
+        self._refusal = self._refusal or _text(error)
+
+    @property
+    def unkept(self) -> str:
+        """Why kernels could not be kept, and the mend; empty if they could."""
+        if not self._refusal:
+            return ""
+        return (
+            f"the kernel cache {cache_folder()} cannot be written to ({self._refusal}): every "
+            "process compiles anew what is not in it. Mend that, or set SIMCKPT_CACHE_DIR to a "
+            "folder that can be written to, and run `simckpt warm`"
+        )
+
+    @property
+    def mended(self) -> str:
+        """What was damaged and is compiled anew; empty if nothing was."""
+        if not self._files:
+            return ""
+        first = f"{self._damage}{' and others' if self._files > 1 else ''}"
+        return (
+            f"the kernel cache {cache_folder()} held what is damaged ({first}): that is not "
+            "used, and compiled anew. If this is said again, remove the folder and run "
+            "`simckpt warm`"
+        )
+
+    def say(self) -> None:
+        """Warn of what was found since it was last said; never raises."""
+        text = ". ".join(part for part in (self.mended, self.unkept) if part)
+        if text == self._said:
+            return
+        self._said = text
+        try:
+            warnings.warn(text, SimckptWarning, stacklevel=4)
+        except SimckptWarning:
+            # Where warnings are errors, this one would cost this rank, and no other, its samples.
+            sys.stderr.write(f"simckpt: {text}\n")
+
+
+condition = Condition()
+
+
+def _text(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return " ".join(f"{type(error).__name__}: {text}".split())[:200]

@@ -213,7 +213,9 @@ def _incomplete(
         expected = None if masked else first
         seen = sum(sums[slots.finite].tolist()) + sum(sums[slots.counts].tolist())
         if expected is not None and channel.label not in failed and seen != expected:
-            problems.append(f"{channel.label} was given {seen} of {expected} values")
+            given = f"{channel.label} was given {seen} of {expected} values"
+            gone = "; give Particles(total=...) where they come and go"
+            problems.append(given + (gone if channel.space == PARTICLES else ""))
         if expected is None and (sums[slots.finite] > channel.room).any():
             problems.append(f"{channel.label} was given more values than a tile of it has cells")
     layout, counted = agreement.layout, not problems

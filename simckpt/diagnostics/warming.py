@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .cache import cache_folder
+from .cache import cache_folder, condition
 
 PATIENCE = 120.0
 """Seconds after which a process compiles for itself: whoever holds the lock may be stuck."""
@@ -18,19 +17,19 @@ POLL = 0.02
 
 
 def lock_path() -> Path:
-    """The lock file: beside the kernels, or in the node's temporary folder where that fails."""
+    """The lock file, beside the kernels: where it cannot be made, waiting would leave nothing."""
+    folder = cache_folder()
     with contextlib.suppress(OSError):
-        folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / "lock"
-    return Path(tempfile.gettempdir()) / f"simckpt-kernels-{os.getuid()}.lock"
+    return folder / "lock"
 
 
 @contextlib.contextmanager
 def one_at_first(path: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Let one process in alone; those that come meanwhile wait for it and then go in together.
 
-    Never fails: where files cannot be locked, or the wait is too long, everybody goes in.
+    Never fails: where files cannot be locked, or the wait is too long, everybody goes in. What was
+    found wrong with the cache is said by those that did not wait.
     """
     import fcntl
 
@@ -38,13 +37,17 @@ def one_at_first(path: Path, patience: float = PATIENCE) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         yield
+        condition.say()
         return
     try:
-        if not _locked(descriptor, fcntl.LOCK_EX):
+        alone = _locked(descriptor, fcntl.LOCK_EX)
+        if not alone:
             until = time.monotonic() + patience
             while not _locked(descriptor, fcntl.LOCK_SH) and time.monotonic() < until:
                 time.sleep(POLL)
         yield
+        if alone:
+            condition.say()
     finally:
         os.close(descriptor)
 

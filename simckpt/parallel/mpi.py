@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from mpi4py import MPI
 
+from ..errors import SetupError
 from .comm import Comm, ExchangeFailed, Maxima, Reduction, Sums, Vote, Words
 from .patience import Patience, say_nothing, say_on_terminal
 from .polling import poll
@@ -241,8 +242,31 @@ _THREAD_LEVELS = {
 
 
 def as_comm(comm: object) -> MpiComm | None:
-    """An `MpiComm` of an mpi4py communicator; None if `comm` is something else."""
-    return MpiComm(comm) if isinstance(comm, MPI.Comm) else None
+    """An `MpiComm` of an mpi4py communicator; None if `comm` is something else.
+
+    Raises
+    ------
+    SetupError
+        For a communicator whose ranks are not one group that this rank is a part of.
+    """
+    if not isinstance(comm, MPI.Comm):
+        return None
+    if comm == MPI.COMM_NULL:
+        raise SetupError(
+            "comm",
+            "MPI.COMM_NULL",
+            "is the communicator of no ranks: Split and Create give it to those they leave out",
+            mend="Enter the run on the ranks of the communicator only: "
+            "`if comm != MPI.COMM_NULL: ...`, or leave comm= out.",
+        )
+    if comm.Is_inter():
+        raise SetupError(
+            "comm",
+            "an intercommunicator",
+            "joins two groups of ranks, and a run has one",
+            mend="Pass comm.Merge() for one run of both groups, or each group's own communicator.",
+        )
+    return MpiComm(comm)
 
 
 def world() -> MpiComm | None:

@@ -36,10 +36,13 @@ class Faults:
         Raise `InstrumentError` instead.
     record : callable
         Takes the stable name of a fault, a sentence, and the step.
+    who : str
+        Begins what is said, where several ranks write to one terminal.
     """
 
-    def __init__(self, *, strict: bool, record: Record) -> None:
+    def __init__(self, *, strict: bool, record: Record, who: str = "") -> None:
         self.strict = strict
+        self._who = who
         self._record = record
         self._said: set[str] = set()
         self._counts: Counter[str] = Counter()
@@ -84,7 +87,7 @@ class Faults:
         if key in self._said:
             return False
         self._said.add(key)
-        warnings.warn(text, SimckptWarning, stacklevel=4)
+        warnings.warn(f"{self._who}{text}", SimckptWarning, stacklevel=4)
         return True
 
 

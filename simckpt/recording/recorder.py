@@ -26,8 +26,9 @@ from .active import warn_of_fork
 from .attempts.leaving import Leaving
 from .attempts.opening import open_scribe
 from .faults import Faults, one_line
-from .samples.cadence import cadence_text
+from .samples.counting import Counting
 from .samples.ledger import Ledger
+from .samples.pace import Pace
 from .samples.sampling import Sampling, built
 from .settings import EXCHANGE_TIMEOUT, PARTING_GRACE, PARTING_TIMEOUT, SETTLE_TIMEOUT
 from .stopping import Stopping
@@ -41,11 +42,10 @@ if TYPE_CHECKING:
     from ..diagnostics.probe import State
     from ..errors import SetupError
     from ..model.checkpoint import Checkpoint, Reason
-    from ..model.record import Facts
     from ..model.segment import Severity
-    from ..parallel.comm import Comm, Vote
+    from ..parallel.comm import Comm
     from .attempts.parting import Parting
-    from .samples.cadence import Beat, Cadence
+    from .samples.cadence import Cadence
     from .samples.reports import Reports
     from .scribe import Scribe
     from .settings import RunSettings
@@ -74,15 +74,19 @@ class Recorder:
         self._control = comm.duplicate()
         self._ledger = Ledger()
         self._life: LifeCycle = "idle"
-        self._declarations: Declarations | None = None
         self._scribe: Scribe
         self._unsampled: Callable[[], None] | None = None
         self._unplaced = False
-        self._votes = comm.duplicate()
-        self._beat: Beat | None = None
+        votes = comm.duplicate()
         self._alike: dict[str, str] = {}
         self._faults = Faults(
-            strict=settings.strict, record=partial(self.event, severity="warning")
+            strict=settings.strict,
+            record=partial(self.event, severity="warning"),
+            who=f"rank {comm.rank}: " if comm.size > 1 else "",
+        )
+        self.counting = Counting(self._faults)
+        self._pace = Pace(
+            votes, lambda: self._ledger.sampling, self.event, self._faults, self._alike
         )
         self._sampling = Sampling(self._control, comm.duplicate(), settings.triggers, self._faults)
         self._stopping = Stopping(comm.duplicate(), self._answer, lambda: self._ledger.busy)
@@ -165,10 +169,7 @@ class Recorder:
             state, problem = built(build)
             if self._life == "open":
                 self._set_up(declarations, state, problem, joint)
-            elif self._declarations is not None and declarations != self._declarations:
-                changes = "; ".join(self._declarations.changes(declarations))
-                text = f"a sample with other declarations was skipped: {changes}"
-                self._faults.note("declarations_changed", text)
+            elif self.counting.foreign(declarations):
                 return
             if self._life == "sampling":
                 self._sampling.take(self.step, state, problem)
@@ -187,24 +188,7 @@ class Recorder:
         """Whether a sample is due; asked once a step, on every rank."""
         if self._over:
             return False
-        if self._beat is None:
-            self._alike["every"] = cadence_text(cadence)
-            self._beat = cadence.start(self)
-        return self._beat.due(step, t)
-
-    def spent(self) -> float:
-        """Seconds that samples have taken on this rank."""
-        return self._ledger.sampling
-
-    def vote(self, value: float) -> Vote:
-        """Start to find the largest `value` of all ranks."""
-        return self._votes.vote(value)
-
-    def settled(self, interval: int, facts: Facts) -> None:
-        """Record the interval that an overhead cadence has settled on."""
-        if self.rank == 0:
-            text = f"a sample is taken every {interval} steps from here on"
-            self.event("cadence_settled", text, interval=interval, **facts)
+        return self._pace.due(cadence, step, t)
 
     def hold(self, sample: Callable[[], None]) -> None:
         """Remember how to sample the present state, in case it is the run's last."""
@@ -361,7 +345,7 @@ class Recorder:
         problem: SetupError | None,
         joint: bool,
     ) -> None:
-        self._declarations = declarations
+        self.counting.declarations = declarations
         probe = self._sampling.set_up(declarations, state, problem, self._alike)
         if probe is None:
             self._life = "muted"

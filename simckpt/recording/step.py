@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from ..errors import SetupError
 from . import active
@@ -37,6 +37,8 @@ class Step:
     Made by `simckpt.step`.
     """
 
+    _latest: ClassVar[int] = 0
+
     def __init__(
         self,
         declarations: Declarations,
@@ -63,6 +65,8 @@ class Step:
         self._counted = isinstance(every, EverySteps | AtSteps)
         self._source = source
         self._warn = active.OnceWarned()
+        Step._latest += 1
+        self._made = Step._latest
 
     def __call__(self, advance: F) -> F:
         """Decorate `advance`."""
@@ -111,7 +115,7 @@ class Step:
 
     def _before(self, recorder: Recorder, arguments: Arguments, bound: Bound) -> None:
         """The initial condition is a sample of its own, before the first step."""
-        if recorder.life != "open":
+        if recorder.life != "open" or self._rival(recorder):
             return
         moment = Moment(recorder, arguments, bound, recorder.step)
         moment.number = self._number(moment)
@@ -119,6 +123,9 @@ class Step:
         self._sample(moment, joint=not due)
 
     def _after(self, recorder: Recorder, arguments: Arguments, bound: Bound) -> None:
+        if recorder.counting.foreign(self._declarations) or self._rival(recorder):
+            # Another object counts the steps, and holds the last state.
+            return
         moment = Moment(recorder, arguments, bound, recorder.step + 1)
         recorder.step = moment.number = number = self._number(moment)
         due = recorder.due(self._cadence, number, self._beaten(moment))
@@ -130,6 +137,9 @@ class Step:
         every = recorder.settings.checkpoint_every
         if every and number % every == 0:
             recorder.checkpoint(f"step {number}", reason="schedule")
+
+    def _rival(self, recorder: Recorder) -> bool:
+        return recorder.counting.rival(self._made, Step._latest)
 
     def _sample(self, moment: Moment, joint: bool = False) -> None:
         arguments = moment.arguments

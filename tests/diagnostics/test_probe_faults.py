@@ -192,7 +192,9 @@ def test_particles_that_are_lost_are_noticed(ranks):
 
     agreed = ranks.agree(Declarations(), [state(np.arange(5)), state(np.arange(5, 9))])
     lost = agreed.sample([state(np.arange(5)), state(np.arange(5, 8))])
-    assert lost.problems == ("particles.vx was given 8 of 9 values",)
+    assert lost.problems == (
+        "particles.vx was given 8 of 9 values; give Particles(total=...) where they come and go",
+    )
     assert math.isnan(lost["kinetic_energy"])
     moved = agreed.sample([state(np.arange(7)), state(np.arange(7, 9))])
     assert moved["kinetic_energy"] == 4.5

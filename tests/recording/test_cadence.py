@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +23,7 @@ class FakeMeter:
         self.samples = 0.0
         self.interval = 0
         self.others = others
+        self.told: list[str] = []
 
     def spent(self) -> float:
         return self.samples
@@ -28,6 +33,9 @@ class FakeMeter:
 
     def settled(self, interval: int, facts: dict[str, float]) -> None:
         self.interval = interval
+
+    def hampered(self, name: str, text: str) -> None:
+        self.told.append(f"{name}: {text}")
 
 
 def started(every: object) -> Beat:
@@ -132,3 +140,59 @@ def test_the_text_of_a_cadence_is_the_same_in_every_process() -> None:
         "the steps 1, 7, 30",
         "Overhead(share=0.01)",
     ]
+
+
+def test_a_time_that_is_missing_is_said_once_with_the_mend() -> None:
+    meter = FakeMeter()
+    rule = cadence(0.5).start(meter)
+    assert rule.due(0, 0.0)
+    assert [rule.due(step, math.nan) for step in (1, 2)] == [False, False]
+    assert rule.due(3, 0.6)
+    (text,) = meter.told
+    assert text.startswith("time_missing: every=0.5 is simulated time, and at step 1 there is none")
+    assert "time=lambda sim: sim.t" in text
+
+
+def test_a_time_that_goes_back_is_counted_anew_from_there() -> None:
+    meter = FakeMeter()
+    rule = cadence(0.5).start(meter)
+    times = [0.0, 0.25, 0.5, 0.75, 1.0, 0.0, 0.25, 0.5, 0.75, 0.2, 0.4, 0.6]
+    assert [t for step, t in enumerate(times) if rule.due(step, t)] == [
+        *(0.0, 0.5, 1.0),
+        *(0.0, 0.5),
+        *(0.2, 0.6),
+    ]
+    (text,) = meter.told
+    assert text.startswith("time_went_back: at step 5 the simulated time went back to 0.0, from")
+
+
+def test_a_time_that_runs_backwards_is_sampled_at_its_multiples() -> None:
+    rule = started(0.5)
+    times = [-0.25 * step for step in range(9)]
+    assert [step for step, t in enumerate(times) if rule.due(step, t)] == [0, 1, 3, 5, 7]
+
+
+def test_an_interval_far_below_the_time_is_no_overflow() -> None:
+    assert started(1e-300).due(1, 1e10)
+
+
+@pytest.mark.parametrize("every", [np.array(5), np.int64(5), np.array([[5]])[0, 0]])
+def test_a_whole_number_of_numpys_counts_steps(every: object) -> None:
+    assert cadence_text(cadence(every)) == "5 steps"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("share", [np.float32(0.25), np.array(0.25), Fraction(1, 4)])
+def test_a_share_may_be_any_number(share: Any) -> None:
+    assert repr(Overhead(share)) == "Overhead(share=0.25)"
+
+
+@pytest.mark.parametrize("share", [True, "0.1", None, math.nan, 1, np.array([0.1]), 0.1j])
+def test_what_is_no_share_is_refused(share: Any) -> None:
+    with pytest.raises(SetupError, match=r"simckpt.overhead\(0.01\) for one per cent"):
+        Overhead(share)
+
+
+@pytest.mark.parametrize("every", [Overhead, None, 2j, np.array("a"), object(), [[1]], 0, math.inf])
+def test_what_is_no_cadence_is_refused_with_the_choices_and_the_mend(every: Any) -> None:
+    with pytest.raises(SetupError, match=r"every = .*a positive int.*simckpt.overhead\(0.01\)"):
+        cadence(every)

@@ -70,3 +70,12 @@ def test_an_exception_of_many_lines_is_one_line() -> None:
     assert one_line(ValueError("a\n  b" + "x" * 1000)).startswith("ValueError: a bxxx")
     assert len(one_line(ValueError("x" * 1000))) == 500
     assert one_line(None) == ""
+
+
+def test_of_several_ranks_the_terminal_is_told_which() -> None:
+    book = Book()
+    faults = Faults(strict=False, record=book, who="rank 3: ")
+    with pytest.warns(SimckptWarning, match=r"^rank 3: diagnostic_failed: q$"):
+        faults.note("diagnostic_failed", "q")
+    # The record has a column for it.
+    assert book == [("diagnostic_failed", "q", None)]

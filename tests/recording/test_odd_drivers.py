@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from heat import Heat
 
@@ -151,3 +152,58 @@ def test_the_bundle_stays_where_it_was_when_the_driver_goes_elsewhere(
     assert not list((tmp_path / "elsewhere").iterdir())
     with simckpt.open(tmp_path / "x") as bundle:
         assert bundle.checkpoints[1] == kept
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [({"conserved": {"m": "v"}}, "declarations_changed"), ({}, "second_step_object")],
+)
+def test_of_two_step_objects_one_counts_the_steps_and_the_mend_is_said(
+    tmp_path: Path, more: dict[str, dict[str, str]], name: str
+) -> None:
+    sim = Heat(8)
+    cells = simckpt.Grid(8)
+    first = simckpt.step(grid=cells, fields=lambda s, dt: {"u": s.u}, every=2)(Heat.advance)
+    other = simckpt.step(grid=cells, fields=lambda s, dt: {"v": s.u}, **more)(Heat.advance)
+
+    @simckpt.run(tmp_path / "x", checkpoint_every=2, triggers=False)
+    def drive() -> None:
+        for _ in range(5):
+            first(sim, 0.1)
+            other(sim, 0.1)
+
+    with pytest.warns(SimckptWarning, match="put all fields and diagnostics in it") as said:
+        drive()
+    assert len(said) == 1
+    with simckpt.open(tmp_path / "x") as bundle:
+        assert list(bundle.series().step) == [0, 2, 4, 5]
+        assert bundle.fields == ("u",)
+        assert [c.step for c in bundle.checkpoints if c.reason == "schedule"] == [2, 4]
+        (event,) = [e for e in bundle.events if e.severity == "warning"]
+        assert event.name == name
+        assert "One run has one step object" in event.text
+
+
+def test_a_step_object_made_anew_for_each_step_is_the_same_one(tmp_path: Path) -> None:
+    sim = Heat(8)
+    with simckpt.run(tmp_path / "x", triggers=False):
+        for _ in range(3):
+            with simckpt.step(grid=simckpt.Grid(8), fields={"u": sim.u}, every=2):
+                sim.advance(0.1)
+    with simckpt.open(tmp_path / "x") as bundle:
+        assert list(bundle.series().step) == [0, 2, 3]
+
+
+def test_a_run_without_the_time_that_its_cadence_needs_says_so(tmp_path: Path) -> None:
+    advance = simckpt.step(grid=simckpt.Grid(4), fields={"a": np.ones(4)}, every=0.5)(len)
+
+    @simckpt.run(tmp_path / "x", triggers=False)
+    def drive() -> None:
+        for _ in range(4):
+            advance(())
+
+    with pytest.warns(SimckptWarning, match="time=lambda sim: sim.t"):
+        drive()
+    with simckpt.open(tmp_path / "x") as bundle:
+        (event,) = [e for e in bundle.events if e.name == "time_missing"]
+        assert "every=0.5 is simulated time, and at step 0 there is none" in event.text

@@ -286,3 +286,50 @@ def test_the_seeds_and_generators_of_every_rank_are_told_apart(mpiexec, tmp_path
     with simckpt.open(tmp_path / "a") as bundle:
         told = bundle.document(bundle.checkpoints[0].parts.random).streams
     assert len(set(told)) == 3
+
+
+NO_GROUP = """
+import simckpt
+from mpi4py import MPI
+from verdict import tell
+world = MPI.COMM_WORLD
+half = world.Split(world.rank % 2, world.rank)
+texts = []
+for comm in (
+    world.Split(MPI.UNDEFINED if world.rank else 0, 0),
+    half.Create_intercomm(0, world, 1 - world.rank % 2),
+):
+    try:
+        with simckpt.run(bundle=f"x{world.rank}", comm=comm):
+            texts.append("it ran")
+    except simckpt.SetupError as error:
+        texts.append(str(error))
+tell(world.rank, texts=texts)
+"""
+
+
+def test_what_is_not_one_group_of_ranks_is_refused_as_comm(mpiexec) -> None:
+    told = mpiexec(NO_GROUP, ranks=2, timeout=60).check().verdicts
+    one, two = told[0], told[1]
+    assert one["texts"][0] == "it ran"
+    assert two["texts"][0].startswith("comm = 'MPI.COMM_NULL': is the communicator of no ranks")
+    assert "if comm != MPI.COMM_NULL" in two["texts"][0]
+    for rank in (one, two):
+        assert rank["texts"][1].startswith("comm = 'an intercommunicator'")
+        assert "comm.Merge()" in rank["texts"][1]
+
+
+LOST = """
+import numpy as np, simckpt
+from mpi4py import MPI
+rank = MPI.COMM_WORLD.rank
+with simckpt.run(bundle="x") as run:
+    for step in range(2):
+        u = np.ones(4) if step * rank == 0 else None
+        run.sample(step=step, fields={"u": u}, grid=simckpt.Grid(8, start=4 * rank))
+"""
+
+
+def test_the_terminal_is_told_on_which_rank_a_diagnostic_failed(mpiexec) -> None:
+    done = mpiexec(LOST, ranks=2, timeout=60).check()
+    assert "rank 1: diagnostic_failed: u at step 1" in done.stderr

@@ -76,7 +76,8 @@ def particle_parts(state: State, channels: Sequence[Channel], note: Note) -> Ite
     ids = state.particles.ids
     if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < total:
         problem = f"goes beyond 0 ... {total - 1}"
-        error = SetupError("Particles.ids", (int(ids.min()), int(ids.max())), problem)
+        mend = "Where particles are created, give total= as one more than the largest id to come."
+        error = SetupError("Particles.ids", (int(ids.min()), int(ids.max())), problem, mend=mend)
         for name in arrays:
             note(name, error)
         return

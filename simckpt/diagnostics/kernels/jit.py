@@ -10,14 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.core import config as _config
 
-from ..cache import cache_folder
-
-config: Any = _config  # its attributes are made at run time
+from ..cache import condition
 
 _OPTIONS: dict[str, Any] = {
-    "cache": True,
     "nogil": True,
     "fastmath": False,
     "error_model": "numpy",
@@ -26,7 +22,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile `function`, which makes no arrays, keeping the machine code in `cache_folder`.
+    """Compile `function`, which makes no arrays, keeping the machine code where it can be kept.
 
     References to arrays are not counted: on a short chunk, counting costs as much as arithmetic,
     and threads would take turns at the counters.
@@ -40,10 +36,12 @@ def allocating_kernel(function: Callable[..., Any]) -> Any:
 
 
 def _compiled(function: Callable[..., Any], **more: Any) -> Any:
-    users = config.CACHE_DIR
-    # Numba reads its setting when a function is decorated; the user's own functions keep theirs.
-    config.CACHE_DIR = str(cache_folder())
-    try:
-        return numba.njit(**_OPTIONS, **more)(function)
-    finally:
-        config.CACHE_DIR = users
+    dispatcher = numba.njit(**_OPTIONS, **more)(function)
+    if dispatcher is not function:  # as it is where NUMBA_DISABLE_JIT is set
+        try:
+            from ..keeping import KernelCache
+
+            dispatcher._cache = KernelCache(function)  # noqa: SLF001 - what cache=True does
+        except Exception as error:  # noqa: BLE001 - a Numba with other insides keeps nothing
+            condition.refused(error)
+    return dispatcher

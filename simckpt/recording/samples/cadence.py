@@ -7,7 +7,7 @@ import numbers
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, is_dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ...errors import SetupError
 
@@ -38,6 +38,10 @@ class Meter(Protocol):
     @abstractmethod
     def settled(self, interval: int, facts: Facts) -> None:
         """The cadence is settled on `interval` steps, because of these facts."""
+
+    @abstractmethod
+    def hampered(self, name: str, text: str) -> None:
+        """Samples are not taken as the cadence means them to be: why, and the mend."""
 
 
 class Cadence(Protocol):
@@ -81,21 +85,44 @@ class EveryTime:
     interval: float
 
     def start(self, meter: Meter) -> Beat:
-        return _TimeBeat(self.interval)
+        return _TimeBeat(self.interval, meter)
 
 
 class _TimeBeat:
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float, meter: Meter) -> None:
         self._interval = interval
+        self._meter = meter
         self._last = -math.inf
+        self._before = -math.inf
+        self._told: set[str] = set()
 
     def due(self, step: int, t: float) -> bool:
-        # A multiple that is missed by the roundoff of adding up dt is taken as reached.
-        count = math.floor(t / self._interval + 1e-9) if math.isfinite(t) else self._last
-        if count <= self._last:
+        if not math.isfinite(t):
+            self._tell(
+                "time_missing",
+                f"every={self._interval!r} is simulated time, and at step {step} there is none "
+                f"(t = {t!r}): no sample is due while that is so. Say time=lambda sim: sim.t, or "
+                "count steps by a whole number, as in every=10",
+            )
             return False
-        self._last = count
-        return True
+        # A multiple that is missed by the roundoff of adding up dt is taken as reached.
+        reached = t / self._interval + 1e-9
+        count = math.floor(reached) if math.isfinite(reached) else reached
+        if count < self._last:
+            self._tell(
+                "time_went_back",
+                f"at step {step} the simulated time went back to {t!r}, from {self._before!r}: "
+                f"samples are taken every {self._interval!r} from there again. If the run was set "
+                "back to an earlier state, record it as a continued run, with its start_step=",
+            )
+        due = count != self._last
+        self._last, self._before = count, t
+        return due
+
+    def _tell(self, name: str, text: str) -> None:
+        if name not in self._told:
+            self._told.add(name)
+            self._meter.hampered(name, text)
 
 
 _CHOICES = (
@@ -103,6 +130,10 @@ _CHOICES = (
     "a positive float (simulated time)",
     "a list of steps",
     "simckpt.overhead(share)",
+)
+_MEND = (
+    "Write every=10 for steps, every=0.5 for simulated time, every=[0, 100] for a list, or "
+    "every=simckpt.overhead(0.01) for one per cent of the wall time."
 )
 
 
@@ -119,27 +150,39 @@ def cadence(every: int | float | Iterable[int] | Cadence) -> Cadence:
     SetupError
         For zero, negative or non-finite values, and for anything else.
     """
+    every = _bare(every)
+    if isinstance(every, type):
+        raise _refused(every, "is a class, not a cadence: its argument is missing")
     if isinstance(every, bool | str | bytes):
-        raise SetupError("every", every, "is not a cadence", choices=_CHOICES)
+        raise _refused(every, "is not a cadence")
     # NumPy's numbers are registered as these.
     if isinstance(every, numbers.Integral):
         n = int(every)
         if n < 1:
-            raise SetupError("every", every, "is not positive", choices=_CHOICES)
+            raise _refused(every, "is not positive")
         return EverySteps(n)
     if isinstance(every, numbers.Real):
         interval = float(every)
         if not 0 < interval < math.inf:
-            raise SetupError("every", every, "is not a positive time", choices=_CHOICES)
+            raise _refused(every, "is not a positive time")
         return EveryTime(interval)
     if isinstance(every, Iterable):
-        steps = list(every)
+        steps = [_bare(step) for step in every]
         if not steps or not all(_is_step(step) for step in steps):
-            raise SetupError("every", steps, "is not a list of step numbers", choices=_CHOICES)
+            raise _refused(steps, "is not a list of step numbers")
         return AtSteps(frozenset(map(int, steps)))
     if callable(getattr(every, "start", None)):
         return cast("Cadence", every)
-    raise SetupError("every", every, "is not a cadence", choices=_CHOICES)
+    raise _refused(every, "is not a cadence")
+
+
+def _refused(every: object, problem: str) -> SetupError:
+    return SetupError("every", every, problem, choices=_CHOICES, mend=_MEND)
+
+
+def _bare(value: Any) -> Any:
+    """The number in an array without axes, which is neither a number nor iterable."""
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def cadence_text(rule: Cadence) -> str:

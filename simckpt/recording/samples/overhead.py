@@ -8,9 +8,10 @@ that two runs which settle on different intervals still share the steps of the l
 from __future__ import annotations
 
 import math
+import numbers
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...errors import SetupError
 
@@ -48,13 +49,19 @@ class Overhead:
     share: float
 
     def __post_init__(self) -> None:
-        if not isinstance(self.share, int | float) or not 0 < self.share < 1:
+        share: Any = self.share
+        if getattr(share, "shape", None) == ():  # an array without axes
+            share = share.item()
+        number = isinstance(share, numbers.Real) and not isinstance(share, bool)
+        if not number or not 0 < share < 1:
             raise SetupError(
                 "overhead",
                 self.share,
                 "is not a share of the wall time between 0 and 1",
                 mend="Write simckpt.overhead(0.01) for one per cent.",
             )
+        # The ranks hold their cadences against each other by what they print.
+        object.__setattr__(self, "share", float(share))
 
     def start(self, meter: Meter) -> Beat:
         return OverheadBeat(self.share, meter)
