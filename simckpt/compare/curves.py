@@ -17,9 +17,10 @@ from .comparison import Options
 from .held import held
 from .view import Floats, Ints, Mask, RunView, SeriesView
 from .where.alignment import Alignment, align
-from .where.divergence import FieldFindings, compare_fields, digest_rows, first_difference
+from .where.divergence import FieldFindings, compare_fields, first_difference
 from .where.quantities import STATE, columns, compare_quantities, renamed
 from .where.scales import scales
+from .where.steps import digest_rows
 from .where.tilings import in_common_tiles
 
 MOST_POINTS = 600

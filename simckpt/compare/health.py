@@ -42,7 +42,7 @@ class Peak(Record, frozen=True, kw_only=True):
     """The largest value of a stability metric, and where.
 
     `limit` is the largest it may be, if that was declared, and `passed_step` the first sample at
-    which it was larger.
+    which it was larger. `lost_step` is the sample from which on it is not finite, up to the end.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Peak(Record, frozen=True, kw_only=True):
     step: int
     limit: float | None = None
     passed_step: int | None = None
+    lost_step: int | None = None
 
 
 class Health(Record, frozen=True, kw_only=True):
@@ -167,6 +168,7 @@ def _checkpoint_before(run: RunView) -> Ints:
 def _peak(column: Column, values: Floats, steps: Ints) -> Peak:
     at = int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))
     beyond = values > (np.inf if column.limit is None else column.limit)
+    lost = len(values) - int(np.argmax(np.isfinite(values[::-1])))
     return Peak(
         name=column.name,
         value=float(values[at]),
@@ -175,6 +177,7 @@ def _peak(column: Column, values: Floats, steps: Ints) -> Peak:
         passed_step=int(steps[int(np.argmax(beyond))])
         if column.limit is not None and beyond.any()
         else None,
+        lost_step=int(steps[lost]) if lost < len(values) else None,
     )
 
 

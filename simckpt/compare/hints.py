@@ -15,7 +15,7 @@ import numpy as np
 from ..model.series import Column
 from .verdict import Findings
 from .where.quantities import QuantityDifference, columns
-from .where.scales import domain_volume, names_in, summary, unscaled
+from .where.scales import measures, names_in, summary, unscaled
 
 SUMS = frozenset({"budget", "conserved", "residual"})
 """Kinds of columns that are sums of contributions of either sign."""
@@ -71,7 +71,7 @@ def _size(found: Findings, column: Column) -> float:
     series, known = found.a.series(), columns(found.a)
     extrema = [f"{name}.{end}" for name in names_in(column) for end in ("min", "max")]
     largest = [summary(series, name).largest for name in extrema if name in known]
-    return min(largest, default=0.0) * (domain_volume(series, known) or 1.0)
+    return min(largest, default=0.0) * (measures(series, known).get(column.name) or 1.0)
 
 
 def _far_from_zero(found: Findings, field: str) -> bool:

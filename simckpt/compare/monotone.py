@@ -6,14 +6,16 @@ from the extreme that it had reached, and only beyond `ALLOWED` units of roundin
 2.3e-13 of it for float64 fields, 1.2e-4 for float32. In 20,000 steps of explicit schemes for
 heat conduction and Burgers' equation rounding moved the integral of the square by at most 14.
 
-The scale is the largest magnitude of the integral so far. Where that is the small rest of large
-contributions, as the entropy of a gas whose reference state is the initial one, it is at least
-the domain's volume times the largest value of the smallest field in the expression.
+The scale is what the magnitudes of the contributions add up to, as far as the samples so far tell:
+at least the largest magnitude of the integral. That may be the small rest of large contributions,
+as the entropy of a gas whose reference state is the initial one. So for a field it is the bound
+that its extrema give, and for an expression at least the domain's volume times the largest value
+of the smallest field in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -21,7 +23,7 @@ import numpy as np
 from ..model.record import Record
 from ..model.series import Column, FieldTiles
 from .view import Floats, SeriesView
-from .where.scales import domain_volume, names_in
+from .where.scales import Extrema, extrema, extrema_of, largest_size, measures, names_in
 
 ALLOWED = 1024
 """Units of rounding of the scale by which a quantity may go the wrong way."""
@@ -78,16 +80,58 @@ def rounding(tiles: Iterable[FieldTiles]) -> float:
     return max((float(np.finfo(k).eps) for k in kinds if k.kind in "fc"), default=2.0**-52)
 
 
-def magnitude(column: Column, series: SeriesView, columns: dict[str, Column]) -> Floats:
-    """What the column's rounding errors are relative to, in each sample by itself."""
-    own = _size(series[column.name])
-    named = [n for n in names_in(column) if f"{n}.min" in columns]
-    volume = domain_volume(series, columns) if named else 0.0
-    if not volume:
-        return own
-    sizes = [np.maximum(_size(series[f"{n}.min"]), _size(series[f"{n}.max"])) for n in named]
-    scale: Floats = np.maximum(own, volume * np.minimum.reduce(sizes))
-    return scale
+class Scale:
+    """What an integral's rounding errors are relative to.
+
+    It is worked out from the extremes that some columns have reached, so that it is the same
+    while the run goes on and after it.
+
+    Parameters
+    ----------
+    column : Column
+        The integral.
+    columns : mapping of str to Column
+        All columns of the samples.
+
+    Attributes
+    ----------
+    needs : tuple of str
+        The columns whose extremes must be known.
+    """
+
+    def __init__(self, column: Column, columns: Mapping[str, Column]) -> None:
+        self._name = column.name
+        self._of_field = extrema(column, columns)
+        self._named: tuple[Extrema, ...] = ()
+        if self._of_field is None:
+            ends = (extrema_of(name, columns) for name in sorted(names_in(column)))
+            self._named = tuple(end for end in ends if end is not None)
+        used = self._named if self._of_field is None else (self._of_field,)
+        self.needs = (column.name, *(n for end in used for part in end for n in part))
+
+    def within(
+        self, lowest: Mapping[str, Floats], highest: Mapping[str, Floats], measure: float
+    ) -> Floats:
+        """The scale, where each column lies between these values (NaN: it has none yet)."""
+        ends = lowest[self._name], highest[self._name]
+        scale: Floats = np.fmax(_size(ends[0]), _size(ends[1]))
+        if self._of_field is not None:
+            least = np.fmin.reduce([lowest[n] for n in self._of_field.minima])
+            greatest = np.fmax.reduce([highest[n] for n in self._of_field.maxima])
+            for end in ends:
+                scale = np.fmax(scale, largest_size(end, least, greatest, measure))
+        elif self._named and measure:
+            sizes = [
+                np.maximum.reduce(
+                    [
+                        *(_size(lowest[n]) for n in end.minima),
+                        *(_size(highest[n]) for n in end.maxima),
+                    ]
+                )
+                for end in self._named
+            ]
+            scale = np.fmax(scale, measure * np.minimum.reduce(sizes))
+        return scale
 
 
 def reversals(series: SeriesView, columns: dict[str, Column], unit: float) -> tuple[Reversal, ...]:
@@ -105,7 +149,7 @@ def _reversal(
     falling = values if column.monotone == "decreasing" else -values
     falling = np.where(np.isfinite(falling), falling, np.inf)
     reached = np.minimum.accumulate(falling)
-    scale = np.maximum.accumulate(magnitude(column, series, columns))
+    scale = _scale(column, series, columns)
     with np.errstate(invalid="ignore", divide="ignore"):
         beyond = np.where(np.isfinite(falling), falling - reached, 0.0)
         relative = np.where(beyond > 0, beyond / scale, 0.0)
@@ -125,6 +169,22 @@ def _reversal(
         first_step=int(series.step[wrong[0]]),
         samples=len(wrong),
     )
+
+
+def _scale(column: Column, series: SeriesView, columns: dict[str, Column]) -> Floats:
+    """The scale at each sample, told by all up to it."""
+    scale = Scale(column, columns)
+    known = {name: _finite(series[name]) for name in scale.needs}
+    return scale.within(
+        {name: np.fmin.accumulate(values) for name, values in known.items()},
+        {name: np.fmax.accumulate(values) for name, values in known.items()},
+        measures(series, columns)[column.name],
+    )
+
+
+def _finite(values: Floats) -> Floats:
+    found: Floats = np.where(np.isfinite(values), values, np.nan)
+    return found
 
 
 def _size(values: Floats) -> Floats:

@@ -69,7 +69,9 @@ class Findings:
         if not self.fields.compared:
             # Without digests the series are the only evidence, so each of them counts.
             left = [
-                replace(u, essential=True) if u.what == "column" and u.code != "no-value" else u
+                replace(u, essential=True)
+                if u.what == "column" and u.code not in ("no-value", "decomposition")
+                else u
                 for u in left
             ]
         if not self.bitwise:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from math import prod
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from .record import Document, Record
 
 ColumnKind = Literal[
@@ -45,6 +47,10 @@ class Column(Record, frozen=True, kw_only=True):
         Formula, convention, or why the value cannot be exact.
     limit : float or None
         The largest that the value may be, as the user declared it.
+    measure : float, optional
+        Of an integral over the cells, that of one: the volume of the cells that count in the
+        first sample of the job attempt, or their number where plain values are added up, to 12
+        digits. Left out where it is not known.
     """
 
     name: str
@@ -54,6 +60,7 @@ class Column(Record, frozen=True, kw_only=True):
     monotone: Literal["", "increasing", "decreasing"] = ""
     note: str = ""
     limit: float | None = None
+    measure: float | UnsetType = UNSET
 
 
 class FieldTiles(Record, frozen=True, kw_only=True):

@@ -172,8 +172,8 @@ def _where(c: Comparison) -> RenderableType:
 
 
 def sizes(q: QuantityDifference) -> tuple[str, str, str]:
-    """ULPs, relative and largest relative difference; counts have none of these."""
-    if q.kind == "count":
+    """ULPs, relative and largest relative difference; counts and places have none of these."""
+    if q.kind in ("count", "location"):
         return "-", "-", "-"
     ulps = "-" if q.ulps is None else _count(q.ulps)
     return ulps, small(q.relative), small(q.largest)
@@ -281,7 +281,9 @@ def health_rows(health: Health) -> dict[str, str]:
     if health.anomalies:
         rows["anomalies"] = f"{health.anomalies:,}, the first at step {health.anomaly_step}"
     for peak in health.peaks:
-        rows[f"{peak.name}, largest"] = f"{peak.value:.4g} at step {peak.step}{_margin(peak)}"
+        rows[f"{peak.name}, largest"] = (
+            f"{peak.value:.4g} at step {peak.step}{_lost(peak)}{_margin(peak)}"
+        )
     for drift in health.drifts:
         if drift.largest is not None and drift.largest >= OWN_SIZE:
             # What moves by its own size has no scale of its own: a sum near zero, or no invariant.
@@ -298,6 +300,10 @@ def health_rows(health: Health) -> dict[str, str]:
     for name in health.constant:
         rows[f"{name}, drift"] = "none, to the last bit"
     return rows or {"nothing to report": "no conserved quantity or stability metric recorded"}
+
+
+def _lost(peak: Peak) -> str:
+    return "" if peak.lost_step is None else f", not finite from step {peak.lost_step} on"
 
 
 def _margin(peak: Peak) -> str:

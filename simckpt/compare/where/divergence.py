@@ -16,7 +16,7 @@ from .alignment import Alignment
 from .patterns import Figure, Layout, pattern, ranks_holding
 from .propagation import Propagation, propagation
 from .quantities import STATE, QuantityFindings, Reason, Uncompared
-from .steps import common_rows, rising
+from .steps import common_rows, digest_rows
 from .tilings import in_common_tiles
 
 MEAN_UNCERTAINTY = 1e-10
@@ -253,22 +253,6 @@ def _picked(view: DigestView, rows: Ints) -> Words:
     return (
         words if high - low == len(rows) and bool(np.all(np.diff(rows) == 1)) else words[rows - low]
     )
-
-
-def digest_rows(view: DigestView, steps: Ints) -> Ints:
-    """The row of each step among the digests, -1 where there is none."""
-    if len(view.step) == 0:
-        return np.full(len(steps), -1, dtype=np.int64)
-    if np.array_equal(view.step, steps) and rising(steps):
-        return np.arange(len(steps), dtype=np.int64)
-    if rising(view.step):
-        order, ordered = np.arange(len(view.step)), view.step
-    else:
-        order = np.argsort(view.step, kind="stable")
-        ordered = view.step[order]
-    at = np.searchsorted(ordered, steps, side="right") - 1
-    there = (at >= 0) & (ordered[np.maximum(at, 0)] == steps)
-    return np.where(there, order[np.maximum(at, 0)], -1)
 
 
 def _describe(

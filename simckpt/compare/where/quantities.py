@@ -14,6 +14,7 @@ from ..view import Floats, Mask, RunView, SeriesView
 from .alignment import Alignment
 from .scales import scales
 from .tolerance import NOT_A_DISTANCE, Tolerance, ulp_distance
+from .undefined import Absent, Undefined, same_decomposition, tells_of_ranks
 
 STATE: frozenset[ColumnKind] = frozenset(
     {"budget", "conserved", "count", "location", "maximum", "minimum", "norm"}
@@ -28,6 +29,9 @@ WANDERING = 0.1
 
 TIME = "t"
 """The name under which the simulated time itself is compared."""
+
+OTHER_RANKS = "is a rank's number, and the runs are not spread over ranks in the same way"
+"""Why a column that tells of ranks is left out."""
 
 STEP_LENGTH = "dt"
 """The column that holds the time step, where drivers tell it."""
@@ -71,7 +75,15 @@ class QuantityDifference(Record, frozen=True, kw_only=True):
 
 
 Reason: TypeAlias = Literal[
-    "one-sided", "meaning", "no-value", "not-measured", "shape", "dtype", "tiles", "no-number"
+    "one-sided",
+    "meaning",
+    "no-value",
+    "not-measured",
+    "shape",
+    "dtype",
+    "tiles",
+    "no-number",
+    "decomposition",
 ]
 
 
@@ -133,6 +145,8 @@ def compare_quantities(
     found = QuantityFindings()
     size_a, size_b = scales(one, columns_a), scales(two, columns_b)
     untold = _untold(one, two, alignment)
+    undefined = Undefined(a, b, alignment)
+    alike = not any(map(tells_of_ranks, columns_a.values())) or same_decomposition(a, b)
 
     if alignment.by != "time":
         times = Column(name=TIME, kind="scalar", of=TIME)
@@ -153,9 +167,15 @@ def compare_quantities(
                 )
             )
             continue
+        if tells_of_ranks(column) and not alike:
+            found.uncompared.append(
+                Uncompared(what="column", name=name, code="decomposition", reason=OTHER_RANKS)
+            )
+            continue
         measured = _measured(a, name)[alignment.rows_a] & _measured(b, other)[alignment.rows_b]
         scale = max(size_a[name], size_b[other])
-        absent = untold if column.kind == "stability" or name == STEP_LENGTH else None
+        needs_step = column.kind == "stability" or name == STEP_LENGTH
+        absent = Absent(undefined, column, columns_b[other], untold if needs_step else None)
         _judge(found, column, alignment, one[name], two[other], measured, scale, tolerance, absent)
     taken = {pairs[name] for name in columns_a}
     found.uncompared += [
@@ -188,7 +208,7 @@ def _judge(
     measured: Mask | None,
     scale: float,
     tolerance: Tolerance,
-    absent: Mask | None = None,
+    absent: Absent | None = None,
 ) -> None:
     name = column.name
     va, vb, slack = alignment.pair(values_a, values_b)
@@ -204,8 +224,9 @@ def _judge(
         )
         return
     differs = ~limits.agree(va, vb, slack)
-    if absent is not None:
-        differs &= ~(absent & nan_a & nan_b)
+    both_nan = differs & nan_a & nan_b
+    if absent is not None and both_nan.any():
+        differs &= ~absent.where(both_nan)
     if measured is not None and not measured.all():
         # A failed diagnostic leaves NaN; that says nothing about the state.
         unknown = ~measured & (nan_a | nan_b)
@@ -227,7 +248,7 @@ def _judge(
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.maximum(np.abs(va - vb) - slack, 0.0) if np.any(slack) else np.abs(va - vb)
         ratio = apart / scale if scale > 0 else apart
-    found.add(column.kind, ratio, wanders=_wanders(column, va, scale))
+    found.add(column.kind, ratio, wanders=_wanders(column, (va, vb), scale))
     if not differs.any():
         return
     at = int(np.argmax(differs))
@@ -279,12 +300,12 @@ def _measured(run: RunView, name: str) -> Mask:
     return sound
 
 
-def _wanders(column: Column, values: Floats, scale: float) -> bool:
+def _wanders(column: Column, runs: Iterable[Floats], scale: float) -> bool:
     """Whether an integral moves by a good part of its scale, so that the scale means little."""
-    finite = values[np.isfinite(values)]
-    if column.kind != "conserved" or not len(finite):
+    if column.kind != "conserved":
         return False
-    return float(finite.max() - finite.min()) >= WANDERING * scale
+    known = [values[np.isfinite(values)] for values in runs]
+    return any(len(v) and float(v.max() - v.min()) >= WANDERING * scale for v in known)
 
 
 def _one_sided(name: str, run: str, others: Iterable[str]) -> Uncompared:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..view import Ints
+from ..view import DigestView, Ints
 
 
 def rising(steps: Ints) -> bool:
@@ -35,3 +35,19 @@ def common_rows(one: Ints, two: Ints) -> tuple[Ints, Ints]:
     rows_one, rows_two = last_rows(one), last_rows(two)
     _, i, j = np.intersect1d(one[rows_one], two[rows_two], assume_unique=True, return_indices=True)
     return rows_one[i], rows_two[j]
+
+
+def digest_rows(view: DigestView, steps: Ints) -> Ints:
+    """The row of each step among the digests, -1 where there is none."""
+    if len(view.step) == 0:
+        return np.full(len(steps), -1, dtype=np.int64)
+    if np.array_equal(view.step, steps) and rising(steps):
+        return np.arange(len(steps), dtype=np.int64)
+    if rising(view.step):
+        order, ordered = np.arange(len(view.step)), view.step
+    else:
+        order = np.argsort(view.step, kind="stable")
+        ordered = view.step[order]
+    at = np.searchsorted(ordered, steps, side="right") - 1
+    there = (at >= 0) & (ordered[np.maximum(at, 0)] == steps)
+    return np.where(there, order[np.maximum(at, 0)], -1)

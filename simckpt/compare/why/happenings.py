@@ -32,10 +32,13 @@ SYMPTOMS = frozenset(
         "sample_late",
         "samples_lost",
         "sampling_failed",
+        "second_step_object",
         "state_unreadable",
         "step_unreadable",
         "storage_back",
+        "time_missing",
         "time_unreadable",
+        "time_went_back",
         "trigger",
         "trigger_failed",
     }

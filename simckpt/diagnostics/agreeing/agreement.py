@@ -30,6 +30,7 @@ from .boxes import (
     of_one_volume,
     single_boxes,
 )
+from .measuring import with_measure
 from .offer import Offer, PartOffer
 from .unison import check_unison, check_widths
 
@@ -146,7 +147,9 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         masked=masked,
         single=single_boxes([p for _, p in parts]),
         layout=layout,
-        schema=_schema(channels, quantities, _devices(offers)),
+        schema=_schema(
+            channels, [with_measure(q, [p for _, p in parts]) for q in quantities], _devices(offers)
+        ),
         decomposition=Decomposition(
             global_shape=shapes.get(0, ()),
             patches=tuple(
