@@ -7,13 +7,17 @@ from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
 from .example import load_example
 from .timing import Ratio, medians
 
-SIDE = 512
+SIDES = (512, 1024)
 
 
 def ratios() -> list[Ratio]:
     """Four conserved integrals and a Courant number with a square root, every step."""
+    return [ratio for side in SIDES for ratio in _ratios(side)]
+
+
+def _ratios(side: int) -> list[Ratio]:
     example = load_example("kelvin_helmholtz")
-    domain = example.Domain(SIDE)
+    domain = example.Domain(side)
     flow = example.Flow(domain, example.kelvin_helmholtz(domain))
     dt = 0.1 * flow.stable_dt(0.4)
     declarations = Declarations(
@@ -36,14 +40,14 @@ def ratios() -> list[Ratio]:
     share = times["sample"] / times["step"]
     return [
         Ratio(
-            f"sample of five fields / one Euler step, {SIDE} x {SIDE}",
+            f"sample of five fields / one Euler step, {side} x {side}",
             share,
             0.10,
             0.03,
             f"{times['sample'] * 1e3:.2f} ms / {times['step'] * 1e3:.1f} ms",
         ),
         Ratio(
-            "the same every 10 steps, instrumented / bare, from these two",
+            f"the same every 10 steps, instrumented / bare, from these two, {side} x {side}",
             1 + share / 10,
             1.01,
             1.003,

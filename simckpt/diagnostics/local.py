@@ -48,6 +48,8 @@ class Part:
     ids: NDArray[Any] | None = None
     ghosted: Mapping[str, Readable] = field(default_factory=dict)
     ghost: tuple[tuple[int, int], ...] = ()
+    prepared: dict[PartPlan, Any] = field(default_factory=dict)
+    """What a sampler keeps of it."""
 
     @property
     def by_id(self) -> bool:

@@ -25,6 +25,7 @@ from .agreeing.agreement import Agreement, agree
 from .agreeing.offer import NO_SETTINGS, Offer, make_offer
 from .declarations import Declarations
 from .domain.boxes import box_parts, particle_parts
+from .domain.kept import Kept
 from .domain.locating import Extremes
 from .quantities.answering import Memory
 from .quantities.channels import PARTICLES
@@ -88,6 +89,7 @@ class Probe:
         self._sampler: Sampler | None = None
         self._memory: Memory = {}
         self._shapes: dict[int, tuple[int, ...]] = {}
+        self._kept = Kept()
 
     def offer(self, state: State, settings: Mapping[str, str] = NO_SETTINGS) -> Offer:
         """What this rank holds and is asked for; a mistake is carried along as its `error`.
@@ -199,8 +201,12 @@ class Probe:
 
         channels, refinable = self._settled.channels, self._settled.refinable
         boxes = [channel for channel in channels if channel.space != PARTICLES]
-        parts = dict(box_parts(state, boxes, note, self._shapes, refinable=refinable))
-        self._shapes = {number: part.shape for number, part in parts.items()}
+        parts = self._kept.parts(state)
+        if parts is None:
+            parts = dict(box_parts(state, boxes, note, self._shapes, refinable=refinable))
+            self._shapes = {number: part.shape for number, part in parts.items()}
+            if not failed:
+                self._kept.keep(state, parts)
         yield False, list(parts.values()), failed
         failed = set()
         items = [channel for channel in channels if channel.space == PARTICLES]

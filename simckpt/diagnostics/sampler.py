@@ -36,6 +36,9 @@ OPERATIONS: Mapping[str, int] = {
     )
 }  # fmt: skip
 
+LASTING = frozenset({"field", "shifted", "high", "low"})
+"""Leaves that are views of the driver's arrays, and last as long as the part does."""
+
 IDS = 1 << 16
 """Items whose ids are read at a time."""
 
@@ -72,6 +75,7 @@ class Sampler:
         self._layouts: dict[tuple[tuple[int, ...], ...], Layout] = {}
         self._plans: dict[PartPlan, Plan] = {}
         self._scales: dict[tuple[str, int], int] = {}
+        self._totals: dict[int, tuple[PartPlan, Totals]] = {}
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
 
     def measure(
@@ -84,15 +88,18 @@ class Sampler:
         """Measure `part`; `channels` are those of the plan, in its order."""
         if on_device(part):
             return self._measure_there(part, plan, channels, edges)
+        if plan not in self._plans:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            self._plans[plan] = _kernel_plan(plan)
+        if plan in part.prepared:
+            layout, inputs = part.prepared[plan]
+            return PartTotals(plan, self._sweep(layout, inputs, plan, channels))
         arrays = [np.asarray(part.leaf(leaf)) for leaf in plan.program.leaves]
         order = memory_order(arrays[0]) if arrays else tuple(range(len(part.shape)))
         views = view_table(arrays, order, CODES)
         mask = plan.program.leaves.index(MASK) if MASK in plan.program.leaves else -1
         inputs = Inputs(views, len(channels), mask)
-        if plan not in self._plans:
-            if len(self._plans) >= MOST_PLANS:
-                self._plans.clear()
-            self._plans[plan] = _kernel_plan(plan)
         if part.ids is not None:
             totals = _totals(channels, plan)
             tile_edges = np.array(edges[0], np.int64)
@@ -104,6 +111,8 @@ class Sampler:
                 views[:, 0] += ids.size * views[:, 6]
             return PartTotals(plan, totals)
         layout = self._layout(part, order, edges)
+        if all(leaf[0] in LASTING for leaf in plan.program.leaves):
+            part.prepared[plan] = layout, inputs
         return PartTotals(plan, self._sweep(layout, inputs, plan, channels))
 
     def _measure_there(
@@ -146,7 +155,7 @@ class Sampler:
         # Which folds hold the values was found out in the sample before: it speeds up this one.
         names = [(channel.field, channel.space) for channel in channels]
         scales = [self._scales.get(name, FIRST_TRIED) for name in names]
-        found = [_totals(channels, plan, scales) for _ in range(threads)]
+        found = [self._accumulators(thread, channels, plan, scales) for thread in range(threads)]
         works = [self._workspace(thread, plan) for thread in range(threads)]
         wanted = layout, inputs, self._plans[plan]
         others = [
@@ -162,6 +171,24 @@ class Sampler:
         if others:
             carry_all(found[0])
         return found[0]
+
+    def _accumulators(
+        self, thread: int, channels: Sequence[Channel], plan: PartPlan, scales: Sequence[int]
+    ) -> Totals:
+        """Blank accumulators, which hold until the same plan is swept again."""
+        before, totals = self._totals.get(thread, (None, None))
+        if before is not plan or totals is None:
+            totals = _totals(channels, plan, scales)
+            self._totals[thread] = plan, totals
+            return totals
+        for name in _ZEROED:
+            getattr(totals, name).fill(0)
+        totals.first.fill(NOWHERE)
+        totals.scale[:] = scales
+        totals.smallest.fill(np.inf)
+        totals.largest.fill(-np.inf)
+        totals.top.fill(-np.inf)
+        return totals
 
     def _workspace(self, thread: int, plan: PartPlan) -> Workspace:
         work = self._workspaces.get(thread)
@@ -180,19 +207,16 @@ class Sampler:
         return work
 
 
+_ADDED = ("limbs", "counts", "digest", "finite", "sum_limbs", "sum_counts", "missing", "cells")
+"""What adds up of accumulators."""
+
+_ZEROED = (*_ADDED, "pending", "guess")
+
+
 def merge(into: Totals, other: Totals) -> None:
     """Add the findings of `other`, in any order; carries are left to be passed on."""
-    for name in (
-        "limbs",
-        "counts",
-        "digest",
-        "finite",
-        "sum_limbs",
-        "sum_counts",
-        "missing",
-    ):
+    for name in _ADDED:
         getattr(into, name)[...] += getattr(other, name)
-    into.cells[...] += other.cells
     np.minimum(into.first, other.first, out=into.first)
     np.minimum(into.smallest, other.smallest, out=into.smallest)
     np.maximum(into.largest, other.largest, out=into.largest)
