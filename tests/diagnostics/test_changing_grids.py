@@ -149,6 +149,14 @@ def test_a_grid_may_begin_unrefined_and_without_a_mask(ranks):
     assert probes.sample([first])["m"] == 16.0
 
 
+def test_a_level_that_no_list_had_announced_is_named(ranks):
+    whole = State(Grid(8), {"f": np.ones(8)})
+    probes = ranks.agree(Declarations(conserved={"m": "f"}), [whole])
+    reading = probes.sample([State(Grid(8, level=1), whole.fields)])
+    assert math.isnan(reading["m"])
+    assert "Grid.level = 1: was not there" in str(probes.probes[0].faults[0])
+
+
 def test_stencils_mind_a_mask_that_comes_later(ranks):
     f = np.array([0.0, 1.0, 3.0, 6.0, 1e300, 1e300, 0.0, 0.0, 0.0, 0.0])
     probes = ranks.agree(STENCILS, [State([Grid(8, ghost=1)], {"f": [f]})])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -86,3 +88,27 @@ def test_widths_that_change_in_place_are_read(ranks):
     for width in (0.5, 2.0):
         widths[:] = width
         assert reading(probe, state)["m"] == 8 * width
+
+
+def test_nothing_of_the_drivers_is_held(state):
+    f = np.random.default_rng(3).normal(size=(34, 70))
+    probe = probe_of(state)
+    reading(probe, State(state.grid, {"f": f, "g": state.fields["g"]}, dt=0.1))
+    gone = weakref.ref(f)
+    del f
+    assert gone() is None
+
+
+def test_an_array_that_is_resized_in_place_is_looked_at_anew():
+    f = np.ones(10)
+    declared = Declarations(conserved={"m": "f"})
+    probe = Probe(declared)
+    state = State(Grid(10), {"f": f})
+    probe.agree([probe.offer(state)])
+    assert reading(probe, state)["m"] == 10
+    # Fails where anybody else refers to the array.
+    del state
+    f.resize(20)
+    f[:] = 2
+    f.resize(10)
+    assert reading(probe, State(Grid(10), {"f": f}))["m"] == 20

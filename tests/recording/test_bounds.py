@@ -115,3 +115,11 @@ def test_growth_is_the_rate_of_the_logarithm_and_needs_time() -> None:
     rows = [row(t=0.0, m_max=1.0), row(t=0.5, m_max=math.e), row(t=0.5, m_max=9.0)]
     assert found("m.max growth > 1.99", *rows) == [False, True, False]
     assert found("m.max growth > 2.01", *rows) == [False, False, False]
+
+
+def test_a_bound_takes_any_number_and_any_spelling_of_a_name() -> None:
+    assert simckpt.Bound("mass", ">", np.float32(0.5)) == simckpt.Bound("mass", ">", 0.5)
+    micro, mu = "\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}"
+    assert simckpt.Bound(f"{micro}.max", ">", 1).quantity == f"{mu}.max"
+    with pytest.raises(SetupError, match="not a finite number"):
+        simckpt.Bound("mass", ">", 10**400)

@@ -95,6 +95,13 @@ def particle_parts(state: State, channels: Sequence[Channel], note: Note) -> Ite
 def _checked(
     grid: Grid | Cells, name: str, array: Readable, agreed: dict[str, Channel]
 ) -> tuple[int, ...]:
+    if not agreed:
+        raise SetupError(
+            "Grid.level",
+            grid.level,
+            "was not there in the first sample",
+            mend="Give the grid as a list from the start: grid=[Grid(...)].",
+        )
     if name not in agreed:
         raise SetupError(
             f"fields[{name!r}]", name, "was not there in the first sample", choices=sorted(agreed)

@@ -132,7 +132,9 @@ class Grid:
                 argument,
                 given,
                 f"has {len(given)} axes, but {facts} has {self.axes}",
-                mend="Give each component as a field of its own.",
+                mend="Give each component as a field of its own, or Components(array, axis)."
+                if len(given) > self.axes
+                else "Give an array with an axis for each of the grid's, or another Grid.",
             )
         local = tuple(n - low - high for n, (low, high) in zip(given, self.ghost, strict=True))
         for axis, n in enumerate(local):

@@ -1,8 +1,14 @@
-"""Parts that are kept from one sample to the next where the driver gives the same arrays again."""
+"""What is kept of the boxes from one sample to the next where the driver gives the same arrays.
+
+On a small grid, looking at everything anew takes longer than measuring. Nothing is held that is
+the driver's: neither memory that it lets go, nor a reference, without which alone NumPy resizes an
+array in place. What is kept of an array is true of any other of the same form in the same memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,36 +23,36 @@ Parts = Mapping[int, "Part"]
 
 
 class Kept:
-    """The boxes of a state, for as long as grid and arrays are the very same ones.
-
-    A step of a small grid takes no longer than looking at everything anew, with caches that the
-    solver has filled.
-    """
+    """The boxes of a state, for as long as the grid is the same and arrays lie where they lay."""
 
     def __init__(self) -> None:
-        self._grid: object = None
-        self._arrays: dict[str, np.ndarray[Any, Any]] = {}
+        self._grid: Grid | None = None
         self._forms: dict[str, tuple[object, ...]] = {}
         self._parts: Parts = {}
 
     def parts(self, state: State) -> Parts | None:
         """The boxes of `state`, if they are those that were kept."""
-        fields = state.fields
-        if state.grid is not self._grid or fields.keys() != self._forms.keys():
+        grid, fields = state.grid, state.fields
+        if grid is None or grid is not self._grid or fields.keys() != self._forms.keys():
             return None
-        for name, array in self._arrays.items():
-            if fields[name] is not array or _form(array) != self._forms[name]:
+        for name, array in fields.items():
+            if type(array) is not np.ndarray or _form(array) != self._forms[name]:
                 return None
-        return self._parts
+        views = {name: self._grid.interior(array) for name, array in fields.items()}
+        return {
+            number: replace(part, arrays=views, ghosted=fields)
+            for number, part in self._parts.items()
+        }
 
     def keep(self, state: State, parts: Parts) -> None:
         """Keep the boxes of `state`, or none where its next sample may need others."""
-        self._grid, self._arrays, self._forms, self._parts = None, {}, {}, {}
+        self._grid, self._forms, self._parts = None, {}, {}
         fields = state.fields
         plain = all(type(a) is np.ndarray and a.dtype.kind != "c" for a in fields.values())
         if plain and isinstance(state.grid, Grid) and _lasting(state.grid):
-            self._grid, self._arrays, self._parts = state.grid, dict(fields), parts
+            self._grid = state.grid
             self._forms = {name: _form(array) for name, array in fields.items()}
+            self._parts = {n: replace(part, arrays={}, ghosted={}) for n, part in parts.items()}
 
 
 def _lasting(grid: Grid) -> bool:
@@ -56,5 +62,5 @@ def _lasting(grid: Grid) -> bool:
 
 
 def _form(array: np.ndarray[Any, Any]) -> tuple[object, ...]:
-    """What may be changed of an array that stays the same object."""
-    return array.shape, array.strides, array.dtype
+    """Where it lies, and how."""
+    return array.__array_interface__["data"], array.shape, array.strides, array.dtype

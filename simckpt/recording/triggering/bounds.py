@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
+from ...diagnostics.expressions import normal_form
+from ...diagnostics.given import real_number
 from ...errors import SetupError
 from .findings import Finding
 from .magnitudes import magnitude
@@ -79,9 +81,11 @@ class Bound:
             raise SetupError(
                 "Bound.measure", self.measure, "is not a measure", choices=get_args(Measure)
             )
-        number = isinstance(self.limit, int | float) and not isinstance(self.limit, bool)
-        if not number or not math.isfinite(self.limit):
+        number = real_number(self.limit)
+        if number is None or not math.isfinite(number):
             raise SetupError("Bound.limit", self.limit, "is not a finite number")
+        object.__setattr__(self, "limit", number)
+        object.__setattr__(self, "quantity", normal_form(self.quantity))
 
     @classmethod
     def parse(cls, text: str, argument: str = "bound") -> Self:
