@@ -18,6 +18,7 @@ BENCHMARKS = (
     "whole_run",
     "threads",
     "first_sample",
+    "reduction",
     "durability",
     "long_run",
     "sizes",

@@ -70,6 +70,7 @@ def host_blocks(part: Part) -> Iterator[Part]:
             volume=part.volume if isinstance(part.volume, float) else part.volume[box],
             where=None if part.where is None else part.where[box],
             where_around=None if part.where is None else part.around[full],
+            prepared={},
         )
 
 

@@ -66,13 +66,13 @@ def first_cell(values, keys, key, n):
 
 
 @kernel
-def measure_field(f, tile, values, words, keys, key, n, totals, scratch, raw, sums):
+def measure_field(f, tile, values, words, keys, key, n, ahead, totals, scratch, raw, sums):
     """Everything about one field in one chunk."""
     part_of_callers()
     q = totals.scale[f]
     m1 = magic(q + WIDTH)
     m0 = magic(q)
-    smallest, biggest = fused(values, words, keys, n, key + totals.seeds[f], m1, m0, raw)
+    smallest, biggest = fused(values, words, keys, n, key + totals.seeds[f], m1, m0, ahead, raw)
     totals.digest[f, tile] += raw[3]
     limbs = totals.limbs[f, tile]
     fits = within(smallest, biggest, q + WIDTH)
@@ -102,8 +102,12 @@ def measure_chunk(tile, n, keys, key, places, words, inputs, plan, totals, work)
     part_of_callers()
     own = work.addresses[0]
     room = own[plan.buffers]
+    # A field alone comes to its next chunk before memory has delivered it.
+    ahead = np.int64(2) if inputs.views.shape[0] == 1 else np.int64(1)
     for f in range(inputs.fields):
-        measure_field(f, tile, places[f], words[f], keys, key, n, totals, room, work.raw, work.sums)
+        measure_field(
+            f, tile, places[f], words[f], keys, key, n, ahead, totals, room, work.raw, work.sums
+        )
     if plan.operations.shape[0] > 0:
         strides, here = work.addresses[3], work.addresses[4]
         execute(plan.operations, places, strides, here[: plan.buffers], n)

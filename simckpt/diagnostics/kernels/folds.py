@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .intrinsics import bits, floats_at, from_bits, prefetch, widest_vectors
+from .intrinsics import bits, floats_at, from_bits, widest_vectors
 from .jit import kernel
 from .limbs import INFINITE
 
@@ -23,10 +23,10 @@ WIDTH = np.int64(51)
 """Bits that one fold takes."""
 
 LANES = 4
-"""Places of a chunk that are read side by side: a page of memory each, with a stream of its own."""
+"""Places of a chunk that are read side by side."""
 
-BURST = 64
-"""Values of each lane between two bursts of prefetches."""
+BURST = 128
+"""Values in each of four places side by side, which together are a page of memory."""
 
 LONGEST = 2048
 """Values in a chunk, at most: as many as the integer sums have room for."""
@@ -57,15 +57,6 @@ def fold(v, m1, m0):
 
 
 @kernel
-def ask(values, lane, count):
-    """Prefetch `count` values of every lane, one chunk behind those at `values`."""
-    for s in range(LANES):
-        ahead = values + np.uint64(8 * (LONGEST + s * lane))
-        for line in range(count // 8):
-            prefetch(ahead + np.uint64(64 * line))
-
-
-@kernel
 def taken(v, m1, m0, high, low, lost, odd):
     """What two folds of one value make of the sums so far."""
     a, b, c = fold(v, m1, m0)
@@ -85,20 +76,19 @@ def two_folds(values, n, m1, m0, out):
     low = np.uint64(0)
     lost = np.uint64(0)
     odd = np.uint64(0)
-    lane = n // (LANES * BURST) * BURST
-    for begin in range(0, lane, BURST):
-        # Folding alone is done before memory has delivered: all of what comes is asked for.
-        ask(values + np.uint64(8 * begin), lane, BURST)
+    done = n // (LANES * BURST) * (LANES * BURST)
+    for begin in range(0, done, LANES * BURST):
+        # In one page the processor looks ahead by itself; it is kept busy by four chains of sums.
         x0 = x[begin : begin + BURST]
-        x1 = x[begin + lane : begin + lane + BURST]
-        x2 = x[begin + 2 * lane : begin + 2 * lane + BURST]
-        x3 = x[begin + 3 * lane : begin + 3 * lane + BURST]
+        x1 = x[begin + BURST : begin + 2 * BURST]
+        x2 = x[begin + 2 * BURST : begin + 3 * BURST]
+        x3 = x[begin + 3 * BURST : begin + 4 * BURST]
         for j in range(x0.size):
             high, low, lost, odd = taken(x0[j], m1, m0, high, low, lost, odd)
             high, low, lost, odd = taken(x1[j], m1, m0, high, low, lost, odd)
             high, low, lost, odd = taken(x2[j], m1, m0, high, low, lost, odd)
             high, low, lost, odd = taken(x3[j], m1, m0, high, low, lost, odd)
-    xs = x[LANES * lane :]
+    xs = x[done:]
     for j in range(xs.size):
         high, low, lost, odd = taken(xs[j], m1, m0, high, low, lost, odd)
     out[0] = high

@@ -1,7 +1,7 @@
 """Folds, extrema and digest of a chunk in one pass: what every field of a sample goes through.
 
 The loop is bound by arithmetic in cache, and about as long by memory beyond it, so that neither
-may wait for the other: four lanes are read side by side.
+may wait for the other: four lanes are read side by side, of a chunk's length a page of memory each.
 """
 
 # mypy: allow-untyped-defs
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .folds import LANES, LONGEST, ask, fold
-from .intrinsics import floats_at, greatest, least, widest_vectors, words_at
+from .folds import LANES, LONGEST, fold
+from .intrinsics import floats_at, greatest, least, prefetch, widest_vectors, words_at
 from .jit import kernel
 from .limbs import HALF, LOW
 
@@ -19,7 +19,16 @@ EVEN = 8
 """A lane is a multiple of that: as many values as the widest vectors hold."""
 
 AHEAD = 64
-"""Values at the beginning of each lane that are asked for two chunks before."""
+"""Values at the beginning of each lane that are asked for before its turn."""
+
+
+@kernel
+def ask(values, lane, count):
+    """Prefetch `count` values of every lane of the chunk at `values`."""
+    for s in range(LANES):
+        begin = values + np.uint64(8 * s * lane)
+        for line in range(count // 8):
+            prefetch(begin + np.uint64(64 * line))
 
 
 @kernel
@@ -47,12 +56,13 @@ def seen(v, word, key, m1, m0, high, low, lost, smallest, largest, digest):
 
 
 @kernel
-def fused(values, words, keys, n, key, m1, m0, out):
+def fused(values, words, keys, n, key, m1, m0, ahead, out):
     """Two folds, extrema and digest of `n` values in one pass.
 
     `values` and `words` are the addresses of the float64 values and of their own bits, `keys` of
-    the cells' keys, to which `key` is added. `out` receives the two raw integer sums, the OR of
-    the rests, and the digest; least and greatest value are returned.
+    the cells' keys, to which `key` is added. The chunk that lies `ahead` chunks further on is
+    prefetched. `out` receives the two raw integer sums, the OR of the rests, and the digest; least
+    and greatest value are returned.
     """
     widest_vectors()
     x = floats_at(values, n)
@@ -66,7 +76,7 @@ def fused(values, words, keys, n, key, m1, m0, out):
     largest = -np.inf
     lane = n // (LANES * EVEN) * EVEN
     # The processor itself asks for what follows in a page, but not for the next pages.
-    ask(values + np.uint64(8 * LONGEST), lane, AHEAD)
+    ask(values + np.uint64(8 * LONGEST * ahead), lane, AHEAD)
     x0, w0, k0 = x[:lane], w[:lane], k[:lane]
     x1, w1, k1 = x[lane : 2 * lane], w[lane : 2 * lane], k[lane : 2 * lane]
     x2, w2, k2 = x[2 * lane : 3 * lane], w[2 * lane : 3 * lane], k[2 * lane : 3 * lane]
