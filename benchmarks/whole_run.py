@@ -20,7 +20,7 @@ from .timing import Ratio
 
 SIDE = 512
 EVERY = 10
-TURNS = 30
+TURNS = 60
 
 
 def ratios() -> list[Ratio]:
