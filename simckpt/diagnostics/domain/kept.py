@@ -23,22 +23,24 @@ Parts = Mapping[int, "Part"]
 
 
 class Kept:
-    """The boxes of a state, for as long as the grid is the same and arrays lie where they lay."""
+    """The boxes of a state, for as long as its grid is alike and its arrays lie where they lay."""
 
     def __init__(self) -> None:
-        self._grid: Grid | None = None
+        self._grid: tuple[object, ...] | None = None
         self._forms: dict[str, tuple[object, ...]] = {}
         self._parts: Parts = {}
 
     def parts(self, state: State) -> Parts | None:
         """The boxes of `state`, if they are those that were kept."""
         grid, fields = state.grid, state.fields
-        if grid is None or grid is not self._grid or fields.keys() != self._forms.keys():
+        if self._grid is None or not isinstance(grid, Grid) or _facts(grid) != self._grid:
+            return None
+        if fields.keys() != self._forms.keys():
             return None
         for name, array in fields.items():
             if type(array) is not np.ndarray or _form(array) != self._forms[name]:
                 return None
-        views = {name: self._grid.interior(array) for name, array in fields.items()}
+        views = {name: grid.interior(array) for name, array in fields.items()}
         return {
             number: replace(part, arrays=views, ghosted=fields)
             for number, part in self._parts.items()
@@ -49,16 +51,19 @@ class Kept:
         self._grid, self._forms, self._parts = None, {}, {}
         fields = state.fields
         plain = all(type(a) is np.ndarray and a.dtype.kind != "c" for a in fields.values())
-        if plain and isinstance(state.grid, Grid) and _lasting(state.grid):
-            self._grid = state.grid
+        facts = _facts(state.grid) if isinstance(state.grid, Grid) else None
+        if plain and facts is not None:
+            self._grid = facts
             self._forms = {name: _form(array) for name, array in fields.items()}
             self._parts = {n: replace(part, arrays={}, ghosted={}) for n, part in parts.items()}
 
 
-def _lasting(grid: Grid) -> bool:
-    """Whether nothing of the grid lies in an array, which may change in place."""
+def _facts(grid: Grid) -> tuple[object, ...] | None:
+    """All that makes a grid; None if any of it lies in an array, which may change in place."""
     numbers = all(isinstance(width, float) for width in grid.spacing)
-    return numbers and grid.volume is None and grid.where is None
+    if not numbers or grid.volume is not None or grid.where is not None:
+        return None
+    return grid.global_shape, grid.spacing, grid.start, grid.ghost, grid.level
 
 
 def _form(array: np.ndarray[Any, Any]) -> tuple[object, ...]:
