@@ -260,7 +260,7 @@ def _reasons(found: Findings) -> list[str]:
     inexact = [q for q in quantities.differing if q not in found.judged]
     if inexact:
         names = _some([q.name for q in inexact])
-        reasons.append(f"differing by the order of summation alone: {names}")
+        reasons.append(f"differing, and no part of the state: {names}")
     if found.alignment.interpolated:
         reasons.append(
             f"B was interpolated to {found.alignment.interpolated} of "

@@ -67,10 +67,10 @@ class Layout:
     """Where everything lies in the two arrays.
 
     Sums begin with the number of ranks that took part, of cells, and of numbers of the state that
-    could not be read, the mark of where the boxes lie, and the number of cells on levels without
-    channels, and the number of boxes with a mask; maxima with step and -step, t and -t, dt and -dt,
-    and the largest and least volume of a cell, so that rank 0 can tell whether all ranks spoke of
-    one sample.
+    could not be read, the mark of where the boxes lie, the number of cells on levels without
+    channels, and the number of boxes with a mask. Maxima begin with step and -step, t and -t, dt
+    and -dt, the same of how many samples of this step came before, and the largest and least
+    volume of a cell, so that rank 0 can tell whether all ranks spoke of one sample.
     """
 
     sums: int
@@ -94,8 +94,9 @@ class Layout:
     STEP = slice(0, 2)
     TIME = slice(2, 4)
     WIDTH = slice(4, 6)
-    VOLUME = slice(6, 8)
-    HEAD = slice(0, 8)
+    VISIT = slice(6, 8)
+    VOLUME = slice(8, 10)
+    HEAD = slice(0, 10)
 
     @classmethod
     def of(
@@ -108,7 +109,7 @@ class Layout:
 
         `channel_sum` names the channel whose own sum answers a request.
         """
-        sums, maxima = _Cursor(6), _Cursor(8)
+        sums, maxima = _Cursor(6), _Cursor(10)
         slots = tuple(
             ChannelSlots(
                 failed=sums.take(1),

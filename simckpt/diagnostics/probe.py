@@ -14,6 +14,7 @@ finish     on rank 0, from the added-up messages: the `Reading`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -217,6 +218,8 @@ def _sampler(agreement: Agreement) -> Sampler:
     """A sampler whose kernels are compiled: by one process of a node for all of them."""
     from .warming import lock_path, one_at_first
 
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        raise InstrumentError("NUMBA_DISABLE_JIT is set, and kernels need the compiler: unset it")
     with one_at_first(lock_path()):
         from .sampler import Sampler, ready_grids, ready_ids
 

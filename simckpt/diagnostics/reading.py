@@ -67,6 +67,8 @@ class Reading:
         What is wrong with the sample, one sentence each; empty if it is sound.
     unreadable : int
         How many of the ranks' own steps, times and widths could not be read.
+    aligned : bool
+        Whether all ranks that took part were at the same sample of the same step.
     places : int or None
         A sum that tells where the boxes of all ranks lie; None where the sample is not sound.
     moved : bool
@@ -90,6 +92,7 @@ class Reading:
     problems: tuple[str, ...]
     schema: SeriesSchema = field(repr=False)
     unreadable: int = 0
+    aligned: bool = True
     places: int | None = None
     moved: bool = False
     unseen: int = 0
@@ -97,11 +100,6 @@ class Reading:
     def __getitem__(self, name: str) -> float:
         """The value of the column `name`."""
         return float(self.values[self.schema.column(name)])
-
-    @property
-    def aligned(self) -> bool:
-        """Whether all ranks that took part sampled the same step."""
-        return self.step == self.last_step
 
 
 def read_message(
@@ -125,14 +123,19 @@ def read_message(
     absent = agreement.ranks - ranks
     if absent:
         problems.append(f"{_count(absent, 'rank')} of {agreement.ranks} had no state to sample")
+    visits = _span(maxima[Layout.VISIT])
+    apart = first != last or visits[0] != visits[1]
     if first != last and ranks:
         where = _between(largest, Layout.STEP)
         problems.append(f"the ranks were at different steps, {where}")
-    torn = _torn(largest) if first == last else []
-    problems += torn
+    elif apart and ranks:
+        problems.append("the ranks were at different samples of one step")
+    torn = {} if apart else _torn(largest)
+    problems += torn.values()
     incomplete = _incomplete(agreement, sums, failed) if not absent else []
     problems += incomplete
-    whole = not absent and first == last and not incomplete
+    # What ranks give at different times adds up to nothing that ever was.
+    whole = not absent and not apart and not incomplete and "t" not in torn
     answered = Answered(
         agreement, Message(sums, largest, t, dt, volume), memory, whole=whole, failed=failed
     )
@@ -172,13 +175,14 @@ def read_message(
         + absent
         + len(torn)
         + len(incomplete)
-        + (ranks > 0 and first != last)
+        + (ranks > 0 and apart)
         + len(answered.problems)
         + unreadable,
         failed=failed,
         origins=origins,
         problems=tuple(problems),
         unreadable=unreadable,
+        aligned=not apart,
         places=places,
         moved=places is not None and places != agreement.places,
         unseen=int(sums[Layout.UNSEEN]),
@@ -236,16 +240,16 @@ TOGETHER = 1e-9
 """Relative difference of times that ranks may have worked out each for itself."""
 
 
-def _torn(largest: Maxima) -> list[str]:
-    """In which of the driver's times the ranks differ, though they are at one step."""
+def _torn(largest: Maxima) -> dict[str, str]:
+    """In which of the driver's times the ranks differ though they are at one step, and how."""
     dt = abs(_span(largest["value"][Layout.WIDTH])[0])
-    problems = []
+    problems = {}
     for name, place in (("t", Layout.TIME), ("dt", Layout.WIDTH)):
         most, least = _span(largest["value"][place])
         nearby = TOGETHER * dt if isfinite(dt) else 0.0
         if most == most and not isclose(most, least, rel_tol=TOGETHER, abs_tol=nearby):
             where = _between(largest, place)
-            problems.append(f"{name} differs between the ranks, {where}: the largest is taken")
+            problems[name] = f"{name} differs between the ranks, {where}"
     return problems
 
 

@@ -68,6 +68,7 @@ class Requests:
             ("step", Layout.STEP, state.step),
             ("t", Layout.TIME, state.t),
             ("dt", Layout.WIDTH, state.dt),
+            ("visit", Layout.VISIT, state.visit),
         ):
             # A clock that is no number, or NaN, is as none: this must not raise.
             try:

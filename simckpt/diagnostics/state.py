@@ -35,6 +35,8 @@ class State:
         What the driver has reported on this rank since the last sample.
     unreadable : int
         How many of the numbers above could not be read; they stand here as none.
+    visit : int
+        How many samples of the same step came right before.
     """
 
     grid: Grid | Cells | Sequence[Grid | Cells] | None = None
@@ -45,3 +47,4 @@ class State:
     dt: float = nan
     reported: Reported = NOTHING_REPORTED
     unreadable: int = 0
+    visit: int = 0

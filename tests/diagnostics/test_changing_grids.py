@@ -202,9 +202,21 @@ def test_times_that_differ_between_ranks_are_named(ranks):
     probes = ranks.agree(ALL, both)
     assert probes.sample(even).problems == ()
     (problem,) = probes.sample(odd).problems
-    assert problem == (
-        "dt differs between the ranks, from 0.25 on rank 0 to 2 on rank 1: the largest is taken"
-    )
+    assert problem == ("dt differs between the ranks, from 0.25 on rank 0 to 2 on rank 1")
+    late = [State(s.grid, s.fields, t=1.0 + r, dt=0.25) for r, s in enumerate(both)]
+    reading = probes.sample(late)
+    assert reading.problems == ("t differs between the ranks, from 1 on rank 0 to 2 on rank 1",)
+    assert math.isnan(reading["m"])
+
+
+def test_samples_of_one_step_that_are_not_the_same_one_add_up_to_nothing(ranks):
+    both = states(0.5, 2)
+    probes = ranks.agree(ALL, both)
+    odd = [both[0], State(both[1].grid, both[1].fields, dt=0.25, visit=1)]
+    reading = probes.sample(odd)
+    assert reading.problems == ("the ranks were at different samples of one step",)
+    assert not reading.aligned
+    assert math.isnan(reading["m"])
 
 
 def test_steps_back_in_time_are_as_long_as_steps_forth(ranks):

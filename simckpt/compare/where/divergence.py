@@ -16,6 +16,7 @@ from .alignment import Alignment
 from .patterns import Figure, Layout, pattern, ranks_holding
 from .propagation import Propagation, propagation
 from .quantities import STATE, QuantityFindings, Reason, Uncompared
+from .sound import field_measured, without_digests
 from .steps import common_rows, digest_rows
 from .tilings import in_common_tiles
 
@@ -121,14 +122,18 @@ def compare_fields(
             found.uncompared.append(refused)
             continue
         one, two = in_common_tiles(one, two)
-        counts, missing = _differing_tiles(one, two, a, b, alignment)
+        told = (
+            field_measured(a, name)[alignment.rows_a] & field_measured(b, other)[alignment.rows_b]
+        )
+        counts, missing = _differing_tiles(one, two, a, b, alignment, told)
+        found.uncompared += _without_digests(name, a, b)
         if missing:
             found.uncompared.append(
                 Uncompared(
                     what="field",
                     name=name,
                     code="not-measured",
-                    reason=f"has no digest at {missing} of {found.moments} common samples",
+                    reason=f"was not measured at {missing} of {found.moments} common samples",
                     essential=True,
                 )
             )
@@ -213,6 +218,15 @@ def _missing(name: str, run: str) -> Uncompared:
     )
 
 
+def _without_digests(name: str, a: RunView, b: RunView) -> list[Uncompared]:
+    found = [(run, without_digests(view)) for run, view in (("A", a), ("B", b))]
+    told = [f"{run} from step {event.step}" for run, event in found if event is not None]
+    if not told:
+        return []
+    reason = f"has a level of refinement without digests in {' and in '.join(told)} on"
+    return [Uncompared(what="field", name=name, code="not-measured", reason=reason, essential=True)]
+
+
 def _incomparable(name: str, one: FieldTiles, two: FieldTiles) -> Uncompared | None:
     code: Reason
     if one.global_shape != two.global_shape:
@@ -231,12 +245,15 @@ def _shape(tiles: FieldTiles) -> str:
 
 
 def _differing_tiles(
-    one: DigestView, two: DigestView, a: RunView, b: RunView, alignment: Alignment
+    one: DigestView, two: DigestView, a: RunView, b: RunView, alignment: Alignment, told: Mask
 ) -> tuple[Ints, int]:
-    """Differing tiles at each moment (0 where a digest is missing), and how many are missing."""
+    """Differing tiles at each moment (0 where a digest is missing), and how many are missing.
+
+    `told` are the moments at which the digests are those of a field that was measured.
+    """
     rows_a = digest_rows(one, a.series().step[alignment.rows_a])
     rows_b = digest_rows(two, b.series().step[alignment.rows_b])
-    usable = np.flatnonzero(alignment.exact & (rows_a >= 0) & (rows_b >= 0))
+    usable = np.flatnonzero(alignment.exact & told & (rows_a >= 0) & (rows_b >= 0))
     counts = np.zeros(len(alignment), dtype=np.int64)
     block = max(1, BLOCK_BYTES // (8 * max(one.tiles.size, 1)))
     for start in range(0, len(usable), block):

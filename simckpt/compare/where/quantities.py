@@ -13,6 +13,7 @@ from ...model.series import Column, ColumnKind
 from ..view import Floats, Mask, RunView, SeriesView
 from .alignment import Alignment
 from .scales import scales
+from .sound import together
 from .tolerance import NOT_A_DISTANCE, Tolerance, ulp_distance
 from .undefined import Absent, Undefined, same_decomposition, tells_of_ranks
 
@@ -151,7 +152,9 @@ def compare_quantities(
     if alignment.by != "time":
         times = Column(name=TIME, kind="scalar", of=TIME)
         span = max(_largest(one.t), _largest(two.t))
-        _judge(found, times, alignment, one.t, two.t, None, span, tolerance)
+        told = together(a)[alignment.rows_a] & together(b)[alignment.rows_b]
+        t_a, t_b = (np.where(together(run), run.series().t, np.nan) for run in (a, b))
+        _judge(found, times, alignment, t_a, t_b, told, span, tolerance)
     for name, other in pairs.items():
         column = columns_a[name]
         if other not in columns_b:

@@ -34,6 +34,9 @@ from .measuring import with_measure
 from .offer import Offer, PartOffer
 from .unison import check_unison, check_widths
 
+MARGIN = 64
+"""Binades by which volumes may grow before a product with the largest float64 overflows."""
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -143,7 +146,7 @@ def agree(declarations: Declarations, offers: Sequence[Offer]) -> Agreement:
         wholes=_wholes(channels, offers),
         quantities=quantities,
         even=even,
-        scale=max([0, *(frexp(p.measured.largest)[1] for _, p in parts)]),
+        scale=MARGIN + max([0, *(frexp(p.measured.largest)[1] for _, p in parts)]),
         masked=masked,
         single=single_boxes([p for _, p in parts]),
         layout=layout,

@@ -18,8 +18,14 @@ from ...parallel.comm import LONGEST_POST
 if TYPE_CHECKING:
     from ...parallel.comm import Comm
 
-REMEMBERED = (LONGEST_POST - 1) // 2
-"""Samples whose steps a rank remembers, and tells."""
+WORDS = 3
+"""Of a sample: its number, its step, and how many samples of that step came right before."""
+
+REMEMBERED = (LONGEST_POST - 1) // WORDS
+"""Samples that a rank remembers, and tells."""
+
+Moment = tuple[int, int]
+"""A step, and how many samples of it came right before."""
 
 
 class Pairing:
@@ -33,14 +39,14 @@ class Pairing:
 
     def __init__(self, comm: Comm) -> None:
         self._comm = comm
-        self._taken: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
+        self._taken: deque[tuple[int, Moment]] = deque(maxlen=REMEMBERED)
         self._next = 0
         self._told_at = -1
         self._shifted_at = 0
 
-    def sent(self, number: int, step: int) -> None:
-        """This rank has sent its sample `number`, which was of `step`."""
-        self._taken.append((number, step))
+    def sent(self, number: int, moment: Moment) -> None:
+        """This rank has sent its sample `number`, taken at this moment."""
+        self._taken.append((number, moment))
         self._next = number + 1
 
     def apart(self, number: int) -> None:
@@ -48,25 +54,28 @@ class Pairing:
         # Samples on their way when it was last said were apart for the same reason.
         if number > self._told_at and self._taken:
             self._told_at = self._taken[-1][0]
-            words = [number, *(word for pair in self._taken for word in pair)]
+            words = [number, *(word for n, moment in self._taken for word in (n, *moment))]
             self._comm.announce(np.array(words, np.int64))
 
-    def shift(self, step: int) -> int:
+    def shift(self, moment: Moment) -> int:
         """By how many samples this rank is ahead of rank 0, where it has just heard of it.
 
-        `step` is that of the sample to come: it is counted as taken.
+        The sample to come, at this moment, is counted as taken.
         """
         ahead = 0
         for words in self._comm.announced():
             if words[0] >= self._shifted_at:
-                ahead = self._ahead(words[1:].reshape(-1, 2).tolist(), step)
+                ahead = self._ahead(words[1:].reshape(-1, WORDS).tolist(), moment)
         if ahead:
             self._shifted_at = self._next
         return ahead
 
-    def _ahead(self, theirs: list[list[int]], step: int) -> int:
-        mine = {taken: number for number, taken in (*self._taken, (self._next, step))}
-        for number, taken in reversed(theirs):
-            if taken in mine:
-                return mine[taken] - number
-        return 0
+    def _ahead(self, theirs: list[list[int]], moment: Moment) -> int:
+        mine = {taken: number for number, taken in (*self._taken, (self._next, moment))}
+        shifts = [
+            mine[step, visit] - number
+            for number, step, visit in reversed(theirs)
+            if (step, visit) in mine
+        ]
+        # One alone may be a step that was told wrong.
+        return shifts[0] if len(shifts) > 1 and shifts[0] == shifts[1] else 0

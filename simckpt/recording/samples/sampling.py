@@ -57,6 +57,7 @@ class Sampling:
         self._arrived = 0
         self._pairing = Pairing(samples)
         self._ahead = 0
+        self._moment = (-1, 0)
         self._moved = False
         self._order = StepOrder()
 
@@ -121,6 +122,7 @@ class Sampling:
         """Take a sample of `state`, or say that there is none, and send it; never waits."""
         probe = self._probe
         assert probe is not None
+        self._moment = step, self._moment[1] + 1 if step == self._moment[0] else 0
         if self._left_out(probe, step):
             return
         known = len(probe.faults)
@@ -130,13 +132,13 @@ class Sampling:
             message = probe.unreadable(step)
         else:
             reported = self.reports.take()
-            message = probe.measure(replace(state, reported=reported))
+            message = probe.measure(replace(state, reported=reported, visit=self._moment[1]))
             self._check_declared(probe, reported)
         sent = False
         with self._faults.contained("sending a sample"):
             if self._placements is not None and probe.held is not None:
                 self._placements.tell(self._stream.started, probe.held)
-            sent = self._push(message, step)
+            sent = self._push(message)
         if reported is not None and not sent:
             self.reports.give_back(reported)
         if problem is not None:
@@ -167,16 +169,16 @@ class Sampling:
         """Wait at most `timeout` seconds until every sample has arrived."""
         return self._stream.settle(timeout)
 
-    def _push(self, message: tuple[Sums, Maxima], step: int) -> bool:
+    def _push(self, message: tuple[Sums, Maxima]) -> bool:
         number = self._stream.started
         sent = self._stream.push(*message, time.time())
         if sent:
-            self._pairing.sent(number, step)
+            self._pairing.sent(number, self._moment)
         return sent
 
     def _left_out(self, probe: Probe, step: int) -> bool:
         """Whether the sample of `step` is left out, so that the ranks sample together again."""
-        ahead = self._pairing.shift(step)
+        ahead = self._pairing.shift(self._moment)
         if ahead:
             more, other = ("more", "leaves out") if ahead > 0 else ("fewer", "sends empty ones for")
             text = (
@@ -186,7 +188,7 @@ class Sampling:
             self._faults.note("samples_realigned", text, step=step)
             with self._faults.contained("sending a sample"):
                 for _ in range(-ahead):
-                    self._push(probe.blank(), step)
+                    self._push(probe.blank())
             self._ahead = max(0, ahead)
         left_out = self._ahead > 0
         self._ahead -= left_out
