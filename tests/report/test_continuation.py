@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from simckpt.bundle.reading.reader import open_bundle
-from simckpt.bundle.writing.writer import BundleWriter
-from simckpt.model.checkpoint import Checkpoint, Parts
-from simckpt.model.journal import RunOpened
-from simckpt.model.manifest import Manifest, Stage
-from simckpt.model.segment import Segment
 from simckpt.report.continuation import MISSING, continuation
 
 STRANGE = (
@@ -28,35 +24,17 @@ STRANGE = (
 )
 
 
-def command_of(folder: Path, *arguments: str) -> str:
-    path = folder / "run.simckpt.h5"
-    opened = RunOpened(run_id="r", campaign="c", created=0.0, simckpt_version="0")
-    with BundleWriter.create(path, opened) as writer:
-        manifest = writer.store(
-            Manifest(
-                stage=Stage(),
-                command=("printf", "%s\\0", *arguments),
-                working_directory=str(folder),
-                driver="main",
-                parameters={},
-            )
-        )
-        writer.append(Segment(index=0, started=0.0, ranks=1))
-        writer.commit(
-            Checkpoint(
-                parents=(),
-                segment=0,
-                index=0,
-                label="x",
-                reason="start",
-                step=0,
-                t=None,
-                wall=0.0,
-                parts=Parts(manifest=manifest),
-            )
-        )
-    with open_bundle(path) as run:
-        return continuation(run)
+@pytest.fixture
+def command_of(tmp_path: Path, one_checkpoint) -> Callable[..., str]:
+    """The command that continues a run with these arguments."""
+
+    def command(*arguments: str) -> str:
+        path = tmp_path / "run.simckpt.h5"
+        one_checkpoint(path, ("printf", "%s\\0", *arguments), str(tmp_path))
+        with open_bundle(path) as run:
+            return continuation(run)
+
+    return command
 
 
 def said(command: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
@@ -64,15 +42,15 @@ def said(command: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(["bash", "-c", command], env=environment, capture_output=True)
 
 
-def test_a_pasted_command_gives_each_argument_as_it_was(tmp_path: Path) -> None:
-    command = command_of(tmp_path, *STRANGE)
+def test_a_pasted_command_gives_each_argument_as_it_was(command_of, tmp_path: Path) -> None:
+    command = command_of(*STRANGE)
     assert command.isprintable()
     assert said(command).stdout.decode().split("\0")[:-1] == list(STRANGE)
     assert not (tmp_path / "bad").exists()
 
 
-def test_an_argument_that_was_redacted_has_to_be_filled_in(tmp_path: Path) -> None:
-    command = command_of(tmp_path, "--password", "***", "--url=https://***@h/a b")
+def test_an_argument_that_was_redacted_has_to_be_filled_in(command_of) -> None:
+    command = command_of("--password", "***", "--url=https://***@h/a b")
     assert "***" not in command
     refused = said(command)
     assert (refused.returncode != 0, refused.stdout) == (True, b"")
@@ -86,6 +64,6 @@ def test_an_argument_that_was_redacted_has_to_be_filled_in(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("word", ["***", "a***b***"])
-def test_each_gap_has_a_name_of_its_own(tmp_path: Path, word: str) -> None:
-    command = command_of(tmp_path, word)
+def test_each_gap_has_a_name_of_its_own(command_of, word: str) -> None:
+    command = command_of(word)
     assert [f"SECRET_{n}:" in command for n in (1, 2)] == [True, word.count("***") == 2]

@@ -235,7 +235,9 @@ def test_the_command_that_continues_is_quoted_for_a_shell(chain) -> None:
     )
 
 
-def test_the_command_asks_for_what_the_job_had_and_names_the_member(tmp_path) -> None:
+def test_the_command_asks_for_what_the_job_had_and_names_the_member(
+    tmp_path, one_checkpoint
+) -> None:
     path = tmp_path / "member-3.simckpt.h5"
     facts = {
         "job_id": "74",
@@ -249,32 +251,7 @@ def test_the_command_asks_for_what_the_job_had_and_names_the_member(tmp_path) ->
         "time_limit_s": 3601,
         "template": "/jobs/array.sbatch",
     }
-    with BundleWriter.create(
-        path, RunOpened(run_id="r", campaign="c", created=0.0, simckpt_version="0")
-    ) as writer:
-        manifest = writer.store(
-            Manifest(
-                stage=Stage(),
-                command=("python", "driver.py"),
-                working_directory="/home/me",
-                driver="main",
-                parameters={},
-            )
-        )
-        writer.append(Segment(index=0, started=0.0, ranks=4, scheduler=SLURM | facts))
-        writer.commit(
-            Checkpoint(
-                parents=(),
-                segment=0,
-                index=0,
-                label="x",
-                reason="start",
-                step=0,
-                t=None,
-                wall=0.0,
-                parts=Parts(manifest=manifest),
-            )
-        )
+    one_checkpoint(path, ("python", "driver.py"), "/home/me", ranks=4, scheduler=SLURM | facts)
     with open_bundle(path) as run:
         assert template_of(run) == "/jobs/array.sbatch"
         command = continuation(run, template_of(run))
