@@ -52,11 +52,6 @@ class Part:
     """What a sampler keeps of it."""
 
     @property
-    def by_id(self) -> bool:
-        """Whether these are particles or cells with ids, and no box."""
-        return self.ids is not None
-
-    @property
     def patch(self) -> Patch:
         """Where the box lies."""
         return Patch(start=self.start, shape=self.shape, level=self.space)

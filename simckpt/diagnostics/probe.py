@@ -165,7 +165,7 @@ class Probe:
                 self._requests.measure(
                     self._sampler, particles, parts, failed, sums, maxima, extremes, failing
                 )
-                held += [(part.patch, part.where is not None) for part in parts if not part.by_id]
+                held += [(part.patch, part.where is not None) for part in parts if part.ids is None]
             self.held = tuple(held)
         except Exception as error:  # noqa: BLE001 - a sample must never end the simulation
             sums, maxima = self.unreadable(state.step)
