@@ -19,11 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
-from simckpt.bundle.writing.options import WriterOptions
-from simckpt.bundle.writing.writer import BundleWriter
-from simckpt.model.journal import RunOpened
-from simckpt.model.segment import Segment, SegmentEnd, SegmentSchema
-from simckpt.model.series import Column, ColumnKind, FieldTiles, Sample, SeriesSchema
+from simckpt.bundle.writer import BundleWriter
+from simckpt.bundle.writer_options import WriterOptions
+from simckpt.model.series import (
+    Column,
+    ColumnKind,
+    FieldTiles,
+    RunOpened,
+    Sample,
+    Segment,
+    SegmentEnd,
+    SegmentSchema,
+    SeriesSchema,
+)
 
 from .timing import Ratio
 

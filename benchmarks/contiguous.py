@@ -6,8 +6,7 @@ import numba
 import numpy as np
 
 from simckpt.diagnostics import Declarations
-from simckpt.diagnostics.kernels.adding import sum_into
-from simckpt.diagnostics.kernels.limbs import LIMBS
+from simckpt.diagnostics.kernels.sums import LIMBS, sum_into
 
 from .sampling import SIZE, normal, one_field, ready
 from .timing import Ratio, medians

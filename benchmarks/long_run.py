@@ -16,11 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from simckpt.bundle import BundleWriter, WriterOptions
-from simckpt.model.checkpoint import Checkpoint, Parts, StateDescriptor
-from simckpt.model.journal import RunOpened
-from simckpt.model.manifest import Text
-from simckpt.model.segment import Segment, SegmentSchema
-from simckpt.model.series import Column, FieldTiles, Sample, SeriesSchema
+from simckpt.model.documents import Text
+from simckpt.model.series import (
+    Checkpoint,
+    Column,
+    FieldTiles,
+    Parts,
+    RunOpened,
+    Sample,
+    Segment,
+    SegmentSchema,
+    SeriesSchema,
+    StateDescriptor,
+)
 
 from .timing import Ratio
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import simckpt
 from simckpt.compare.held import Held, held
-from simckpt.compare.kind.reference import refer
+from simckpt.compare.reference import refer
 
 from .timing import Ratio
 

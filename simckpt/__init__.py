@@ -9,6 +9,36 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from . import analysis
+    from .bundle.reader import Bundle
+    from .bundle.reader import open_bundle as open  # noqa: A004
+    from .capture.solvers.describe import describe
+    from .diagnostics.declarations import (
+        CFL,
+        AngularMomentum,
+        Budget,
+        Conserved,
+        Custom,
+        Diffusion,
+        Divergence,
+        Frequency,
+        Growth,
+        Norm,
+        TotalVariation,
+    )
+    from .diagnostics.grid import Grid
+    from .diagnostics.particles import Cells, Components, Particles
+    from .errors import BundleError, SetupError, SimckptError, SimckptWarning
+    from .model.documents import Intent
+    from .model.numerics import Numerics
+    from .recording.anomaly import Anomaly
+    from .recording.bounds import Bound
+    from .recording.cadence import Overhead as overhead  # noqa: N813
+    from .recording.run import active_run, checkpoint, run, stopping
+    from .recording.step import step
+    from .recording.triggers import Trigger
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -17,12 +47,12 @@ _HOMES = {
     "checkpoint": "recording.run",
     "stopping": "recording.run",
     "step": "recording.step",
-    "overhead": "recording.samples.overhead:Overhead",
-    "Grid": "diagnostics.domain.grid",
-    "Particles": "diagnostics.domain.particles",
+    "overhead": "recording.cadence:Overhead",
+    "Grid": "diagnostics.grid",
+    "Particles": "diagnostics.particles",
     "CFL": "diagnostics.declarations",
-    "Cells": "diagnostics.domain.cells",
-    "Components": "diagnostics.domain.components",
+    "Cells": "diagnostics.particles",
+    "Components": "diagnostics.particles",
     "AngularMomentum": "diagnostics.declarations",
     "Budget": "diagnostics.declarations",
     "Conserved": "diagnostics.declarations",
@@ -34,13 +64,13 @@ _HOMES = {
     "Norm": "diagnostics.declarations",
     "TotalVariation": "diagnostics.declarations",
     "describe": "capture.solvers.describe",
-    "Intent": "model.intent",
+    "Intent": "model.documents",
     "Numerics": "model.numerics",
-    "Bundle": "bundle.reading.reader",
-    "open": "bundle.reading.reader:open_bundle",
-    "Trigger": "recording.triggering.triggers",
-    "Bound": "recording.triggering.bounds",
-    "Anomaly": "recording.triggering.anomaly",
+    "Bundle": "bundle.reader",
+    "open": "bundle.reader:open_bundle",
+    "Trigger": "recording.triggers",
+    "Bound": "recording.bounds",
+    "Anomaly": "recording.anomaly",
     "SimckptError": "errors",
     "SetupError": "errors",
     "BundleError": "errors",
@@ -84,38 +114,6 @@ __all__ = [
     "step",
     "stopping",
 ]
-
-if TYPE_CHECKING:
-    from . import analysis
-    from .bundle.reading.reader import Bundle
-    from .bundle.reading.reader import open_bundle as open  # noqa: A004
-    from .capture.solvers.describe import describe
-    from .diagnostics.declarations import (
-        CFL,
-        AngularMomentum,
-        Budget,
-        Conserved,
-        Custom,
-        Diffusion,
-        Divergence,
-        Frequency,
-        Growth,
-        Norm,
-        TotalVariation,
-    )
-    from .diagnostics.domain.cells import Cells
-    from .diagnostics.domain.components import Components
-    from .diagnostics.domain.grid import Grid
-    from .diagnostics.domain.particles import Particles
-    from .errors import BundleError, SetupError, SimckptError, SimckptWarning
-    from .model.intent import Intent
-    from .model.numerics import Numerics
-    from .recording.run import active_run, checkpoint, run, stopping
-    from .recording.samples.overhead import Overhead as overhead  # noqa: N813
-    from .recording.step import step
-    from .recording.triggering.anomaly import Anomaly
-    from .recording.triggering.bounds import Bound
-    from .recording.triggering.triggers import Trigger
 
 
 def __getattr__(name: str) -> object:

@@ -125,7 +125,5 @@ def test_declaring_a_run_loads_no_numba_h5py_or_mpi4py() -> None:
 
 
 def test_opening_and_comparing_loads_no_numba_and_no_mpi4py() -> None:
-    statement = (
-        "import simckpt.bundle.reading.reader, simckpt.compare.comparison, simckpt.cli.compare"
-    )
+    statement = "import simckpt.bundle.reader, simckpt.compare.comparison, simckpt.cli.compare"
     assert loaded_after(statement) & {"numba", "mpi4py"} == set()

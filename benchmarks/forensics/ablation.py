@@ -15,12 +15,11 @@ from typing import Any, TypeAlias
 from msgspec.structs import replace
 
 import simckpt
-from simckpt.bundle.reading.reader import Bundle
+from simckpt.bundle.reader import Bundle
 from simckpt.compare.held import Held, HeldSegment
-from simckpt.compare.view import DigestView, RunView, SeriesView, TileView
-from simckpt.model.checkpoint import Checkpoint
+from simckpt.compare.run_view import DigestView, RunView, SeriesView, TileView
 from simckpt.model.record import canonical_json
-from simckpt.model.series import SeriesSchema
+from simckpt.model.series import Checkpoint, SeriesSchema
 
 from .case import Case
 from .judging import Judge

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import simckpt
-from simckpt.compare.view import RunView
+from simckpt.compare.run_view import RunView
 
 from .case import Case, Program
 from .making import WITNESS, Workshop

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simckpt.compare.comparison import Comparison, compare
-from simckpt.compare.view import RunView
-from simckpt.compare.why.differences import RecordedDifference
+from simckpt.compare.differences import RecordedDifference
+from simckpt.compare.run_view import RunView
 
 from .case import ANSWER, NOTHING, Case
 from .truth import Account, Spread, Truth, truth

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .staging import stage
-from .transforms import Transformation, transform
+from .stage import stage
+from .transform import Transformation, transform
 
 __all__ = ["Transformation", "stage", "transform"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .paths import BundlePaths, bundle_paths
-from .reading.journal import Break
-from .reading.reader import Bundle, open_bundle
-from .reading.views import SegmentView, Series, TileDigests, TileStatistics
-from .repair.recover import Recovered, recover
-from .repair.verify import Finding, verify
-from .writing.options import WriterOptions
-from .writing.writer import BundleWriter, CheckpointHeld
+from .files import BundlePaths, bundle_paths
+from .journal import Break
+from .reader import Bundle, open_bundle
+from .recover import Recovered, recover
+from .verify import Finding, verify
+from .views import SegmentView, Series, TileDigests, TileStatistics
+from .writer import BundleWriter, CheckpointHeld
+from .writer_options import WriterOptions
 
 __all__ = [
     "Break",
@@ -29,3 +29,15 @@ __all__ = [
     "recover",
     "verify",
 ]
+
+
+# The bytes of a bundle: records, frames, and the HDF5 layout.
+
+
+# Journal and folded file, read as one bundle.
+
+
+# Whether a bundle is whole, and what can be had of one that is not.
+
+
+# One writer a bundle: journal, folds, lease.

@@ -12,6 +12,10 @@ import os
 import shutil
 import stat
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -228,3 +232,121 @@ class LocalFiles:
 
     def adopt(self, path: Path) -> int:
         return self.open(path)
+
+
+# Where the files of a bundle lie: one stem, and a name for each file beside it.
+
+
+FOLDED = ".simckpt.h5"
+JOURNAL = ".simckpt.journal"
+PART = ".part"
+"""Added to a name while the file is being written; never read, and overwritten by the next."""
+
+
+@dataclass(frozen=True)
+class BundlePaths:
+    """The files of one bundle.
+
+    Attributes
+    ----------
+    stem : Path
+        What the names have in common: ``runs/kh``.
+    h5 : Path
+        ``runs/kh.simckpt.h5``, always whole where it exists.
+    journal : Path
+        ``runs/kh.simckpt.journal``, there while the run goes on, or after it was killed.
+    """
+
+    stem: Path
+
+    @property
+    def h5(self) -> Path:
+        return self.stem.with_name(self.stem.name + FOLDED)
+
+    @property
+    def journal(self) -> Path:
+        return self.stem.with_name(self.stem.name + JOURNAL)
+
+    def exists(self) -> bool:
+        """Whether either file is there; raises as `is_there` does."""
+        return is_there(self.h5) or is_there(self.journal)
+
+    def absolute(self) -> BundlePaths:
+        """The same files, wherever the program goes afterwards."""
+        return BundlePaths(self.stem.absolute())
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is at `path`; NotABundleError where the system cannot tell."""
+    try:
+        return path.exists()
+    except OSError as problem:
+        long = problem.errno == errno.ENAMETOOLONG
+        mend = "Choose a shorter name." if long else f"Check that {path.parent} is yours to read."
+        raise NotABundleError(path, f"cannot be looked at ({problem.strerror})", mend) from problem
+    except ValueError as problem:
+        raise NotABundleError(path, f"cannot be a file's name ({problem})") from problem
+
+
+def bundle_paths(path: str | os.PathLike[str]) -> BundlePaths:
+    """The files of the bundle that `path` names.
+
+    ``runs/kh``, ``runs/kh.h5``, ``runs/kh.simckpt``, ``runs/kh.simckpt.h5`` and
+    ``runs/kh.simckpt.journal`` all name the same bundle.
+
+    Raises
+    ------
+    NotABundleError
+        If it has no name, as ``.`` has none.
+    """
+    given = Path(path)
+    name = given.name
+    if name in ("", ".."):
+        raise NotABundleError(given, "is a folder; name a bundle in it")
+    for suffix in (FOLDED + PART, JOURNAL + PART, FOLDED, JOURNAL, ".simckpt", ".h5"):
+        if name.endswith(suffix) and len(name) > len(suffix):
+            return BundlePaths(given.with_name(name.removesuffix(suffix)))
+    return BundlePaths(given)
+
+
+def near_matches(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Names of bundles in the folder of `path` that resemble it, or all if there are few."""
+    wanted = bundle_paths(path).stem
+    try:
+        names = {n for n in os.listdir(wanted.parent) if n.endswith((FOLDED, JOURNAL))}  # noqa: PTH208 - the folder is only listed, and may be unreadable
+    except OSError:
+        return ()
+    stems = sorted({bundle_paths(n).stem.name for n in names})
+    close = stems if len(stems) <= 3 else get_close_matches(wanted.name, stems, n=3, cutoff=0.5)
+    return tuple(stem + FOLDED if stem + FOLDED in names else stem + JOURNAL for stem in close)
+
+
+# A file that HDF5 has open for writing while the program may fork.
+#
+# A forked child that ends by ``sys.exit`` runs HDF5's own exit, which would write what it has in
+# memory into the file that its parent is still writing. So the child's descriptor leads nowhere.
+
+
+_open: set[int] = set()
+
+
+@contextmanager
+def harmless_in_forks(descriptor: int) -> Iterator[None]:
+    """Whatever a child writes to `descriptor` goes nowhere, if it is forked meanwhile."""
+    _open.add(descriptor)
+    try:
+        yield
+    finally:
+        _open.discard(descriptor)
+
+
+def _lead_nowhere() -> None:
+    for descriptor in _open:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, descriptor, inheritable=False)
+        os.close(nowhere)
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_lead_nowhere)

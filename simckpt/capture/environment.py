@@ -12,25 +12,25 @@ from functools import partial
 from types import MappingProxyType
 
 from ..model.changes import ABSENT, Change, diff
-from ..model.environment import Circumstances, Environment
+from ..model.documents import Circumstances, Environment
 from ..model.record import Facts, content_hash
-from .machine.accelerators import read_accelerators
-from .machine.blas import read_thread_pools
-from .machine.container import read_container
-from .machine.floating_point import read_floating_point
-from .machine.interpreter import read_interpreter, read_virtual_environment
-from .machine.jit import read_compilers
-from .machine.libraries import COMMON, read_libraries
-from .machine.memory import read_memory
-from .machine.nvml import read_nvml
-from .machine.operating_system import read_operating_system
-from .machine.process import read_process
-from .machine.processor import read_processor
-from .machine.software_modules import read_software_modules
-from .machine.variables import read_variables
+from .hardware import read_accelerators, read_memory, read_nvml, read_processor
+from .packages import capture_packages, read_lockfile
 from .probes import Findings, Probe, harvest
-from .source.lockfile import read_lockfile
-from .source.packages import capture_packages
+from .software import (
+    COMMON,
+    read_compilers,
+    read_container,
+    read_floating_point,
+    read_interpreter,
+    read_libraries,
+    read_operating_system,
+    read_process,
+    read_software_modules,
+    read_thread_pools,
+    read_variables,
+    read_virtual_environment,
+)
 
 NOTHING_MORE: Mapping[str, Facts] = MappingProxyType({})
 

@@ -6,17 +6,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from ..model.manifest import CodeModule, Manifest, Packages, Repository, Stage, Text
-from ..model.record import Document, Hash, content_hash
-from .files.inputs import HASHING_LIMIT, Contents, capture_inputs, no_contents
+from ..model.changes import Specification
+from ..model.documents import CodeModule, InputFile, Manifest, Packages, Repository, Stage, Text
+from ..model.numerics import NumericalSettings, Numerics
+from ..model.record import Document, Facts, Hash, Json, content_hash
+from .code import capture_code
+from .driver import NAME, callable_name, capture_unfiled
+from .files import HASHING_LIMIT, Contents, capture_inputs, no_contents
+from .packages import capture_packages, loaded_packages
 from .probes import attempt
-from .secrets.redaction import redact_arguments, redact_text
-from .source.driver import callable_name
-from .source.modules import capture_code
-from .source.packages import capture_packages, loaded_packages
-from .source.unfiled import NAME, capture_unfiled
+from .redaction import redact_arguments, redact_text
 from .values import clean_text, plain
 
 _PACKAGES_LIMIT = 5.0
@@ -106,3 +108,57 @@ def _own_version() -> str:
 
 def _working_directory() -> str:
     return redact_text(clean_text(str(Path.cwd())))
+
+
+# Everything that the user chose about a run, as the tree that a spec diff compares.
+
+
+NOTHING: Mapping[str, Json] = MappingProxyType({})
+
+
+def specification(
+    manifest: Manifest,
+    numerics: Numerics | NumericalSettings | Facts,
+    declarations: Mapping[str, Json] = NOTHING,
+    seeds: Mapping[str, Json] = NOTHING,
+    captures: Mapping[str, Json] = NOTHING,
+    configuration: Mapping[str, Json] = NOTHING,
+) -> Specification:
+    """The specification of a run: parameters, requested numerics, inputs and code by hash.
+
+    `captures` are the rules that capture more, and their cap; `configuration` is what the
+    configuration files hold.
+
+    Nothing of the machine is in it: no absolute path, time or host. An input whose contents are
+    known by variable stands with those: written again with another history it is the same. One
+    that could not be hashed stands with its problem.
+    """
+    if isinstance(numerics, Numerics):
+        requested = numerics.settings()
+    elif isinstance(numerics, NumericalSettings):
+        requested = numerics.requested
+    else:
+        requested = numerics
+    facts = {
+        "stage": {"name": manifest.stage.name, "role": manifest.stage.role},
+        # Its file is among the code, and may have another name.
+        "driver": manifest.driver.rpartition(".")[2],
+        "parameters": manifest.parameters,
+        "numerics": plain(requested),
+        "configuration": dict(configuration),
+        "inputs": {file.path: _identity(file) for file in manifest.inputs},
+        "outputs": list(manifest.outputs),
+        "code": {module.name: module.hash for module in manifest.modules},
+        "seeds": plain(seeds),
+        "declarations": plain(declarations),
+    }
+    if captures:
+        facts["captures"] = plain(captures)
+    return Specification(facts=facts)
+
+
+def _identity(file: InputFile) -> Json:
+    """What tells one state of an input from another."""
+    if file.contents:
+        return dict(file.contents)
+    return file.hash or f"({file.problem})"

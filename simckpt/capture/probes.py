@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.record import Facts
-from .secrets.redaction import redact_text
+from .redaction import redact_text
 from .values import clean_text
 
 DEFAULT_LIMIT = 1.0

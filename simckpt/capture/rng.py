@@ -6,11 +6,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..model.manifest import RandomState
+from ..model.documents import RandomState
 from ..model.record import Facts, canonical_json, hash_bytes
-from .generators import read_generator, state_of
-from .mersenne import WORDS, was_seeded
 from .probes import reason_of
+from .random_state import WORDS, read_generator, state_of, was_seeded
 from .values import plain, qualified_name
 
 PYTHON_GLOBAL = "random"

@@ -12,29 +12,380 @@ import enum
 import functools
 import math
 import os
+import re
 import sys
+import sysconfig
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Any
 
+import blake3
 import msgspec
 
-from ..model.record import Facts, Json, canonical_json, hash_bytes
-from .containers import parts_of
-from .fingerprints import Fingerprints
-from .generators import read_generator
-from .objects import (
-    attributes_of,
-    belongs_to_process,
-    bound_values,
-    is_users_own,
-    name_of,
-    without_addresses,
+from ..model.record import Facts, Hash, Json, canonical_json, hash_bytes
+from .random_state import read_generator
+from .redaction import listed, named, redact_text, under
+
+# What tells two objects of a class of the user's own apart: attributes, bound values, code.
+#
+# Equal objects give equal facts in any process, so that nothing that belongs to the process alone
+# is taken for a fact: memory addresses, threads, locks, open files, and times of day.
+
+
+_ADDRESS = re.compile(r"(?: at)? 0x[0-9a-fA-F]{4,}")
+_HANDLE = re.compile(r"(?<![\w.])\d{5,}(?![\w.])")
+_OF_THE_MOMENT = re.compile(
+    r"_*(pid|tid|host_?name|uuid|(start_?|creation_?)?(time_?stamp|wall_?(time|clock))"
+    r"|(started|created|modified)_?(at|on)|creation_?time)",
+    re.IGNORECASE,
 )
-from .secrets.redaction import redact_text
-from .secrets.trees import listed, named, under
+_KEPT_ASIDE = re.compile(
+    r"_+(.*(cache|hash|lock|callback|weak|memo).*|u?id|mangled.*)", re.IGNORECASE
+)
+_OF_THE_PROCESS = frozenset(
+    {
+        "_asyncio", "_io", "_queue", "_socket", "_thread", "_weakref", "asyncio", "concurrent",
+        "io", "logging", "mpi4py", "multiprocessing", "queue", "select", "selectors", "socket",
+        "ssl", "subprocess", "tempfile", "threading", "weakref", "_weakrefset",
+    }
+)  # fmt: skip
+"""Packages whose objects are nothing outside of the process that made them."""
+
+_PACKAGE_FOLDERS = ("site-packages", "dist-packages")
+_MOST_CONSTANTS = 1_000
+
+
+def name_of(thing: Any) -> str:
+    """``module.name`` of a class or callable, without the ``builtins``; of others their type's."""
+    name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
+    if not isinstance(name, str):
+        return name_of(type(thing))
+    module = getattr(thing, "__module__", None)
+    text = name if module in (None, "builtins") else f"{module}.{name}"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def without_addresses(text: str) -> str:
+    """A repr without what differs from process to process."""
+    text = _ADDRESS.sub("", text)
+    # Between such brackets stands a description and no value: long numbers are handles.
+    return _HANDLE.sub("", text) if text.startswith("<") else text
+
+
+def belongs_to_process(value: object) -> bool:
+    """Whether an object is nothing outside of this process: a thread, a lock, an open file."""
+    modules = (base.__module__ for base in type(value).__mro__[:-1])
+    return any(str(module).partition(".")[0] in _OF_THE_PROCESS for module in modules)
+
+
+def is_users_own(cls: type) -> bool:
+    """Whether a class comes from neither the standard library nor an installed package."""
+    name = str(cls.__module__)
+    if name in ("__main__", "__mp_main__"):
+        return True
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if not isinstance(file, str):
+        # A cell of a notebook, or a class made by hand; an extension without a file is installed.
+        return name not in sys.builtin_module_names
+    return not any(folder in file for folder in (*_PACKAGE_FOLDERS, _standard_library()))
+
+
+@functools.cache
+def _standard_library() -> str:
+    return sysconfig.get_path("stdlib") + "/"
+
+
+def attributes_of(value: Any) -> Facts | None:
+    """The attributes that an object holds itself, by name; None for one that holds none.
+
+    Nothing is computed: properties are not asked. Of a class from an installed package, what it
+    keeps for itself under names such as ``_cache`` is left out.
+    """
+    if isinstance(value, type | types.ModuleType) or belongs_to_process(value):
+        return None
+    kind = type(value)
+    own = is_users_own(kind)
+    if not own and kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+        return None
+    held = dict(getattr(value, "__dict__", None) or {})
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            place = f"_{base.__name__.lstrip('_')}{name}" if _is_private(name) else name
+            if hasattr(value, place):
+                held.setdefault(name, getattr(value, place))
+    found = {
+        name: item
+        for name, item in held.items()
+        if isinstance(name, str)
+        and not (name.startswith("__") and name.endswith("__"))
+        and name != "__weakref__"
+        and (own or not _KEPT_ASIDE.fullmatch(name))
+        and not _OF_THE_MOMENT.fullmatch(name)
+    }
+    return found or None
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("__") and not name.endswith("__")
+
+
+def bound_values(function: Any) -> Facts | None:
+    """What sets a function apart from others of its name; None where its name says all.
+
+    A closure has the values it closes over, one that was made in passing its constants and
+    defaults too, a bound method its object.
+    """
+    if isinstance(function, types.MethodType | types.BuiltinMethodType):
+        owner = function.__self__
+        if owner is None or isinstance(owner, type | types.ModuleType):
+            return None
+        return {"of": owner}
+    # What Numba compiles, and NumPy vectorizes, is a function of Python's too.
+    plain = getattr(function, "py_func", getattr(function, "pyfunc", function))
+    code = getattr(plain, "__code__", None)
+    if not isinstance(plain, types.FunctionType) or not isinstance(code, types.CodeType):
+        return None
+    if "<" not in plain.__qualname__:
+        return None
+    facts: Facts = {"code": hash_bytes("\n".join(_code(code)).encode("utf-8", "backslashreplace"))}
+    cells = zip(code.co_freevars, plain.__closure__ or (), strict=True)
+    closed = {name: _contents(cell) for name, cell in cells}
+    if closed:
+        facts["closure"] = closed
+    names = code.co_varnames[: code.co_argcount]
+    defaults = dict(zip(reversed(names), reversed(plain.__defaults__ or ()), strict=False))
+    if defaults | (plain.__kwdefaults__ or {}):
+        facts["defaults"] = defaults | (plain.__kwdefaults__ or {})
+    return facts
+
+
+def _contents(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet, as that of a function that calls itself
+        return None
+
+
+def _code(code: types.CodeType) -> list[str]:
+    """What a function computes: its instructions and constants, of it and those within it."""
+    found = [code.co_code.hex(), repr(code.co_names)]
+    for constant in code.co_consts[:_MOST_CONSTANTS]:
+        if isinstance(constant, types.CodeType):
+            found += _code(constant)
+        elif not isinstance(constant, frozenset):  # in another order in each process
+            found.append(repr(constant))
+    return found
+
+
+# Arrays with something around them, as the arrays that they hold: tables and sparse matrices.
+#
+# No library is imported: an object of one that is not loaded cannot be there. What lies in a file,
+# or is not computed yet, is told by type and shape.
+
+
+def parts_of(value: Any) -> Facts | None:
+    """The parts of a sparse matrix, labelled array or data frame; None for anything else."""
+    package = str(type(value).__module__).partition(".")[0]
+    read = _READERS.get((package, _kind(package, value)))
+    return read(value) if read is not None else None
+
+
+def _kind(package: str, value: Any) -> str:
+    if package == "scipy":
+        sparse: Any = sys.modules.get("scipy.sparse")
+        return "sparse" if sparse is not None and sparse.issparse(value) else ""
+    return type(value).__name__
+
+
+def _sparse(matrix: Any) -> Facts:
+    rows = matrix.tocsr() if matrix.ndim == 2 else matrix.tocoo()
+    facts: Facts = {
+        "format": matrix.format,
+        "shape": [int(n) for n in matrix.shape],
+        "stored": int(rows.nnz),
+    }
+    if matrix.ndim != 2:
+        return facts | {"coordinates": list(rows.coords), "data": rows.data}
+    if not rows.has_sorted_indices:
+        rows = rows.sorted_indices()
+    # The width of the indices is no choice of the user's.
+    return facts | {
+        "data": rows.data,
+        "indices": rows.indices.astype("i8"),
+        "indptr": rows.indptr.astype("i8"),
+    }
+
+
+def _labelled(array: Any) -> Facts:
+    facts: Facts = {"dims": list(array.dims), "values": _held(array)}
+    if array.name is not None:
+        facts["name"] = array.name
+    coordinates = {name: _held(c) for name, c in array.coords.items() if c is not array}
+    return facts | ({"coords": coordinates} if coordinates else {})
+
+
+def _held(array: Any) -> Any:
+    if array.variable._in_memory:  # noqa: SLF001 - to ask for the values would read them
+        return array.values
+    return {"dtype": str(array.dtype), "shape": list(array.shape)}
+
+
+def _pandas(frame: Any) -> Facts:
+    # A list of pairs, since columns may share a name.
+    columns = [[str(name), column.to_numpy()] for name, column in frame.items()]
+    return {"index": frame.index.to_numpy(), "columns": columns}
+
+
+def _polars(frame: Any) -> Facts:
+    return {"columns": [[column.name, column.to_numpy()] for column in frame.get_columns()]}
+
+
+def _polars_series(series: Any) -> Facts:
+    return {"name": series.name, "values": series.to_numpy()}
+
+
+def _arrow(table: Any) -> Facts:
+    pairs = zip(table.column_names, table.columns, strict=True)
+    return {"columns": [[name, column.to_numpy()] for name, column in pairs]}
+
+
+_READERS = {
+    ("scipy", "sparse"): _sparse,
+    ("xarray", "DataArray"): _labelled,
+    ("pandas", "DataFrame"): _pandas,
+    ("polars", "DataFrame"): _polars,
+    ("polars", "Series"): _polars_series,
+    ("pyarrow", "Table"): _arrow,
+}
+
+
+# A hash of any value, for what a record cuts: a change past the cut is still seen.
+#
+# Equal values have equal hashes on any machine. The work is bounded: of what is no plain JSON,
+# values past 100,000 count by number and type alone.
+
+
+MOST_VALUES_FINGERPRINTS = 100_000
+LARGEST = 256 * 2**20
+"""Bytes of arrays, all together, past which an array counts by dtype and shape alone."""
+
+_DEEPEST = 64
+_LEAVES = frozenset({int, float, bool, str, type(None)})
+_CONTAINERS = frozenset({list, tuple, dict})
+_TRIED = 4
+"""Levels at which a container is tried as JSON: it is fast, and fails for what is not plain."""
+
+
+class Fingerprints:
+    """Hashes values as long as there is work left for them all together."""
+
+    def __init__(self) -> None:
+        self._left = MOST_VALUES_FINGERPRINTS
+        self._bytes_left = LARGEST
+
+    def of(self, value: Any) -> Hash:
+        """The hash of one value. Never raises: what cannot be read counts by its type."""
+        hasher = blake3.blake3()
+        self._add(hasher, value, 0, ())
+        return hasher.hexdigest()
+
+    def of_all(self, values: Iterable[Any]) -> Hash:
+        """The hash of values in their order."""
+        return self.of(list(values))
+
+    def _add(self, hasher: Any, value: Any, depth: int, above: tuple[int, ...]) -> None:
+        self._left -= 1
+        if self._left < 0 or depth > _DEEPEST or id(value) in above:
+            hasher.update(f"cut {name_of(type(value))} {_length(value)};".encode())
+            return
+        try:
+            self._open(hasher, value, depth + 1, above)
+        except Exception as error:  # noqa: BLE001 - the value's own code may raise anything
+            hasher.update(f"unreadable {name_of(type(value))} {type(error).__name__};".encode())
+
+    def _open(self, hasher: Any, value: Any, depth: int, above: tuple[int, ...]) -> None:
+        if type(value) in _LEAVES:
+            hasher.update(_token(value))
+            return
+        if depth <= _TRIED and type(value) in _CONTAINERS:
+            encoded = _encoded(value)
+            if encoded is not None:
+                hasher.update(b"json " + encoded)
+                return
+        if isinstance(value, bytes | bytearray | memoryview):
+            hasher.update(b"bytes " + bytes(value))
+            return
+        np: Any = sys.modules.get("numpy")
+        above = (*above, id(value))
+        if np is not None and isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            self._array(hasher, value)
+        elif (parts := parts_of(value)) is not None:
+            self._add(hasher, parts, depth, above)
+        elif isinstance(value, Mapping):
+            hasher.update(f"mapping {len(value)};".encode())
+            for key in sorted(value, key=_key_fingerprints):
+                hasher.update(_key_fingerprints(key).encode("utf-8", "backslashreplace"))
+                self._add(hasher, value[key], depth, above)
+        elif isinstance(value, AbstractSet):
+            # Their order is another one in each process, and so is that in which work runs out.
+            items = sorted(_key_fingerprints(item) for item in value)
+            hasher.update(f"set {items}".encode("utf-8", "backslashreplace"))
+        elif hasattr(value, "__len__") and hasattr(value, "__getitem__"):
+            self._sequence(hasher, value, depth, above)
+        else:
+            self._object(hasher, value, depth, above)
+
+    def _array(self, hasher: Any, value: Any) -> None:
+        hasher.update(f"array {value.dtype} {value.shape};".encode())
+        self._bytes_left -= value.nbytes
+        if self._bytes_left >= 0:
+            hasher.update(value.tobytes(order="C"))
+
+    def _sequence(self, hasher: Any, value: Any, depth: int, above: tuple[int, ...]) -> None:
+        hasher.update(f"sequence {len(value)};".encode())
+        for item in islice(value, max(self._left, 0)):
+            self._add(hasher, item, depth, above)
+
+    def _object(self, hasher: Any, value: Any, depth: int, above: tuple[int, ...]) -> None:
+        hasher.update(name_of(type(value)).encode())
+        attributes = attributes_of(value)
+        if attributes is not None:
+            self._add(hasher, attributes, depth, above)
+        elif callable(value):
+            hasher.update(name_of(value).encode())
+            self._add(hasher, bound_values(value), depth, above)
+        elif belongs_to_process(value):
+            return
+        else:
+            hasher.update(_key_fingerprints(value).encode("utf-8", "backslashreplace"))
+
+
+def _encoded(value: object) -> bytes | None:
+    try:
+        return msgspec.json.encode(value, order="sorted")
+    except Exception:  # noqa: BLE001 - whatever it is, the value is then opened
+        return None
+
+
+def _token(value: object) -> bytes:
+    return f"{type(value).__name__} {value!r};".encode("utf-8", "backslashreplace")
+
+
+def _key_fingerprints(value: object) -> str:
+    return without_addresses(repr(value))
+
+
+def _length(value: object) -> int:
+    try:
+        return len(value)  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001 - the value's own code may raise anything
+        return -1
+
 
 DEEPEST = 12
 MOST_ITEMS = 1_000

@@ -9,17 +9,65 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import SetupError
-from .references import OPTION, ManyReferences, read_window
 
 if TYPE_CHECKING:
     from ..compare.comparison import Comparison
     from ..compare.many import ManyRuns
-    from ..compare.where.tolerance import Tolerance
+    from ..compare.tolerance import Tolerance
+
+# `--reference C D ...`: an option that takes all names up to the next option.
+
+
+OPTION = "--reference"
+
+
+class ManyReferences(click.Command):
+    """A command in which `--reference` is followed by any number of names, as a shell expands."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, one_each(args))
+
+
+def one_each(arguments: list[str]) -> list[str]:
+    """The arguments with ``--reference C D`` written as ``--reference C --reference D``."""
+    found: list[str] = []
+    taking = False
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return found + arguments[place:]
+        if argument == OPTION:
+            taking = True
+            if place + 1 == len(arguments) or arguments[place + 1].startswith("-"):
+                found.append(argument)
+        elif taking and not argument.startswith("-"):
+            found += [OPTION, argument]
+        else:
+            taking = False
+            found.append(argument)
+    return found
+
+
+def read_window(text: str | None) -> tuple[int, int] | None:
+    """Steps from ``FIRST:LAST`` or from one number.
+
+    Raises
+    ------
+    SetupError
+        If it is neither.
+    """
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    try:
+        return int(first), int(last if colon else first)
+    except ValueError:
+        mend = "Write --window FIRST:LAST, or one step."
+        raise SetupError("--window", text, "is no range of steps", mend=mend) from None
 
 
 def _print_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from ..report.schema import schema_text
+        from ..report.exports import schema_text
 
         click.echo(schema_text(), nl=False)
         ctx.exit()
@@ -107,13 +155,13 @@ def compare(
 
     Exits with 0 if the runs are the same, 1 if they differ, 2 if they could not be compared.
     """
-    from ..bundle.reading.guard import prepare
+    from ..bundle.folded import prepare
 
     # The process that reads HDF5 starts while this one imports the rest.
     prepare()
     from ..compare.comparison import Options
-    from ..report.page import show, show_json, show_text, write_text
-    from .shelf import Shelf
+    from ..report.text import show, show_json, show_text, write_text
+    from .bundle_pool import Shelf
 
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown are two forms; choose one", ctx)
@@ -145,8 +193,8 @@ def compare(
             report = comparison_report(result)
             if html is not None:
                 from ..compare.curves import curves
-                from ..compare.why.texts import text_differences
-                from ..report.web.page import comparison_page
+                from ..compare.facts import text_differences
+                from ..report.html import comparison_page
 
                 drawn = curves(opened[0], opened[1], options)
                 texts = text_differences(opened[0], opened[1])
@@ -158,17 +206,17 @@ def compare(
             result = compare_many(opened, options, others)
             report = many_report(result)
             if html is not None:
-                from ..report.web.many_page import many_page
+                from ..report.many import many_page
 
                 write_text(html, many_page(result), "--html")
     if junit is not None:
-        from ..report.junit import junit as junit_text
+        from ..report.exports import junit as junit_text
 
         write_text(junit, junit_text(result), "--junit")
     if as_json:
         show_json(result)
     elif as_markdown:
-        from ..report.markdown import markdown
+        from ..report.exports import markdown
 
         show_text(markdown(result))
     else:
@@ -179,8 +227,7 @@ def compare(
 def _tolerance(file: Path | None, options: dict[str, Any]) -> Tolerance:
     from msgspec.structs import replace
 
-    from ..compare.where.tolerance import Override, Tolerance
-    from .tolerances import read_tolerances
+    from ..compare.tolerance import Override, Tolerance, read_tolerances
 
     found = read_tolerances(file) if file is not None else Tolerance()
     for name in ("rtol", "atol", "ulp", "floor"):

@@ -33,10 +33,10 @@ def log(bundles: tuple[str, ...], graph: bool, dot: bool, most: int, as_json: bo
 def _draw(bundles: tuple[str, ...], dot: bool, as_json: bool) -> None:
     from contextlib import ExitStack
 
-    from ..bundle.reading.reader import open_bundle
+    from ..bundle.reader import open_bundle
     from ..compare.ancestry import ancestry
-    from ..report.lineage import lineage_dot, lineage_report
-    from ..report.page import show, show_json, show_text
+    from ..report.history import lineage_dot, lineage_report
+    from ..report.text import show, show_json, show_text
 
     with ExitStack() as stack:
         graph = ancestry([stack.enter_context(open_bundle(path)) for path in bundles])
@@ -49,15 +49,12 @@ def _draw(bundles: tuple[str, ...], dot: bool, as_json: bool) -> None:
 
 
 def _list(bundle: str, most: int, as_json: bool) -> None:
-    from ..bundle.reading.reader import open_bundle
-    from ..capture.jobs.accounting import accounts
-    from ..compare.kind.restart import restarts
-    from ..report.accounted import job_number
-    from ..report.continuation import continuation, template_of
+    from ..bundle.reader import open_bundle
+    from ..capture.jobs import accounts
+    from ..compare.restart import restarts
     from ..report.history import history, history_report
-    from ..report.jobs import attempts
-    from ..report.page import show, show_json
-    from ..report.text import clean
+    from ..report.jobs import attempts, continuation, job_number, template_of
+    from ..report.text import clean, show, show_json
     from .slurm import submitted_with
 
     with open_bundle(bundle) as run:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
+from typing import NamedTuple, TypeAlias
 
+import blake3
 import click
+import msgspec
 
-from ..errors import SetupError
+from .. import __version__
+from ..bundle.files import FOLDED, JOURNAL, open_to_read
+from ..errors import NotABundleError, SetupError, SimckptError, harmless
+from ..report.listing import Listed, Listing, Unreadable
 
 
 @click.command()
@@ -47,10 +57,17 @@ def ls(
     """
     from msgspec.structs import replace
 
-    from ..report.filtering import Anything, Filter, parse_filter, parse_term
-    from ..report.listing import chosen, listing_report, ordered, require_known
-    from ..report.page import show, show_json
-    from .bundle_index import list_folder, untold
+    from ..report.listing import (
+        Anything,
+        Filter,
+        chosen,
+        listing_report,
+        ordered,
+        parse_filter,
+        parse_term,
+        require_known,
+    )
+    from ..report.text import show, show_json
 
     if not folder.is_dir():
         raise SetupError("DIR", str(folder), "is no folder")
@@ -75,3 +92,256 @@ def ls(
 def _progress(done: int, left: int) -> None:
     if done % 10 == 0:
         click.echo(f"\r\x1b[Kreading new bundles: {done:,}, {left:,} to go", nl=False, err=True)
+
+
+# Many bundles read, by as many processes as there are cores.
+#
+# A bundle takes some ten milliseconds, mostly of Python, so a folder of thousands that no index
+# knows yet is read by several processes. Each of them starts one more, which reads HDF5.
+
+
+FEWEST = 100
+"""Bundles from which on the start of further processes is earned."""
+MOST_PROCESSES = 16
+AT_ONCE = 16
+
+
+class Wanted(NamedTuple):
+    """A bundle to read: its stem, the path that opens it, and the path that is shown."""
+
+    stem: str
+    path: str
+    shown: str
+
+
+class Read(NamedTuple):
+    """What reading it gave: a row, or the problem."""
+
+    wanted: Wanted
+    row: Listed | None
+    problem: str = ""
+
+
+Reader: TypeAlias = Callable[[str, str], Listed]
+
+
+def read_bundle(path: str, shown: str) -> Listed:
+    """Open one bundle and sum it up."""
+    from ..bundle.reader import open_bundle
+    from ..report.listing import listed
+
+    with open_bundle(path) as run:
+        return listed(run, shown)
+
+
+def read_all(wanted: Sequence[Wanted], read: Reader = read_bundle) -> Iterator[Read]:
+    """All of them, in no order."""
+    processes = min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
+    if len(wanted) < FEWEST or processes < 2:
+        yield from _read_some(wanted, read)
+        return
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    # Not forked: a child of this process must not share its reader of HDF5.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        some = [wanted[i : i + AT_ONCE] for i in range(0, len(wanted), AT_ONCE)]
+        waiting = [pool.submit(_listed, part, read) for part in some]
+        for done in as_completed(waiting):
+            yield from done.result()
+
+
+def _listed(wanted: Iterable[Wanted], read: Reader) -> list[Read]:
+    return list(_read_some(wanted, read))
+
+
+def _read_some(wanted: Iterable[Wanted], read: Reader) -> Iterator[Read]:
+    for one in wanted:
+        try:
+            yield Read(one, read(one.path, one.shown))
+        except (SimckptError, OSError) as problem:
+            yield Read(one, None, str(problem))
+
+
+# A cached index of bundles, never trusted over the files.
+#
+# An entry holds only for a file of the same size, times of change and inode whose own seal is the
+# same: of a folded bundle the user block with the BLAKE3 of the rest, of a journal its last bytes,
+# whose frame is chained to all before it. So listing reads half a kibibyte of each file, and a
+# bundle is opened again only if one of these differs. An index that is damaged, of another version
+# of simckpt or unreadable is as good as none. It lies in SIMCKPT_CACHE_DIR, else in the user's
+# cache folder.
+
+
+MAGIC = b"SIMCKPTX\x02"
+SEALED = 512
+SAVE_EVERY = 5.0
+"""Seconds after which what was read so far is saved, so that an interrupted listing goes on."""
+
+Identity: TypeAlias = tuple[int, int, int, int, bytes]
+"""Size, times of change of contents and of status in ns, inode, and the seal in the file itself.
+
+A program may set the first of the times as it likes, and the second not.
+"""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """What was read of one bundle, and of which files."""
+
+    h5: Identity | None
+    journal: Identity | None
+    row: Listed
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An index: the entries of one folder by path."""
+
+    version: str
+    folder: str
+    entries: dict[str, Entry]
+
+
+def find_bundles(folder: Path) -> Iterator[str]:
+    """The stems of all bundles under a folder, relative to it, sorted; links are not followed."""
+    stems: set[str] = set()
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        base = os.path.relpath(place, folder)
+        for name in files:
+            for ending in (FOLDED, JOURNAL):
+                if name.endswith(ending) and len(name) > len(ending):
+                    stem = name.removesuffix(ending)
+                    stems.add(stem if base == "." else f"{base}/{stem}")
+    return iter(sorted(stems))
+
+
+def untold(done: int, left: int) -> None:
+    """Where nobody watches the progress."""
+
+
+def list_folder(
+    folder: Path, read: Reader = read_bundle, told: Callable[[int, int], None] = untold
+) -> Listing:
+    """All bundles under a folder, from the index where their files have not changed.
+
+    Parameters
+    ----------
+    folder : Path
+    read : callable
+        ``read(path, shown)`` opens one bundle and sums it up.
+    told : callable
+        Called with the number of bundles opened and of those still to open.
+    """
+    place = index_path(folder)
+    known = _load(place, folder)
+    entries: dict[str, Entry] = {}
+    stale: list[str] = []
+    identities: dict[str, tuple[Identity | None, Identity | None]] = {}
+    for stem in find_bundles(folder):
+        identities[stem] = identity(folder / stem)
+        entry = known.get(stem)
+        if entry is not None and (entry.h5, entry.journal) == identities[stem]:
+            entries[stem] = entry
+        else:
+            stale.append(stem)
+    unreadable = []
+    saved = monotonic()
+    wanted = [_wanted(folder, stem) for stem in stale]
+    for done, found in enumerate(read_all(wanted, read)):
+        told(done, len(stale) - done)
+        if found.row is None:
+            problem = _told(found.problem, Path(found.wanted.path))
+            unreadable.append(Unreadable(path=found.wanted.shown, problem=problem))
+            continue
+        entries[found.wanted.stem] = Entry(*identities[found.wanted.stem], found.row)
+        if monotonic() - saved > SAVE_EVERY:
+            _save(place, folder, entries)
+            saved = monotonic()
+    if stale or len(entries) != len(known):
+        _save(place, folder, entries)
+    rows = tuple(entries[stem].row for stem in sorted(entries))
+    return Listing(
+        folder=_text(str(folder)),
+        found=len(rows) + len(unreadable),
+        bundles=rows,
+        unreadable=tuple(sorted(unreadable, key=lambda u: u.path)),
+    )
+
+
+def _wanted(folder: Path, stem: str) -> Wanted:
+    folded = (folder / (stem + FOLDED)).exists()
+    return Wanted(stem, str(folder / stem), _text(stem + (FOLDED if folded else JOURNAL)))
+
+
+def _text(name: str) -> str:
+    """A name as text: the bytes of names that are none are shown as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def index_path(folder: Path) -> Path:
+    """Where the index of a folder lies."""
+    base = os.environ.get("SIMCKPT_CACHE_DIR")
+    if not base:
+        users = os.environ.get("XDG_CACHE_HOME")
+        base = str((Path(users) if users else Path.home() / ".cache") / "simckpt")
+    name = blake3.blake3(os.fsencode(folder.resolve())).hexdigest()[:16]
+    return Path(base) / "bundles" / f"{name}.index"
+
+
+def identity(stem: Path) -> tuple[Identity | None, Identity | None]:
+    """What tells whether a bundle's two files are those that were read."""
+    return _identity(f"{stem}{FOLDED}", front=True), _identity(f"{stem}{JOURNAL}", front=False)
+
+
+def _identity(path: str, *, front: bool) -> Identity | None:
+    try:
+        handle = open_to_read(Path(path))
+    except (OSError, NotABundleError):
+        return None
+    try:
+        status = os.fstat(handle)
+        at = 0 if front else max(0, status.st_size - SEALED)
+        seal = blake3.blake3(os.pread(handle, SEALED, at)).digest(16)
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, seal
+
+
+def _load(place: Path, folder: Path) -> dict[str, Entry]:
+    try:
+        data = place.read_bytes()
+        start = len(MAGIC) + 32
+        sealed = blake3.blake3(memoryview(data)[start:]).digest()
+        if data[:start] != MAGIC + sealed:
+            return {}
+        kept = msgspec.msgpack.decode(memoryview(data)[start:], type=Kept)
+    except (OSError, msgspec.MsgspecError):
+        return {}
+    if kept.version != __version__ or kept.folder != _text(str(folder.resolve())):
+        return {}
+    return kept.entries
+
+
+def _save(place: Path, folder: Path, entries: dict[str, Entry]) -> None:
+    """Write the index in one step; without a place to write to, the next listing reads anew."""
+    # A name that is no text cannot be a key; its bundle is read each time.
+    entries = {stem: entry for stem, entry in entries.items() if stem == _text(stem)}
+    kept = Kept(version=__version__, folder=_text(str(folder.resolve())), entries=entries)
+    payload = msgspec.msgpack.encode(kept)
+    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(MAGIC + blake3.blake3(payload).digest() + payload)
+        part.replace(place)
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _told(text: str, stem: Path) -> str:
+    """A problem without the path, which stands before it already."""
+    for name in (f"{stem}{FOLDED}", f"{stem}{JOURNAL}", str(stem)):
+        text = text.removeprefix(f"{harmless(name)}: ")
+    return text

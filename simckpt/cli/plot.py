@@ -50,11 +50,11 @@ def plot(
 
     Of two runs, draw their difference on a log scale with its onset, and the tiles that differ.
     """
-    from ..bundle.paths import bundle_paths
-    from ..bundle.reading.reader import open_bundle
+    from ..bundle.files import bundle_paths
+    from ..bundle.reader import open_bundle
     from ..compare.comparison import Options
     from ..compare.curves import curves, run_lines
-    from ..report.page import show_json
+    from ..report.text import show_json
     from .compare import read_renames
 
     if renames and len(runs) != 2:

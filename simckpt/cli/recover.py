@@ -19,8 +19,8 @@ def recover(bundle: str, salvage: bool, output: str | None, as_json: bool) -> No
 
     Exits with 0 if that was done and 2 if it could not be.
     """
-    from ..bundle.repair.recover import recover as recover_bundle
-    from ..report.page import show, show_json
+    from ..bundle.recover import recover as recover_bundle
+    from ..report.text import show, show_json
     from ..report.verification import recovery_report
 
     place = bundle if output is None else str(_copied(bundle, output))
@@ -33,9 +33,8 @@ def recover(bundle: str, salvage: bool, output: str | None, as_json: bool) -> No
 
 def _copied(bundle: str, output: str) -> Path:
     """A copy of the bundle's files under another name; what is there is never overwritten."""
-    from ..bundle.files import copy_regular
-    from ..bundle.paths import bundle_paths, is_there
-    from ..bundle.reading.opening import not_there
+    from ..bundle.files import bundle_paths, copy_regular, is_there
+    from ..bundle.reader import not_there
 
     source, target = bundle_paths(bundle), bundle_paths(output)
     if not source.exists():

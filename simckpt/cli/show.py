@@ -11,10 +11,10 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def show(bundle: str, brief: bool, as_json: bool) -> None:
     """Show what ran, where, how healthy it was, and what the instrument cost."""
-    from ..bundle.reading.reader import open_bundle
-    from ..compare.kind.restart import restarts
-    from ..report import brief as in_brief
-    from ..report import page
+    from ..bundle.reader import open_bundle
+    from ..compare.restart import restarts
+    from ..report import overview as in_brief
+    from ..report import text as page
     from ..report.overview import overview, overview_report
 
     with open_bundle(bundle) as run:

@@ -60,7 +60,7 @@ def slurm(
 
     They are used as they are: sbatch --ntasks=64 mpi.sbatch python driver.py
     """
-    from ..report.page import show_json
+    from ..report.text import show_json
 
     if sum((listed, folder is not None, bundle is not None, accounted is not None)) > 1:
         message = "--list, --copy, --next and --accounts are separate questions"
@@ -167,10 +167,10 @@ def store_accounts(bundle: str) -> tuple[str, ...]:
     BundleError
         If the bundle cannot be read, or is being written by a run.
     """
-    from ..bundle.reading.reader import open_bundle
-    from ..bundle.writing.writer import BundleWriter
-    from ..capture.jobs.accounting import accounts
-    from ..report.accounted import cut_off, job_number, unrecorded
+    from ..bundle.reader import open_bundle
+    from ..bundle.writer import BundleWriter
+    from ..capture.jobs import accounts
+    from ..report.jobs import cut_off, job_number, unrecorded
 
     with open_bundle(bundle) as run:
         jobs = {job_number(view.segment.scheduler) for view in run.segments} - {""}
@@ -184,12 +184,10 @@ def store_accounts(bundle: str) -> tuple[str, ...]:
 
 def _next(bundle: str, most: int, *, warned: bool) -> Decision:
     """The decision on the run in `bundle`, asked by the job that this process is part of."""
-    from ..bundle.paths import bundle_paths
-    from ..bundle.reading.reader import open_bundle
-    from ..capture.jobs.accounting import accounts
-    from ..capture.jobs.scheduler import scheduler_facts
-    from ..report.accounted import job_number
-    from ..report.jobs import attempts, decide
+    from ..bundle.files import bundle_paths
+    from ..bundle.reader import open_bundle
+    from ..capture.jobs import accounts, scheduler_facts
+    from ..report.jobs import attempts, decide, job_number
 
     asking = scheduler_facts(os.environ)
     job, restarts = job_number(asking), asking.get("restarts")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..capture.files.recheck import CheckedOutput
+    from ..capture.files import CheckedOutput
 
 
 @click.command()
@@ -38,8 +38,8 @@ def verify(
     an output is missing or changed or the checkpoint is missing, 2 if there is no bundle, or no
     index of outputs in it.
     """
-    from ..bundle.repair.verify import verify as verify_bundle
-    from ..report.page import show, show_json
+    from ..bundle.verify import verify as verify_bundle
+    from ..report.text import show, show_json
     from ..report.verification import verification, verification_report
 
     findings = verify_bundle(bundle)
@@ -56,7 +56,7 @@ def verify(
 
 def _checkpoints(bundle: str, *, every: bool) -> tuple[str, ...]:
     """The ids of the last checkpoint, or of all."""
-    from ..bundle.reading.reader import open_bundle
+    from ..bundle.reader import open_bundle
 
     with open_bundle(bundle) as run:
         return tuple(c.id for c in (run.checkpoints if every else run.checkpoints[-1:]))
@@ -64,10 +64,10 @@ def _checkpoints(bundle: str, *, every: bool) -> tuple[str, ...]:
 
 def _outputs(bundle: str, folder: Path) -> tuple[CheckedOutput, ...]:
     from ..bundle.contents import content_hashes
-    from ..bundle.reading.reader import open_bundle
-    from ..capture.files.recheck import check_outputs
+    from ..bundle.reader import open_bundle
+    from ..capture.files import check_outputs
     from ..errors import BundleError
-    from ..report.brief import artifact_index
+    from ..report.overview import artifact_index
 
     with open_bundle(bundle) as run:
         index = artifact_index(run)

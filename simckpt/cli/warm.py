@@ -18,10 +18,9 @@ def warm(ctx: click.Context, as_json: bool) -> None:
     once; one compiles and the others wait. Exits with 0 if the kernels are there, with 1 if they
     could not be kept: each process then compiles for itself.
     """
-    from ..diagnostics.cache import cache_folder, condition
-    from ..diagnostics.warming import warm_kernels
+    from ..diagnostics.kernel_cache import cache_folder, condition, warm_kernels
     from ..errors import SimckptWarning
-    from ..report.page import show_json
+    from ..report.text import show_json
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SimckptWarning)  # what it says is said below

@@ -36,7 +36,7 @@ def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_js
     process is gone (which can be told on the host that it runs on), with 0 if it finished and 1 if
     not.
     """
-    from ..report.page import page, show, show_json
+    from ..report.text import page, show, show_json
     from ..report.watching import watch_news, watch_report
 
     if once or as_json:
@@ -66,9 +66,9 @@ def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_js
 
 def look(bundle: str) -> Watched:
     """How the run is now."""
-    from ..bundle.paths import bundle_paths
-    from ..bundle.reading.reader import open_bundle
-    from ..bundle.writing.lease import writer_lives
+    from ..bundle.files import bundle_paths
+    from ..bundle.journal import writer_lives
+    from ..bundle.reader import open_bundle
     from ..report.watching import watched
 
     # Asked first: a run that ends between the questions has said so in what is read then.
@@ -84,9 +84,9 @@ def follow(
 
     Its files are read only when they changed.
     """
-    from ..bundle.paths import bundle_paths
-    from ..bundle.writing.lease import writer_lives
-    from .bundle_index import identity
+    from ..bundle.files import bundle_paths
+    from ..bundle.journal import writer_lives
+    from .ls import identity
 
     paths = bundle_paths(bundle)
     known = None

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Protocol, TypeVar
 
-from ..model.checkpoint import Checkpoint
-from ..model.intent import Intent
-from ..model.manifest import Manifest, Stage
+from ..model.documents import Intent, Manifest, Stage
 from ..model.record import Hash, Record
-from .view import RunView
-from .why.facts import ending
+from ..model.series import Checkpoint
+from .facts import ending
+from .run_view import RunView
 
 D = TypeVar("D")
 

@@ -13,15 +13,13 @@ import numpy as np
 
 from ..model.record import Record
 from ..model.series import ColumnKind, FieldTiles
+from .alignment import Alignment, align, digest_rows
 from .comparison import Options
+from .fields import FieldFindings, compare_fields, first_difference, in_common_tiles
 from .held import held
-from .view import Floats, Ints, Mask, RunView, SeriesView
-from .where.alignment import Alignment, align
-from .where.divergence import FieldFindings, compare_fields, first_difference
-from .where.quantities import STATE, columns, compare_quantities, renamed
-from .where.scales import scales
-from .where.steps import digest_rows
-from .where.tilings import in_common_tiles
+from .quantities import STATE, columns, compare_quantities, renamed
+from .run_view import Floats, Ints, Mask, RunView, SeriesView
+from .scales import scales
 
 MOST_POINTS = 600
 MOST_QUANTITIES = 40

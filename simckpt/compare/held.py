@@ -13,12 +13,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.checkpoint import Checkpoint
 from ..model.record import Document, Hash
-from ..model.segment import Decomposition, Event, Segment, SegmentEnd
-from ..model.series import SeriesSchema
-from .view import DigestView, Floats, Ints, RunView, SeriesView, TileView
-from .where.scales import Summary
+from ..model.series import Checkpoint, Decomposition, Event, Segment, SegmentEnd, SeriesSchema
+from .run_view import DigestView, Floats, Ints, RunView, SeriesView, TileView
+from .scales import Summary
 
 KEPT_BYTES = 8 << 23
 """Columns are kept up to this size in all (eight of a million samples); more are read when asked

@@ -8,20 +8,295 @@ whole all the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import log
+from pathlib import PurePath
+from typing import Literal, NamedTuple, TypeAlias
+
+import blake3
+import msgspec
+import numpy as np
 
 from ..errors import SetupError
-from ..model.record import Record
+from ..model.changes import ABSENT
+from ..model.record import Json, Record
+from .alignment import common_rows, rising
+from .causes import Cause
 from .comparison import EXIT_STATUS, Comparison, Options, RunSummary, compare, summarise
+from .differences import WEIGHTS, leaf
+from .facts import RunFacts, alike_told, ending, run_facts
 from .held import Held, held
-from .kind.reference import Reference, refer
-from .marks import Mark, mark, told_apart
+from .quantities import STATE, columns
+from .reference import Reference, refer
+from .run_view import Floats, Ints, RunView, Words
 from .verdict import Verdict
-from .view import RunView
-from .why.causes import Cause
-from .why.facts import RunFacts, run_facts
-from .why.separation import Separation, separate
+
+# Runs told apart at a glance: one number for the state at each sample.
+#
+# Of thousands of runs, each with each, hardly any pair needs a whole comparison. Where two runs
+# measure the same things in the same way, equal marks throughout mean interchangeable records, and
+# the first common step at which the marks differ is the first at which the states do. Anything
+# else (a NaN, which equals nothing; a failed diagnostic; other fields or columns) gets no mark and
+# is compared in full.
+
+
+BLOCK_BYTES = 1 << 21
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What tells a run from others.
+
+    Parameters
+    ----------
+    measured : tuple
+        What it measures and how it ended; only runs that share this can be told by marks.
+    steps, states : arrays
+        The steps of its samples, and one number for the state at each.
+    whole : bytes
+        A hash of all samples, whatever they measure.
+    """
+
+    measured: tuple[object, ...]
+    steps: Ints
+    states: Words
+    whole: bytes
+
+
+def mark(run: Held) -> Mark | None:
+    """The mark of a run, or None if only a whole comparison can judge it."""
+    series, known, segments = run.series(), columns(run), run.segments
+    if not run.fields or not rising(series.step) or np.asarray(series.faults).any():
+        return None
+    if len(segments) != 1:
+        return None
+    states = np.zeros(len(series.step), np.uint64)
+    whole, absent = blake3.blake3(series.step.tobytes()), []
+    for name in ("t", *known):
+        values = series.t if name == "t" else series[name]
+        missing = np.isnan(values)
+        if missing.any() and not missing.all():
+            return None
+        absent.append(bool(missing.any()))
+        bits = _bits(values)
+        whole.update(bits.tobytes())
+        if name != "t" and known[name].kind in STATE and known[name].exact:
+            states = _mixed(states, bits)
+    tiles: list[object] = []
+    for field in run.fields:
+        digests = run.digests(field)
+        if not np.array_equal(digests.step, series.step):
+            return None
+        tiles.append(digests.tiles)
+        rows = max(1, BLOCK_BYTES // (8 * max(1, digests.tiles.size)))
+        for start in range(0, len(series.step), rows):
+            part = slice(start, min(start + rows, len(series.step)))
+            words = digests.rows(part.start, part.stop).reshape(part.stop - part.start, -1)
+            whole.update(np.ascontiguousarray(words).tobytes())
+            weights = _mixed(np.arange(1, words.shape[1] + 1, dtype=np.uint64), _ODD)
+            states[part] = _mixed(states[part], (_stirred(words) * weights).sum(axis=1))
+    return Mark(
+        measured=(
+            tuple(tiles),
+            tuple((c.name, c.kind, c.exact) for c in known.values()),
+            tuple(absent),
+            ending(segments[0]),
+        ),
+        steps=series.step,
+        states=states,
+        whole=whole.digest(),
+    )
+
+
+def told_apart(a: Mark | None, b: Mark | None) -> Literal["same", "unknown"] | int:
+    """``same``, the first common step at which two runs differ, or ``unknown``."""
+    if a is None or b is None or a.measured != b.measured:
+        return "unknown"
+    if a.whole == b.whole:
+        return "same"
+    one, two = common_rows(a.steps, b.steps)
+    differs = a.states[one] != b.states[two]
+    return int(a.steps[one][int(np.argmax(differs))]) if differs.any() else "unknown"
+
+
+def _bits(values: Floats) -> Words:
+    return np.ascontiguousarray(values, dtype=np.float64).view(np.uint64)
+
+
+def _mixed(states: Words, more: Words | np.uint64) -> Words:
+    return _stirred(states * _ODD + more)
+
+
+def _stirred(words: Words) -> Words:
+    """The finaliser of MurmurHash3, a permutation of 64-bit words."""
+    words = (words ^ (words >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    words = (words ^ (words >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return words ^ (words >> np.uint64(33))
+
+
+# Which recorded facts the groups of several runs go by.
+#
+# A fact cuts the runs into those that share its value. How well that cut agrees with the groups is
+# told by the information that the two share, ``2 I(V;G) / (H(V) + H(G))``: 1 if they are one and
+# the same cut, 0 if knowing the value says nothing of the group. A fact that differs from run to
+# run, as a seed may, says everything of the group and little of value, and this measure knows it.
+
+
+LEAST_AGREEMENT = 0.5
+MOST_SEPARATIONS = 10
+MOST_PAIRED = 24
+"""So many facts are tried two by two where none separates the groups alone."""
+
+
+class Separation(Record, frozen=True, kw_only=True):
+    """A recorded fact, or two together, by which runs fall into their groups.
+
+    Parameters
+    ----------
+    facts : tuple of str
+        Part and name, such as ``numerics limiter``.
+    agreement : float
+        0 to 1; 1 if equal values mean the same group, and other values another.
+    values : tuple of tuple
+        For each group, the distinct values of each fact in it.
+    """
+
+    facts: tuple[str, ...]
+    agreement: float
+    values: tuple[tuple[tuple[Json, ...], ...], ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether the fact separates the groups with no run out of place."""
+        return self.agreement >= 1.0
+
+
+class _Fact(msgspec.Struct, frozen=True):
+    name: str
+    values: tuple[Json, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(_key(v) for v in self.values)
+
+
+def separate(runs: Sequence[RunFacts], groups: Sequence[int]) -> tuple[Separation, ...]:
+    """Rank the facts by how well they agree with the groups.
+
+    Parameters
+    ----------
+    runs : sequence of RunFacts
+    groups : sequence of int
+        The number of each run's group.
+
+    Returns
+    -------
+    tuple of Separation
+        Best first; empty if there is one group only.
+    """
+    if len(set(groups)) < 2:
+        return ()
+    facts = _candidates(runs)
+    rated = [((fact,), _agreement(fact.keys, groups)) for fact in facts]
+    found: list[tuple[tuple[_Fact, ...], float]] = [r for r in rated if r[1] >= LEAST_AGREEMENT]
+    if not any(agreement >= 1.0 for _, agreement in found):
+        # Of the two, each must itself follow from the group: else any two fine cuts would do.
+        coarse = [f for f in facts if _follows(f.keys, groups)][:MOST_PAIRED]
+        found += [
+            (two, 1.0)
+            for two in combinations(coarse, 2)
+            if _agreement(tuple(zip(two[0].keys, two[1].keys, strict=True)), groups) >= 1.0
+        ]
+    found.sort(key=lambda item: (-item[1], len(item[0])))
+    return tuple(
+        Separation(
+            facts=tuple(f.name for f in chosen),
+            agreement=agreement,
+            values=tuple(
+                tuple(_distinct(f, group, groups) for f in chosen) for group in sorted(set(groups))
+            ),
+        )
+        for chosen, agreement in found[:MOST_SEPARATIONS]
+    )
+
+
+def _candidates(runs: Sequence[RunFacts]) -> list[_Fact]:
+    """Facts that can act and that are not alike in all runs; the same fact named once."""
+    own = frozenset[str]().union(*(run.own for run in runs))
+    idle = frozenset[str].intersection(*(run.idle for run in runs))
+    kept: dict[object, _Fact] = {}
+    for part, weight in WEIGHTS.items():
+        if weight == "describes":
+            continue
+        tables = [_table(run, part) for run in runs]
+        if part == "configuration":
+            tables = list(alike_told(*tables))
+        for path in sorted({path for table in tables for path in table}):
+            if part in ("parameters", "configuration") and path in own:
+                continue
+            if part == "random" and path in idle:
+                continue
+            if part == "code" and path.startswith("git "):
+                continue
+            fact = _Fact(
+                f"{part} {leaf(part, path)}", tuple(table.get(path, ABSENT) for table in tables)
+            )
+            if len(set(fact.keys)) > 1:
+                setting = part in ("numerics", "parameters", "configuration", "random")
+                kept.setdefault((leaf(part, path) if setting else fact.name, fact.keys), fact)
+    return list(kept.values())
+
+
+def _table(run: RunFacts, part: str) -> dict[str, Json]:
+    table = run.parts.get(part, {})
+    if part == "inputs":
+        # An input that only lies elsewhere is the same input.
+        names = [PurePath(path).name for path in table]
+        if len(set(names)) == len(names):
+            return dict(zip(names, table.values(), strict=True))
+    if part == "ranks" and "layout" in table:
+        return {"layout": table["layout"]}
+    return table
+
+
+def _key(value: Json) -> str:
+    try:
+        return msgspec.json.encode(value, order="sorted").decode()
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+def _distinct(fact: _Fact, group: int, groups: Sequence[int]) -> tuple[Json, ...]:
+    members = {
+        key: value
+        for key, value, g in zip(fact.keys, fact.values, groups, strict=True)
+        if g == group
+    }
+    return tuple(members.values())
+
+
+def _follows(keys: Sequence[Hashable], groups: Sequence[int]) -> bool:
+    """Whether each group has one value."""
+    return len(set(zip(keys, groups, strict=True))) == len(set(groups))
+
+
+def _agreement(keys: Sequence[Hashable], groups: Sequence[int]) -> float:
+    one, two, both = Counter(keys), Counter(groups), Counter(zip(keys, groups, strict=True))
+    if len(one) == len(two) == len(both):
+        return 1.0
+    total = _entropy(one.values()) + _entropy(two.values())
+    shared = total - _entropy(both.values())
+    return min(2.0 * shared / total, 0.999) if total > 0 else 0.0
+
+
+def _entropy(counts: Collection[int]) -> float:
+    n = sum(counts)
+    return -sum(c / n * log(c / n) for c in counts)
+
 
 FEWEST_FOR_ODD = 3
 """Runs that it takes for one of them to be the odd one out."""

@@ -16,12 +16,12 @@ from typing import Literal, TypeAlias
 
 from ..model.record import Record
 from ..model.transform import Dataset, Transform, TransformManifest, schema_diff
-from .kind.classify import Classification, Kind
+from .causes import Explanation, explain_by_design
+from .classify import Classification, Kind
+from .differences import RecordedDifference
+from .facts import last_transforms
+from .run_view import RunView
 from .verdict import Judgement
-from .view import RunView
-from .why.causes import Explanation, explain_by_design
-from .why.differences import RecordedDifference
-from .why.facts import last_transforms
 
 StageVerdict: TypeAlias = Literal["same", "different", "could-not-compare"]
 Standing: TypeAlias = Literal["same", "different", "unknown"]

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
         Norm,
         TotalVariation,
     )
-    from .domain.cells import Cells
-    from .domain.components import Components
-    from .domain.grid import Grid
-    from .domain.particles import Particles
+    from .grid import Grid
+    from .particles import Cells, Components, Particles
     from .probe import Probe, Reading
     from .state import State
 
@@ -54,8 +52,8 @@ _HOMES = {
     "Custom": "declarations",
     "Growth": "declarations",
     "CFL": "declarations",
-    "Cells": "domain.cells",
-    "Components": "domain.components",
+    "Cells": "particles",
+    "Components": "particles",
     "Conserved": "declarations",
     "Declarations": "declarations",
     "Diffusion": "declarations",
@@ -63,8 +61,8 @@ _HOMES = {
     "Frequency": "declarations",
     "Norm": "declarations",
     "TotalVariation": "declarations",
-    "Grid": "domain.grid",
-    "Particles": "domain.particles",
+    "Grid": "grid",
+    "Particles": "particles",
     "Probe": "probe",
     "Reading": "probe",
     "State": "state",

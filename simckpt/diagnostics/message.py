@@ -12,9 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..parallel.comm import PAIR, Maxima, Sums
-from .quantities.channels import Channel
-from .quantities.quantity import Quantity, SumRequest
-from .quantities.shares import NO_SHARE
+from .quantities.base import NO_SHARE, Channel, Quantity, SumRequest
 
 SUM_WORDS = 70
 """Words of an exact sum: the limbs of its accumulator."""

@@ -19,25 +19,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..errors import InstrumentError
-from ..model.segment import Decomposition, Patch
-from ..model.series import SeriesSchema
+from ..model.series import Decomposition, Patch, SeriesSchema
 from ..parallel.comm import Maxima, Sums
-from .agreeing.agreement import Agreement, agree
-from .agreeing.offer import NO_SETTINGS, Offer, make_offer
 from .declarations import Declarations
-from .domain.boxes import box_parts, particle_parts
-from .domain.kept import Kept
-from .domain.locating import Extremes
-from .quantities.answering import Memory
-from .quantities.channels import PARTICLES
-from .quantities.shares import Here
-from .reading import Reading, TileStatistics, read_message
-from .requests import Requests
+from .kernel_cache import threads_wanted
+from .partition import Kept, box_parts, particle_parts
+from .quantities.base import PARTICLES, Here
+from .rank_agreement import NO_SETTINGS, Offer, make_offer
+from .reading import Memory, Reading, TileStatistics, read_message
+from .sampler import Requests
+from .setup import Agreement, agree
 from .state import State
-from .threads import threads_wanted
+from .views import Extremes
 
 if TYPE_CHECKING:
-    from .local import Part
+    from .local_parts import Part
     from .sampler import Sampler
 
 MOST_FAULTS = 100
@@ -216,7 +212,7 @@ class Probe:
 
 def _sampler(agreement: Agreement) -> Sampler:
     """A sampler whose kernels are compiled: by one process of a node for all of them."""
-    from .warming import lock_path, one_at_first
+    from .kernel_cache import lock_path, one_at_first
 
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         raise InstrumentError("NUMBA_DISABLE_JIT is set, and kernels need the compiler: unset it")

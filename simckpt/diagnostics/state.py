@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Any
 
-from .domain.cells import Cells
-from .domain.grid import Grid
-from .domain.particles import Particles
+from .grid import Grid
+from .particles import Cells, Particles
 from .quantities.reported import Reported
 
 NOTHING_REPORTED = Reported()

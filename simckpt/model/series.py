@@ -8,11 +8,13 @@ little-endian bytes, so that a sample has one encoding and therefore one hash.
 from __future__ import annotations
 
 from math import prod
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
-from .record import Document, Record
+from .documents import Node
+from .record import FORMAT_VERSION, Document, Facts, Hash, Record, content_hash
 
 ColumnKind = Literal[
     "conserved",
@@ -154,3 +156,237 @@ class TileRow(Record, array_like=True, frozen=True, kw_only=True):
     minimum: bytes
     maximum: bytes
     mean: bytes
+
+
+# A segment is one job attempt in a run; an event is something that happened in it.
+
+
+Ending = Literal["finished", "exception", "signal", "aborted"]
+Severity = Literal["note", "warning", "error"]
+
+
+class Patch(Record, frozen=True, kw_only=True):
+    """A box of the global index space: `start` and `shape` per axis, and a refinement level."""
+
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    level: int = 0
+
+
+class Decomposition(Document, tag="decomposition", frozen=True, kw_only=True):
+    """Which rank holds which part: `patches[rank]`; ids are not listed for particles."""
+
+    global_shape: tuple[int, ...]
+    patches: tuple[tuple[Patch, ...], ...]
+
+
+class Segment(Record, frozen=True, kw_only=True):
+    """One job attempt, as it was when it began.
+
+    `resumed_from` is the checkpoint it continues and `start_step` the step it starts at: samples
+    of earlier segments past that step are superseded.
+    """
+
+    index: int
+    started: float
+    ranks: int
+    start_step: int = 0
+    resumed_from: Hash | None = None
+    nodes: tuple[Node, ...] = ()
+    circumstances: Hash | None = None
+    scheduler: Facts = {}
+
+
+class SegmentSchema(Record, frozen=True, kw_only=True):
+    """What the samples that follow mean: written once the first sample of a segment is set up.
+
+    `joint` says that the first sample was taken because the segment begins there, and that the
+    run's cadence asks for none at that step: an unbroken run has none. `resumed_from` is the
+    checkpoint that the segment continues, where its step was not known yet when it began.
+    """
+
+    segment: int
+    schema: Hash
+    decomposition: Hash | None = None
+    start_step: int = 0
+    joint: bool = False
+    resumed_from: Hash | None = None
+
+
+class SegmentEnd(Record, frozen=True, kw_only=True):
+    """How a segment ended; a segment without one was killed.
+
+    `joint` says that the last sample was taken because the segment ends there, and that the run's
+    cadence asks for none at that step.
+    """
+
+    segment: int
+    ending: Ending
+    ended: float
+    step: int
+    why: str = ""
+    joint: bool = False
+
+
+DECOMPOSITION_CHANGED = "decomposition_changed"
+"""Name of the event from whose step on a segment's decomposition holds no longer."""
+
+DECOMPOSITION = "decomposition"
+"""Among the facts of that event, the hash of the one that holds from there on, if it is known."""
+
+
+class Event(Record, frozen=True, kw_only=True):
+    """Something that happened: a fault of the instrumentation, a fall-back, a trigger, a signal.
+
+    Parameters
+    ----------
+    name : str
+        A stable name in snake case, such as ``diagnostic_failed``.
+    text : str
+        One sentence for a person.
+    facts : dict
+        Values that rules and reports can use.
+    rank : int
+        Where it happened; -1 for all ranks together.
+    """
+
+    name: str
+    severity: Severity
+    step: int
+    wall: float
+    text: str
+    rank: int = 0
+    facts: Facts = {}
+
+
+# A checkpoint: a committed record whose id is the hash of its contents and its parents' ids.
+
+
+Reason = Literal["user", "start", "schedule", "trigger", "signal", "exception", "final"]
+
+
+class Parts(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The parts of the bundle as references to documents; None where a part is not there."""
+
+    manifest: Hash | None = None
+    specification: Hash | None = None
+    spec_diff: Hash | None = None
+    environment: Hash | None = None
+    intent: Hash | None = None
+    artifacts: Hash | None = None
+    numerics: Hash | None = None
+    random: Hash | None = None
+    transforms: Hash | None = None
+    configuration: tuple[Hash, ...] = ()
+
+
+class StateDescriptor(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The state in a few numbers: the last sample's values, and one digest for each field.
+
+    `values` leaves out what is not finite; `non_finite` names it. `digests` are 16 hexadecimal
+    digits: the sum modulo 2**64 of the field's tile digests.
+    """
+
+    step: int
+    t: float | None
+    values: dict[str, float] = {}
+    non_finite: dict[str, str] = {}
+    digests: dict[str, str] = {}
+
+
+class Cost(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Seconds spent by the instrumentation on rank 0 since the segment began, and all in all.
+
+    `setup` is spent once: kernels are compiled or loaded, and the first sample is agreed on.
+    """
+
+    wall: float = 0.0
+    setup: float = 0.0
+    samples: float = 0.0
+    reductions: float = 0.0
+    checkpoints: float = 0.0
+    captures: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Part of the wall time that the instrumentation took, 0 to 1, its set-up left out."""
+        spent = self.samples + self.reductions + self.checkpoints + self.captures
+        return spent / self.wall if self.wall > 0 else 0.0
+
+
+class Checkpoint(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A committed bundle record.
+
+    `records` is the running hash of every journal record of this run up to this checkpoint, so
+    that a record which was altered, dropped or reordered breaks the chain at a known place.
+    """
+
+    id: Hash = ""
+    parents: tuple[Hash, ...]
+    segment: int
+    index: int
+    label: str
+    reason: Reason
+    step: int
+    t: float | None
+    wall: float
+    parts: Parts
+    state: StateDescriptor | None = None
+    samples: int = 0
+    records: Hash = ""
+    cost: Cost = Cost()
+    why: str = ""
+
+    def identified(self) -> Checkpoint:
+        """This checkpoint with the id that its contents and parents give it."""
+        return replace(self, id=self.identity())
+
+    def identity(self) -> Hash:
+        """The id that the contents and parents give; equal to `id` unless it was tampered with."""
+        return content_hash(replace(self, id=""))
+
+
+# The records of a journal, in the order in which a run writes them.
+
+
+class RunOpened(Record, frozen=True, kw_only=True):
+    """The first record of every bundle: which run this is."""
+
+    run_id: str
+    campaign: str
+    created: float
+    simckpt_version: str
+    format_version: int = FORMAT_VERSION
+
+
+class StoredDocument(Record, frozen=True, kw_only=True):
+    """A document that later records refer to by `hash`; `json` is its canonical JSON."""
+
+    hash: Hash
+    json: bytes
+
+
+JOURNAL_KINDS: dict[str, type[Record]] = {
+    "run": RunOpened,
+    "document": StoredDocument,
+    "segment": Segment,
+    "schema": SegmentSchema,
+    "sample": Sample,
+    "tiles": TileRow,
+    "event": Event,
+    "checkpoint": Checkpoint,
+    "segment_end": SegmentEnd,
+}
+"""The name under which each kind of record is framed; part of the format."""
+
+JournalRecord: TypeAlias = (
+    RunOpened
+    | StoredDocument
+    | Segment
+    | SegmentSchema
+    | Sample
+    | TileRow
+    | Event
+    | Checkpoint
+    | SegmentEnd
+)

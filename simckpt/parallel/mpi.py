@@ -16,9 +16,19 @@ import numpy as np
 from mpi4py import MPI
 
 from ..errors import SetupError
-from .comm import Comm, ExchangeFailed, Maxima, Reduction, Sums, Vote, Words
-from .patience import Patience, say_nothing, say_on_terminal
-from .polling import poll
+from .comm import (
+    Comm,
+    ExchangeFailed,
+    Maxima,
+    Patience,
+    Reduction,
+    Sums,
+    Vote,
+    Words,
+    poll,
+    say_nothing,
+    say_on_terminal,
+)
 
 T = TypeVar("T")
 

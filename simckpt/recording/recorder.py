@@ -21,18 +21,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..model.segment import Event
+from ..model.series import Event
 from .active import warn_of_fork
-from .attempts.leaving import Leaving
-from .attempts.opening import open_scribe
-from .faults import Faults, one_line
-from .samples.counting import Counting
-from .samples.ledger import Ledger
-from .samples.pace import Pace
-from .samples.sampling import Sampling, built
+from .end import Leaving, Stopping
+from .opening import open_scribe
+from .overheads import Counting, Faults, Ledger, Pace, one_line
+from .sampling import Sampling, built
 from .settings import EXCHANGE_TIMEOUT, PARTING_GRACE, PARTING_TIMEOUT, SETTLE_TIMEOUT
-from .stopping import Stopping
-from .triggering.sentry import NO_WISHES
+from .trigger_engine import NO_WISHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,16 +37,15 @@ if TYPE_CHECKING:
     from ..diagnostics.declarations import Declarations
     from ..diagnostics.probe import State
     from ..errors import SetupError
-    from ..model.checkpoint import Checkpoint, Reason
-    from ..model.segment import Severity
+    from ..model.series import Checkpoint, Reason, Severity
     from ..parallel.comm import Comm
-    from .attempts.parting import Parting
-    from .samples.cadence import Cadence
-    from .samples.reports import Reports
-    from .scribe import Scribe
+    from .cadence import Cadence
+    from .end import Parting
+    from .rank0 import Scribe
+    from .sampling import Reports
     from .settings import RunSettings
-    from .triggering.sentry import Wishes
-    from .triggering.triggers import Kind
+    from .trigger_engine import Wishes
+    from .triggers import Kind
 
 LifeCycle = Literal["idle", "open", "sampling", "muted", "closed"]
 

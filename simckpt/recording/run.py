@@ -11,22 +11,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from ..capture.source.driver import is_interactive
+from ..capture.driver import is_interactive
 from ..capture.values import plain
 from ..errors import SetupError, SimckptWarning
 from . import active
-from .arguments import returns_early
-from .attempts.ranks import choose_comm
-from .faults import one_line
+from .begin import choose_comm
+from .overheads import one_line
 from .recorder import Recorder
 from .settings import Asked, step_number
+from .step import returns_early
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from ..model.checkpoint import Checkpoint
     from ..model.record import Facts
+    from ..model.series import Checkpoint
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -299,8 +299,6 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
         return run()(bundle)
     asked = Asked(bundle=bundle, whole_world=comm is None, **settings)
     if os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
-        from .bare_run import BareRun
-
         return BareRun(asked)
     return Run(asked, comm)
 
@@ -375,3 +373,50 @@ def _program() -> str:
 
 def _clean_exit(error: BaseException | None) -> bool:
     return isinstance(error, SystemExit) and error.code in (None, 0)
+
+
+# What stands in a run's place where simckpt is turned off.
+
+
+class BareRun(Run):
+    """A run that records nothing: what `simckpt.run` makes under ``SIMCKPT_DISABLE=1``."""
+
+    def __call__(self, driver: F) -> F:
+        return driver
+
+    def start(self, parameters: Mapping[str, Any] | None = None) -> Self:
+        return self
+
+    def checkpoint(self, label: str, *, why: str = "") -> Checkpoint | None:
+        return None
+
+    def resume(self, step: int) -> None:
+        """Nothing to do."""
+
+    def effective(self, *solvers: Any, **settings: Any) -> None:
+        """Nothing to do."""
+
+    def event(self, name: str, text: str = "", **facts: Any) -> None:
+        """Nothing to do."""
+
+    def account(self, name: str, amount: float) -> None:
+        """Nothing to do."""
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Nothing to do."""
+
+    def residual(
+        self,
+        name: str,
+        *,
+        iterations: int,
+        initial: float = float("nan"),
+        final: float = float("nan"),
+    ) -> None:
+        """Nothing to do."""
+
+    def scalar(self, name: str, value: float) -> None:
+        """Nothing to do."""
+
+    def sample(self, **state_and_declarations: Any) -> None:
+        """Nothing to do."""

@@ -6,19 +6,53 @@ import difflib
 import inspect
 import operator
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from ..capture.configuration import has_settings_suffix
 from ..capture.solvers.describe import describe, is_bag, is_live
-from ..capture.solvers.settings_files import has_settings_suffix
 from ..errors import SetupError
-from ..model.intent import Intent
-from ..model.manifest import Stage
+from ..model.documents import Intent, Stage
 from ..model.numerics import Numerics
-from .profile import Profile, SimulationProfile
-from .triggering.triggers import ONE_IN, STANDARD, Trigger, checked_rate, checked_triggers
+from .triggers import ONE_IN, STANDARD, Trigger, checked_rate, checked_triggers
+
+if TYPE_CHECKING:
+    from ..model.transform import StagePart, TransformManifest
+
+# What a kind of run records beyond the common parts.
+
+
+class Profile(Protocol):
+    """Asked for its parts at each checkpoint, on rank 0."""
+
+    @abstractmethod
+    def transforms(self) -> TransformManifest | None:
+        """What was done to data so far; None for nothing."""
+
+    @abstractmethod
+    def parting(self) -> StagePart | None:
+        """What this rank has to tell the others when the run ends."""
+
+    @abstractmethod
+    def gather(self, parts: tuple[StagePart | None, ...]) -> None:
+        """Take in what all ranks have told, in the order of ranks."""
+
+
+class SimulationProfile:
+    """A simulation: the common parts say all of it."""
+
+    def transforms(self) -> TransformManifest | None:
+        return None
+
+    def parting(self) -> StagePart | None:
+        return None
+
+    def gather(self, parts: tuple[StagePart | None, ...]) -> None:
+        """Nothing to do."""
+
 
 Exists = Literal["auto", "continue", "new", "error"]
 Durability = Literal["fsync", "flush"]

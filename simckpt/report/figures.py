@@ -10,14 +10,13 @@ import numpy as np
 
 from ..compare.curves import Curves, Line, RunLines, TileMap
 from ..errors import SetupError
-from .page import whole_file
-from .text import clean
+from .text import clean, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..compare.view import Floats
+    from ..compare.run_view import Floats
 
 FORMATS = ("png", "svg", "pdf")
 MOST_DRAWN = 3

@@ -6,22 +6,134 @@ killed. Both are put together here, and either may be missing.
 
 from __future__ import annotations
 
+import math
+import re
+import shlex
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import takewhile
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Literal
 
-from ..capture.jobs.accounting import OUT_OF_MEMORY
-from ..model.record import Record
-from .accounted import UNDER_WAY, account_of, job_number, recorded
+from ..capture.jobs import OUT_OF_MEMORY, Account
+from ..capture.redaction import REDACTED
+from ..errors import UNSAFE
+from ..model.documents import Manifest
+from ..model.record import Facts, Record
+from ..model.series import Event
 from .text import plural
 
 if TYPE_CHECKING:
-    from ..bundle.reading.reader import Bundle
-    from ..bundle.reading.views import SegmentView
-    from ..capture.jobs.accounting import Account
-    from ..model.checkpoint import Checkpoint
-    from ..model.segment import Segment
+    from pathlib import Path
+
+    from ..bundle.reader import Bundle
+    from ..bundle.views import SegmentView
+    from ..model.series import Checkpoint, Segment
+
+# What the scheduler's accounting said of the attempts of a run, kept in its bundle.
+#
+# A job cannot record its own end: the next attempt does it, or whoever asks later. Each account is
+# an event of its own, and the last one of an attempt counts.
+
+
+NAME = "job_accounted"
+"""Of the events; their facts are the attributes of an `Account`, and ``segment``."""
+
+UNDER_WAY = ("RUNNING", "COMPLETING", "PENDING")
+
+
+def job_number(scheduler: Facts) -> str:
+    """The number by which the scheduler's commands know a job: ``71``, or ``70_3``."""
+    array, task = scheduler.get("array_job_id"), scheduler.get("array_task_id")
+    if array is not None and task is not None:
+        return f"{array}_{task}"
+    return str(scheduler.get("job_id", ""))
+
+
+def account_of(view: SegmentView, accounts: Iterable[Account]) -> Account | None:
+    """The account of one attempt: several have the number of a job that was requeued."""
+    segment = view.segment
+    job = job_number(segment.scheduler)
+    return next((a for a in accounts if a.job == job and a.covers(segment.started)), None)
+
+
+def recorded(run: Bundle) -> dict[int, Account]:
+    """The accounts that the bundle holds, by segment."""
+    return {
+        segment: _account(event.facts)
+        for event in run.events
+        if event.name == NAME and isinstance(segment := event.facts.get("segment"), int)
+    }
+
+
+def unrecorded(run: Bundle, accounts: Iterable[Account]) -> tuple[Event, ...]:
+    """An event for each attempt of which `accounts` know what the bundle does not hold yet."""
+    known, found = recorded(run), tuple(accounts)
+    events = []
+    for view in run.segments:
+        account = account_of(view, found)
+        if account is None or account == known.get(view.index):
+            continue
+        step = view.end.step if view.end else view.start_step
+        events.append(_event(view.index, step, account))
+    return tuple(events)
+
+
+def cut_off(broken: str) -> tuple[Event, ...]:
+    """The event that says what a killed attempt left unfinished, where it did.
+
+    Whoever opens the bundle next cuts it off, and is the last that can say so.
+    """
+    if not broken:
+        return ()
+    name, wall = "record_cut_off", time.time()
+    return (Event(name=name, severity="warning", step=0, wall=wall, text=broken, rank=-1),)
+
+
+def _event(segment: int, step: int, account: Account) -> Event:
+    memory = account.max_rss
+    text = f"job {account.job}: {account.state}, {account.elapsed:.0f} s"
+    return Event(
+        name=NAME,
+        severity="note",
+        step=step,
+        wall=time.time(),
+        text=text + (f", {memory / 2**20:,.0f} MiB" if memory else ""),
+        rank=-1,
+        facts={
+            "segment": segment,
+            "job": account.job,
+            "state": account.state,
+            "exit_code": account.exit_code,
+            "start": account.start,
+            "end": account.end,
+            "elapsed_s": account.elapsed,
+            "max_rss_bytes": memory,
+            "nodes": account.nodes,
+            "step_state": account.step_state,
+        },
+    )
+
+
+def _account(facts: Facts) -> Account:
+    """The account in the facts of an event; what another version left out is not known."""
+    memory = _number(facts.get("max_rss_bytes"))
+    return Account(
+        job=str(facts.get("job", "")),
+        state=str(facts.get("state", "")),
+        exit_code=str(facts.get("exit_code", "")),
+        start=_number(facts.get("start")),
+        end=_number(facts.get("end")),
+        elapsed=_number(facts.get("elapsed_s")) or 0.0,
+        max_rss=None if memory is None else int(memory),
+        nodes=str(facts.get("nodes", "")),
+        step_state=str(facts.get("step_state", "")),
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
 
 Verdict = Literal["finished", "again", "stop"]
 
@@ -299,3 +411,118 @@ def _over(segment: Segment, account: Account) -> bool:
         each, cpus = facts.get("memory_per_cpu_MiB"), facts.get("cpus_per_task", 1)
         limit = each * cpus if isinstance(each, int) and isinstance(cpus, int) else 0
     return isinstance(limit, int) and 0 < limit * 2**20 <= (account.max_rss or 0)
+
+
+# The command that continues a run, for a shell: what the job asked for, and what it ran.
+
+
+MISSING = "fill in what was kept out of the record"
+_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\\": r"\\", "'": r"\'"}
+
+
+def template_of(run: Bundle) -> str:
+    """The job template that the last attempt was submitted with; empty if it was none."""
+    views = run.segments
+    return str(views[-1].segment.scheduler.get("template", "")) if views else ""
+
+
+def continuation(run: Bundle, template: str = "chain.sbatch") -> str:
+    """The command that continues `run`, for a shell; empty if it finished or never began.
+
+    Parameters
+    ----------
+    run : Bundle
+    template : str
+        The path of the script that is submitted where the run was a job of SLURM.
+
+    Notes
+    -----
+    An argument that the record holds without its secret stands as ``${SECRET_1:?...}``: the
+    shell refuses the command, and says why, until that variable is set or the words are replaced.
+    """
+    views = run.segments
+    if not views or (views[-1].end is not None and views[-1].end.ending == "finished"):
+        return ""
+    segment = views[-1].segment
+    manifest = _manifest(run)
+    if manifest is None:
+        return ""
+    path = run.path.absolute()
+    if path.suffix == ".journal":  # all there is of a run that was killed early
+        path = path.with_suffix(".h5")
+    words = list(manifest.command)
+    if segment.scheduler.get("scheduler") == "slurm":
+        words = ["sbatch", *_options(segment), template, *words]
+        if _is_member(segment, path):
+            where = f"SIMCKPT_FOLDER={quoted(str(path.parent))}"
+            words.insert(1, f"--array={segment.scheduler['array_task_id']}")
+            return f"cd {quoted(manifest.working_directory)} && {where} {_joined(words)}"
+    elif segment.ranks > 1:
+        words = ["mpiexec", "-n", str(segment.ranks), *words]
+    where = f"SIMCKPT_BUNDLE={quoted(str(path))}"
+    return f"cd {quoted(manifest.working_directory)} && {where} {_joined(words)}"
+
+
+def quoted(word: str) -> str:
+    """`word` as bash reads it, on one line and without characters that steer a terminal."""
+    if not UNSAFE.search(word):
+        return shlex.quote(word)
+    return "$'" + re.sub(rf"[\\']|{UNSAFE.pattern}", _escaped, word) + "'"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match.group()
+    if short := _SHORT.get(character):
+        return short
+    # Half a character stands for a byte that is no text, as in the name of a file.
+    how = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", how))
+
+
+def _joined(words: list[str]) -> str:
+    numbers = count(1)
+    return " ".join(_filled_in(word, numbers) for word in words)
+
+
+def _filled_in(word: str, numbers: count[int]) -> str:
+    """A word for a shell, with a gap to be filled in for each secret that was kept out of it."""
+    parts = word.split(REDACTED)
+    shown = [quoted(part) if part else "" for part in parts]
+    gaps = [f'"${{SECRET_{next(numbers)}:?{MISSING}}}"' for _ in parts[1:]]
+    text = "".join(part + gap for part, gap in zip(shown, [*gaps, ""], strict=True))
+    return text or "''"
+
+
+def _is_member(segment: Segment, path: Path) -> bool:
+    """Whether the bundle is one that array.sbatch has named."""
+    task = segment.scheduler.get("array_task_id")
+    return task is not None and path.name == f"member-{task}.simckpt.h5"
+
+
+def _options(segment: Segment) -> list[str]:
+    """What the job was given, as options of sbatch."""
+    facts = segment.scheduler
+    options = [f"--ntasks={segment.ranks}"]
+    for option, fact in (
+        ("nodes", "node_count"),
+        ("cpus-per-task", "cpus_per_task"),
+        ("partition", "partition"),
+        ("account", "account"),
+        ("qos", "qos"),
+        ("job-name", "job_name"),
+    ):
+        if value := facts.get(fact):
+            options.append(f"--{option}={value}")
+    if isinstance(memory := facts.get("memory_per_node_MiB"), int):
+        options.append(f"--mem={memory}M")
+    if isinstance(seconds := facts.get("time_limit_s"), int):
+        options.append(f"--time={math.ceil(seconds / 60)}")
+    return options
+
+
+def _manifest(run: Bundle) -> Manifest | None:
+    for checkpoint in reversed(run.checkpoints):
+        if checkpoint.parts.manifest is not None:
+            document = run.document(checkpoint.parts.manifest)
+            return document if isinstance(document, Manifest) else None
+    return None

@@ -2,28 +2,159 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
+import msgspec
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ..compare.facts import ending, run_facts
 from ..compare.health import Health, health
-from ..compare.kind.restart import Restart
-from ..compare.view import RunView
-from ..compare.why.facts import ending, run_facts
-from ..model.changes import flatten
-from ..model.checkpoint import Cost
-from ..model.intent import Intent
-from ..model.manifest import Manifest
+from ..compare.restart import Restart
+from ..compare.run_view import RunView
+from ..model.changes import Change, SpecDiff, flatten
+from ..model.documents import ArtifactIndex, Intent, Manifest
 from ..model.numerics import NumericalSettings
 from ..model.record import Facts, Record
-from ..model.transform import TransformManifest
-from .comparison import health_rows
-from .page import facts, more, section, table
-from .restarts import restart_section
-from .text import clean, duration, moment, plural, short_hash, styled, value
-from .transforms import transforms_section
+from ..model.series import Cost
+from ..model.transform import Dataset, SchemaChange, Transform, TransformManifest
+from .comparison import OWN_SIZE, health_rows
+from .text import (
+    clean,
+    duration,
+    facts,
+    moment,
+    more,
+    plural,
+    section,
+    short_hash,
+    styled,
+    table,
+    value,
+)
+
+# What is told of a run's restarts: a sentence each.
+
+
+MOST_NAMES = 6
+
+
+def restart_section(found: Sequence[Restart]) -> RenderableType:
+    """A section with a line for each restart; nothing for a run that was never restarted."""
+    if not found:
+        return Group()
+    lines = [styled(restart_text(r), "yellow" if r.verdict == "differs" else "") for r in found]
+    return section("Restart reproducibility", *lines)
+
+
+def restart_text(found: Restart) -> str:
+    """One restart in a sentence."""
+    who = f"segment {found.segment}, from step {found.start_step}"
+    if found.verdict == "no-overlap":
+        return f"{who}: repeats no sample of those before it, so there is nothing to compare"
+    segments = ", ".join(map(str, found.repeats))
+    steps = (
+        f"step {found.first_step}"
+        if found.first_step == found.last_step
+        else f"steps {found.first_step} to {found.last_step}"
+    )
+    many = "s" if len(found.repeats) > 1 else ""
+    what = f"{plural(found.samples, 'sample')} of segment{many} {segments} repeated, {steps}"
+    if found.verdict == "bit-for-bit":
+        return f"{who}: {what}, bit for bit the same"
+    names = [
+        *found.fields,
+        *(q for q in found.quantities if q.partition(".")[0] not in found.fields),
+    ]
+    shown = ", ".join(clean(n) for n in names[:MOST_NAMES])
+    shown += f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    tiles = f", {found.tiles} of {found.of} tiles" if found.of else ""
+    if found.in_state:
+        meaning = "the state that was read is not the one that was sampled"
+    elif found.first_step == found.start_step:
+        meaning = "the state that was read is the same, so the restart lacks what a step needs"
+    else:
+        meaning = f"nothing tells of the state at step {found.start_step}"
+    return f"{who}: {what}; DIFFERENT from step {found.parts_at} on ({shown}{tiles}): {meaning}"
+
+
+# The transforms of an analysis as a table: what was done, by which rule, and what it left.
+
+
+MOST_TRANSFORMS = 20
+MOST_CHANGES = 4
+
+
+def transforms_section(manifest: TransformManifest | None) -> RenderableType:
+    """A row for each transform; nothing for a run that is no analysis."""
+    if manifest is None:
+        return Group()
+    known = {dataset.id: dataset for dataset in manifest.datasets}
+    out = table("", "from", "to", "by which rule", "schema")
+    for made in manifest.transforms[:MOST_TRANSFORMS]:
+        out.add_row(
+            styled(made.name or made.kind, longest=24),
+            _sizes(made.sources, known),
+            _sizes(made.results, known),
+            styled(_rule(made), longest=80),
+            styled(_changes_transforms(made.changes), longest=60),
+        )
+    parts: list[RenderableType] = []
+    if manifest.problem:
+        parts.append(styled(manifest.problem, "yellow"))
+    if manifest.cohort:
+        parts.append(styled(manifest.cohort))
+    if manifest.transforms:
+        parts.append(out)
+    total = len(manifest.transforms) + manifest.left_out
+    left = total - min(len(manifest.transforms), MOST_TRANSFORMS)
+    if left:
+        parts.append(Text(f"... and {left:,} more transforms", style="dim"))
+    return section(f"Transforms ({total})", *parts)
+
+
+def size_text(dataset: Dataset) -> str:
+    """How large a dataset is: ``4 rows x 2``, or ``t 4, x 3``."""
+    spread = f" on {dataset.parts} ranks" if dataset.parts > 1 else ""
+    if dataset.rows is not None:
+        columns = "" if dataset.columns is None else f" x {dataset.columns}"
+        return plural(dataset.rows, "row") + columns + spread
+    if dataset.dims:
+        dims = ", ".join(f"{clean(name)} {n:,}" for name, n in dataset.dims.items())
+        return f"up to {dims}{spread}" if spread else dims
+    return "lazy" if dataset.columns is not None else "?"
+
+
+def _sizes(ids: Iterable[str], known: dict[str, Dataset]) -> Text:
+    lines = [
+        f"{short_hash(id_)[:6]} {size_text(known[id_])}" if id_ in known else short_hash(id_)[:6]
+        for id_ in ids
+    ]
+    return Text("\n".join(lines) or "-")
+
+
+def _rule(made: Transform) -> str:
+    failed = f"FAILED: {made.problem}" if made.problem else ""
+    rule = made.selection + (f" ({made.why})" if made.why else "")
+    return "; ".join(filter(None, (failed, rule)))
+
+
+def _changes_transforms(changes: tuple[SchemaChange, ...]) -> str:
+    texts = [_change_transforms(change) for change in changes[:MOST_CHANGES]]
+    if len(changes) > MOST_CHANGES:
+        texts.append(f"{len(changes) - MOST_CHANGES} more")
+    return ", ".join(texts)
+
+
+def _change_transforms(change: SchemaChange) -> str:
+    if change.what == "added":
+        return f"+{change.column}"
+    if change.what == "removed":
+        return f"-{change.column}"
+    return f"{change.column} {change.what}: {change.old or 'none'} -> {change.new or 'none'}"
+
 
 MOST_SETTINGS = 12
 MOST_CHECKPOINTS = 6
@@ -283,3 +414,240 @@ def _latest(run: RunView, part: str, kind: type[Any]) -> Any:
             if isinstance(found, kind):
                 return found
     return None
+
+
+# What the next step in a chain needs to know of a run, in less than 2 KB.
+#
+# It is read by people, by scripts and by whatever plans the next step, so that it has to be small
+# whatever was recorded: texts are cut, and lists are shortened until it fits.
+
+
+LARGEST = 2_000
+"""Bytes of the text, and of the indented JSON."""
+
+LONGEST = 160
+MOST = 8
+MOST_MOVED = 3
+
+D = TypeVar("D")
+
+
+class Output(Record, frozen=True, kw_only=True):
+    """Where an output is; `hash` is shortened, and empty where it was not hashed."""
+
+    path: str
+    status: str = "stable"
+    hash: str = ""
+
+
+class Brief(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A run for whoever goes on from it.
+
+    `checkpoint` is the id to give as ``upstream=``; `upstream` are the ids it started from.
+    `moved` are conserved quantities that changed by their own size: no failure by itself, since a
+    sum near zero does, and what to look at first where the quantity has a scale. `changed` are the
+    last changes of the specification, each ``path: old -> new``. Counts that
+    begin with `more_` say how many entries were left out.
+    """
+
+    path: str
+    goal: str = ""
+    concluding: str = ""
+    stage: str = ""
+    ending: str = ""
+    step: int | None = None
+    t: float | None = None
+    checkpoint: str = ""
+    label: str = ""
+    uncommitted: int = 0
+    sound: bool = True
+    moved: tuple[str, ...] = ()
+    health: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    more_changed: int = 0
+    why: str = ""
+    upstream: tuple[str, ...] = ()
+    more_upstream: int = 0
+    transforms: str = ""
+    folder: str = ""
+    outputs: tuple[Output, ...] = ()
+    more_outputs: int = 0
+
+
+def brief(run: RunView, o: Overview) -> Brief:
+    """The run in brief; `o` is its overview."""
+    most = MOST
+    while True:
+        told = _brief(run, o, most)
+        sizes = len(brief_text(told).encode()), len(msgspec.json.format(msgspec.json.encode(told)))
+        if max(sizes) <= LARGEST or most == 0:
+            return told
+        most -= 1
+
+
+def brief_text(told: Brief) -> str:
+    """The page that `simckpt show --brief` prints: a name and a text to a line."""
+    lines = [f"{told.path}: {told.ending}"]
+    rows: list[tuple[str, str]] = [
+        ("goal", told.goal),
+        ("concluding", told.concluding),
+        ("stage", told.stage),
+        ("stands", _stands(told)),
+        ("checkpoint", told.checkpoint),
+        ("health", _soundness(told)),
+        *(("", text) for text in told.health),
+        *_named("changed", told.changed, told.more_changed),
+        ("why", told.why),
+        *_named("upstream", told.upstream, told.more_upstream),
+        ("transforms", told.transforms),
+        ("outputs in", told.folder),
+        *(("", " ".join(filter(None, (o.path, _state(o))))) for o in told.outputs),
+        ("", f"and {told.more_outputs} more" if told.more_outputs else ""),
+    ]
+    lines += [f"{name:<11} {text}" for name, text in rows if text]
+    return "\n".join(lines) + "\n"
+
+
+def artifact_index(run: RunView) -> ArtifactIndex | None:
+    """The last index of its outputs that a run recorded."""
+    return _last(run, "artifacts", ArtifactIndex)
+
+
+def _brief(run: RunView, o: Overview, most: int) -> Brief:
+    manifest = _last(run, "manifest", Manifest)
+    index = artifact_index(run)
+    changes, why = _changes(run)
+    entries = index.entries if index else ()
+    upstream = manifest.upstream if manifest else ()
+    # What is missing or was still changing is what the next step has to know first.
+    ordered = sorted(entries, key=lambda e: (e.status == "stable", e.path))
+    health = [f"{name}: {text}" for name, text in health_rows(o.health).items()]
+    health += [restart_text(r) for r in o.restarts if r.verdict == "differs"]
+    last = o.latest[-1] if o.latest else None
+    return Brief(
+        path=_cut(o.path),
+        goal=_cut(o.intent.goal if o.intent else ""),
+        concluding=_cut(o.intent.conclusion if o.intent else ""),
+        stage=_cut(_stage(manifest)),
+        ending=_cut(o.ending, 40),
+        step=last.step if last else o.last_step,
+        t=last.t if last else o.last_t,
+        checkpoint=last.id if last else "",
+        label=_cut(last.label if last else "", 60),
+        uncommitted=o.uncommitted if o.ending.startswith("killed") else 0,
+        sound=o.health.sound,
+        moved=tuple(
+            _cut(drift.name, 40)
+            for drift in o.health.drifts
+            if drift.largest is not None and drift.largest >= OWN_SIZE
+        )[:MOST_MOVED],
+        health=tuple(_cut(text) for text in health[: max(most, 1)]),
+        changed=tuple(_cut(_change(c), 120) for c in changes[:most]),
+        more_changed=max(0, len(changes) - most),
+        why=_cut(why),
+        upstream=tuple(_cut(id_, 64) for id_ in upstream[: max(most, 1)]),
+        more_upstream=max(0, len(upstream) - max(most, 1)),
+        transforms=_transforms(o.transforms),
+        folder=_cut(index.root if index else ""),
+        outputs=tuple(
+            Output(path=_cut(e.path, 80), status=e.status, hash=short_hash(e.hash or ""))
+            for e in ordered[:most]
+        ),
+        more_outputs=max(0, len(entries) - most),
+    )
+
+
+def _stands(told: Brief) -> str:
+    if told.step is None:
+        return "before its first step"
+    text = f"step {told.step}"
+    if told.t is not None:
+        text += f", t = {told.t:.6g}"
+    if told.label:
+        text += f", at {told.label!r}"
+    if told.uncommitted:
+        text += f"; {plural(told.uncommitted, 'record')} after it, not confirmed on disk"
+    return text
+
+
+def _soundness(told: Brief) -> str:
+    if not told.sound:
+        return "NOT SOUND"
+    if not told.moved:
+        return "sound"
+    return f"nothing failed, but {', '.join(told.moved)} moved by as much as it was"
+
+
+def _state(output: Output) -> str:
+    return output.hash if output.status == "stable" else output.status.upper()
+
+
+def _named(name: str, texts: Iterable[str], left: int) -> list[tuple[str, str]]:
+    rows = [(name if i == 0 else "", text) for i, text in enumerate(texts)]
+    return [*rows, ("" if rows else name, f"and {left} more")] if left else rows
+
+
+def _stage(manifest: Manifest | None) -> str:
+    if manifest is None:
+        return ""
+    return " ".join(filter(None, (manifest.stage.role, manifest.stage.name)))
+
+
+def _transforms(steps: TransformManifest | None) -> str:
+    if steps is None:
+        return ""
+    shown = ", ".join(t.kind for t in steps.transforms[:MOST])
+    return _cut(f"{len(steps.transforms) + steps.left_out}: {shown}")
+
+
+def _changes(run: RunView) -> tuple[tuple[Change, ...], str]:
+    """The last changes of the specification in this run, or else those since its upstream."""
+    upstream: tuple[Change, ...] = ()
+    why = ""
+    for diff in _all(run, "spec_diff", SpecDiff):
+        if diff.changes:
+            return diff.changes, diff.why
+        # Against another program everything differs, and nothing was changed.
+        if not any(change.path == "driver" for change in diff.since_upstream):
+            why = why or (diff.why if not upstream else "")
+            upstream = upstream or diff.since_upstream
+    return upstream, why if upstream else ""
+
+
+def _change(change: Change) -> str:
+    return f"{change.path}: {value(change.old, 40)} -> {value(change.new, 40)}"
+
+
+def _cut(text: str, longest: int = LONGEST) -> str:
+    """Clean text that takes at most so many bytes as it is, and within JSON."""
+    cleaned = clean(text)
+    if _size(cleaned) <= longest:
+        return cleaned
+    kept = cleaned[: longest - 3]
+    while _size(kept) > longest - 3:
+        kept = kept[: len(kept) * 9 // 10]
+    return kept + "..."
+
+
+def _size(text: str) -> int:
+    return len(msgspec.json.encode(text)) - 2
+
+
+def _last(run: RunView, part: str, kind: type[D]) -> D | None:
+    return next(iter(_all(run, part, kind)), None)
+
+
+def _all(run: RunView, part: str, kind: type[D]) -> Iterable[D]:
+    """The documents of one part, the last first, each once."""
+    seen: set[str] = set()
+    for checkpoint in reversed(list(run.checkpoints)):
+        reference: Any = getattr(checkpoint.parts, part)
+        if reference is None or reference in seen:
+            continue
+        seen.add(reference)
+        try:
+            found = run.document(reference)
+        except KeyError:
+            continue
+        if isinstance(found, kind):
+            yield found

@@ -11,15 +11,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..compare.health import Health, health
-from ..compare.view import Floats, SeriesView
-from ..compare.where.quantities import columns
-from ..model.manifest import Manifest
+from ..compare.quantities import columns
+from ..compare.run_view import Floats, SeriesView
+from ..model.documents import Manifest
 from ..model.record import Facts, Record
-from ..model.segment import Ending
+from ..model.series import Ending
 from .comparison import health_rows
 from .overview import RecordedRun
-from .page import facts, section, table
-from .text import clean, duration, plural, small, styled
+from .text import clean, duration, facts, plural, section, small, styled, table
 
 RECENT = 60
 """Samples over which the pace is taken and small curves are drawn."""

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from simckpt.analysis import looking
+from simckpt.analysis import datasets as looking
 from simckpt.analysis.datasets import identify, is_dataset
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -235,7 +235,7 @@ class TestXarray:
 
     def test_what_is_read_in_pieces_has_the_id_of_the_whole(self, monkeypatch) -> None:
         whole = identify(self.field()).id
-        monkeypatch.setattr("simckpt.analysis.labelled.WINDOW", 8)
+        monkeypatch.setattr("simckpt.analysis.datasets.WINDOW", 8)
         monkeypatch.setattr(looking, "WINDOW", 8)
         assert identify(self.field()).id == whole
 

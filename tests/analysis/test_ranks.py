@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import simckpt
-from simckpt.analysis.ranks import merged
+from simckpt.analysis.stage import merged
 from simckpt.model.transform import Dataset, StagePart, Transform, TransformManifest
 
 OWN = TransformManifest(

@@ -11,7 +11,7 @@ import pytest
 
 import simckpt
 from simckpt.analysis import stage, transform
-from simckpt.analysis.profile import MOST_TRANSFORMS, AnalysisProfile
+from simckpt.analysis.stage import MOST_TRANSFORMS, AnalysisProfile
 from simckpt.errors import SetupError, SimckptWarning
 from simckpt.model.transform import Transform, TransformManifest
 

@@ -13,13 +13,24 @@ import pytest
 from hypothesis import strategies as st
 
 from simckpt.bundle import BundleWriter, open_bundle
-from simckpt.bundle.reading.opening import open_recorded
-from simckpt.bundle.reading.stream import stored
-from simckpt.model.checkpoint import Checkpoint, Cost, Parts, StateDescriptor
-from simckpt.model.journal import RunOpened
-from simckpt.model.manifest import Text
-from simckpt.model.segment import Event, Segment, SegmentEnd, SegmentSchema
-from simckpt.model.series import Column, FieldTiles, Sample, SeriesSchema, TileRow
+from simckpt.bundle.reader import open_recorded, stored
+from simckpt.model.documents import Text
+from simckpt.model.series import (
+    Checkpoint,
+    Column,
+    Cost,
+    Event,
+    FieldTiles,
+    Parts,
+    RunOpened,
+    Sample,
+    Segment,
+    SegmentEnd,
+    SegmentSchema,
+    SeriesSchema,
+    StateDescriptor,
+    TileRow,
+)
 
 SCHEMAS = (
     SeriesSchema(

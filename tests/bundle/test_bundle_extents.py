@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks.comparing import write
-from simckpt.bundle.reading import folded
-from simckpt.bundle.reading.extents import Extents
-from simckpt.bundle.reading.reader import open_bundle
+from simckpt.bundle import folded
+from simckpt.bundle.hdf5 import Extents
+from simckpt.bundle.reader import open_bundle
 
 
 @pytest.fixture(scope="module")

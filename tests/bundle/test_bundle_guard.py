@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from simckpt.bundle import BundleWriter, open_bundle
-from simckpt.bundle.format import hdf5_file
-from simckpt.bundle.format.seal import USER_BLOCK, decode_seal, encode_seal
-from simckpt.bundle.reading import guard
+from simckpt.bundle import folded as guard
+from simckpt.bundle import hdf5 as hdf5_file
+from simckpt.bundle.framing import USER_BLOCK, decode_seal, encode_seal
 from simckpt.errors import DamagedBundleError
 
 ROOT = Path(guard.__file__).parents[3]
@@ -141,7 +141,7 @@ def test_a_child_that_dies_damages_one_bundle_and_the_next_has_another(
 HOSTILE = """
 import sys
 sys.path.insert(0, {root!r})
-from simckpt.bundle.format import hdf5_file
+from simckpt.bundle import hdf5_file
 class Hostile:
     def __init__(self, path):
         {does}

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from simckpt.bundle import BundleWriter, WriterOptions, open_bundle, verify
-from simckpt.bundle.format.framing import (
+from simckpt.bundle.framing import (
     FRAME_SIZE,
     MARK,
     Origin,
@@ -18,12 +18,7 @@ from simckpt.bundle.format.framing import (
     encode_header,
     peek_frame,
 )
-from simckpt.errors import (
-    BundleError,
-    DamagedBundleError,
-    NewerFormatError,
-    NotABundleError,
-)
+from simckpt.errors import BundleError, DamagedBundleError, NewerFormatError, NotABundleError
 
 
 @pytest.fixture
@@ -116,7 +111,7 @@ def test_records_nested_without_end_are_an_error(tmp_path, opened):
     with BundleWriter.create(tmp_path / "run", opened, WriterOptions()) as writer:
         link = writer._link
     (tmp_path / "run.simckpt.h5").unlink()
-    from simckpt.bundle.format.codec import FIRST_LINK, encode, next_link, short
+    from simckpt.bundle.records import FIRST_LINK, encode, next_link, short
 
     _, kind, payload = encode(opened)
     link = next_link(FIRST_LINK, kind, payload)
@@ -247,7 +242,7 @@ def test_a_header_that_was_cut_short_or_never_written_is_no_bundle_and_its_place
 
 
 def test_records_larger_than_a_reading_window_are_whole_or_named(tmp_path, opened, records_of):
-    from simckpt.model.manifest import Text
+    from simckpt.model.documents import Text
 
     writer = BundleWriter.create(tmp_path / "run", opened)
     hashes = [writer.store(Text(name=str(i), text=str(i) * (5 << 20))) for i in range(3)]

@@ -19,9 +19,9 @@ import sys
 import numpy as np
 from simckpt.bundle import BundleWriter, WriterOptions, bundle_paths
 from simckpt.errors import NotABundleError
-from simckpt.model.checkpoint import Checkpoint, Parts
-from simckpt.model.journal import RunOpened
-from simckpt.model.segment import Segment, SegmentSchema
+from simckpt.model.series import Checkpoint, Parts
+from simckpt.model.series import RunOpened
+from simckpt.model.series import Segment, SegmentSchema
 from simckpt.model.series import Column, Sample, SeriesSchema
 
 path, options = sys.argv[1], WriterOptions(fold_bytes=30_000, write_bytes=2_000)

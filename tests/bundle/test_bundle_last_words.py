@@ -7,8 +7,8 @@ import os
 import pytest
 
 from simckpt.bundle import BundleWriter, bundle_paths, open_bundle, verify
-from simckpt.bundle.last_words import LARGEST, files, leave
-from simckpt.model.segment import Event
+from simckpt.bundle.journal import LARGEST, files, leave
+from simckpt.model.series import Event
 
 
 def said(rank: int = 2, wall: float = 50.0, text: str = "ValueError: no") -> Event:

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.bundle.format.codec import Kind
-from simckpt.bundle.format.layout import OWN_VARIABLES, Layout, faults_of
-from simckpt.bundle.paths import bundle_paths
-from simckpt.model.journal import JOURNAL_KINDS
-from simckpt.model.series import Column, FieldTiles, SeriesSchema
+from simckpt.bundle.files import bundle_paths
+from simckpt.bundle.layout import OWN_VARIABLES, Layout, faults_of
+from simckpt.bundle.records import Kind
+from simckpt.model.series import JOURNAL_KINDS, Column, FieldTiles, SeriesSchema
 
 
 def columns(*names: str) -> SeriesSchema:

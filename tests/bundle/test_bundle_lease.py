@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from simckpt.bundle import BundleWriter, bundle_paths, open_bundle
-from simckpt.bundle.format.framing import Origin, decode_header, encode_header
-from simckpt.bundle.writing import lease
+from simckpt.bundle import journal as lease
+from simckpt.bundle.framing import Origin, decode_header, encode_header
 from simckpt.errors import BundleBusyError
 
 
@@ -41,7 +41,7 @@ def test_a_lock_that_a_child_of_a_dead_run_still_holds_is_void(tmp_path):
     program = """
 import os, sys, time
 from simckpt.bundle import BundleWriter
-from simckpt.model.journal import RunOpened
+from simckpt.model.series import RunOpened
 opened = RunOpened(run_id="r", campaign="c", created=0.0, simckpt_version="0")
 writer = BundleWriter.create(sys.argv[1], opened)
 child = os.fork()

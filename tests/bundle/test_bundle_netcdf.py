@@ -64,8 +64,14 @@ def test_ncdump_reads_it(h5):
 
 
 def test_ten_thousand_samples_of_five_fields_stay_under_50_mib(tmp_path, opened):
-    from simckpt.model.segment import Segment, SegmentSchema
-    from simckpt.model.series import Column, FieldTiles, Sample, SeriesSchema
+    from simckpt.model.series import (
+        Column,
+        FieldTiles,
+        Sample,
+        Segment,
+        SegmentSchema,
+        SeriesSchema,
+    )
 
     schema = SeriesSchema(
         columns=tuple(Column(name=f"c{i}", kind="conserved") for i in range(25)),

@@ -13,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt.bundle import BundleWriter, bundle_paths, open_bundle
-from simckpt.bundle.reading.views import effective_rows
+from simckpt.bundle.views import effective_rows
 from simckpt.errors import DamagedBundleError
-from simckpt.model.journal import StoredDocument
 from simckpt.model.record import hash_bytes
-from simckpt.model.segment import Segment, SegmentSchema
+from simckpt.model.series import Segment, SegmentSchema, StoredDocument
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_a_writer_stays_with_its_bundle_wherever_the_program_goes(
 
 
 def test_what_a_strangers_file_says_of_itself_is_escaped_in_errors(tmp_path, opened):
-    from simckpt.bundle.format.framing import Origin, encode_header
+    from simckpt.bundle.framing import Origin, encode_header
 
     hostile = "\x1b]0;x\x07\u202e"
     journal = tmp_path / "run.simckpt.journal"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from simckpt.bundle import BundleWriter, recover, verify
-from simckpt.bundle.format.codec import FIRST_LINK, Kind, next_link, short
-from simckpt.bundle.format.framing import Origin, encode_frame, encode_header
-from simckpt.bundle.repair.verify import identity_of
+from simckpt.bundle.framing import Origin, encode_frame, encode_header
+from simckpt.bundle.records import FIRST_LINK, Kind, next_link, short
+from simckpt.bundle.verify import identity_of
 from simckpt.errors import DamagedBundleError, NotABundleError
 
 
@@ -125,13 +125,13 @@ def test_a_seam_that_does_not_fit_is_damage(tmp_path, opened, plays):
 
 
 def _event():
-    from simckpt.model.segment import Event
+    from simckpt.model.series import Event
 
     return Event(name="n", severity="note", step=0, wall=0.0, text="")
 
 
 def test_a_missing_document_is_named(tmp_path, opened, plays):
-    from simckpt.model.checkpoint import Checkpoint, Parts
+    from simckpt.model.series import Checkpoint, Parts
 
     play = plays(BundleWriter.create(tmp_path / "run", opened))
     play.segment_act(0)
@@ -275,6 +275,6 @@ def test_salvage_joins_a_damaged_folded_file_and_the_journal_behind_it(
 
 
 def records_step(records, number):
-    from simckpt.bundle.format.codec import decode
+    from simckpt.bundle.records import decode
 
     return decode(records[number].kind, records[number].payload).step

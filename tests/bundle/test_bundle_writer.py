@@ -9,16 +9,9 @@ import pytest
 
 from simckpt.bundle import BundleWriter, WriterOptions, open_bundle, verify
 from simckpt.bundle.files import LocalFiles
-from simckpt.errors import (
-    BundleBusyError,
-    BundleNotWritableError,
-    NotABundleError,
-    SetupError,
-)
-from simckpt.model.checkpoint import Checkpoint, Parts
-from simckpt.model.intent import Intent
-from simckpt.model.segment import Event, Segment, SegmentSchema
-from simckpt.model.series import Sample, TileRow
+from simckpt.errors import BundleBusyError, BundleNotWritableError, NotABundleError, SetupError
+from simckpt.model.documents import Intent
+from simckpt.model.series import Checkpoint, Event, Parts, Sample, Segment, SegmentSchema, TileRow
 
 
 class CountingDisk(LocalFiles):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from simckpt.capture.jobs.accounting import accounts, parse
+from simckpt.capture.jobs import accounts, parse
 
 TEXT = """\
 71|REQUEUED|0:0|1000|1100|100||n[1-2]

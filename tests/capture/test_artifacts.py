@@ -6,9 +6,8 @@ import os
 import threading
 import time
 
-from simckpt.capture.files import artifacts
-from simckpt.capture.files.artifacts import index_artifacts
-from simckpt.capture.files.hashing import FileHash
+from simckpt.capture import files as artifacts
+from simckpt.capture.files import FileHash, index_artifacts
 from simckpt.model.record import hash_bytes
 
 

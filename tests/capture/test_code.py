@@ -14,8 +14,8 @@ import pytest
 from dulwich import porcelain
 
 import simckpt.errors
-from simckpt.capture.source.modules import capture_code, own_modules, process_started
-from simckpt.capture.source.packages import capture_packages
+from simckpt.capture.code import capture_code, own_modules, process_started
+from simckpt.capture.packages import capture_packages
 from simckpt.model.record import content_hash, hash_bytes
 
 

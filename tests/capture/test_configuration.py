@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simckpt.capture.files.configuration import LONGEST, capture_configuration
+from simckpt.capture.configuration import LONGEST, capture_configuration
 
 
 def test_the_text_is_kept_without_its_secrets(tmp_path):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from simckpt.capture.files.configuration import ConfigurationFiles
+from simckpt.capture.configuration import ConfigurationFiles
 from simckpt.model.changes import diff
 
 NOT_KNOWN = "a format that nobody knows: nu = 1.0"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.capture.source.driver import callable_name
+from simckpt.capture.driver import callable_name
 
 ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
 import json
-from simckpt.capture.source.driver import callable_name, driver_name, driver_path
+from simckpt.capture.driver import callable_name, driver_name, driver_path
 
 def main():
     path = driver_path()

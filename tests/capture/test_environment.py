@@ -17,7 +17,7 @@ from simckpt.capture.environment import (
     common_part,
     differing_facts,
 )
-from simckpt.model.environment import Environment
+from simckpt.model.documents import Environment
 from simckpt.model.record import canonical_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,7 +136,7 @@ def test_ranks_of_one_node_agree_although_only_the_first_one_writes_files(mpiexe
     if rank == 0:
         import h5py, sqlite3
     from simckpt.capture.environment import capture_environment, capture_node, common_part
-    from simckpt.capture.jobs.launcher import launched_rank, launched_size
+    from simckpt.capture.jobs import launched_rank, launched_size
     from verdict import tell
     node = capture_node()
     tell(

@@ -10,9 +10,9 @@ import pytest
 from dulwich import porcelain
 from dulwich.repo import Repo
 
-from simckpt.capture.source import git, work_tree
-from simckpt.capture.source.git import capture_repository
-from simckpt.capture.source.git_head import find_root, head_commit
+from simckpt.capture import git
+from simckpt.capture import git as work_tree
+from simckpt.capture.git import capture_repository, find_root, head_commit
 
 WHO = b"A <a@example.org>"
 

@@ -15,7 +15,7 @@ from simckpt.capture import environment, manifest, rng, specification, values
 from simckpt.capture.files import artifacts, configuration
 from simckpt.capture.jobs import launcher, scheduler
 from simckpt.capture.solvers import describe
-from simckpt.model.manifest import Stage
+from simckpt.model.documents import Stage
 manifest.capture_manifest(
     driver="x", parameters={"n": 1}, inputs=[], outputs=[], stage=Stage(), upstream=[]
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simckpt.capture.jobs.launcher import launched_rank, launched_size
+from simckpt.capture.jobs import launched_rank, launched_size
 
 STEP = {"SLURM_JOB_ID": "1", "SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_NTASKS": "8"}
 

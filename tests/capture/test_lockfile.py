@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simckpt.capture.source.lockfile import read_lockfile
+from simckpt.capture.packages import read_lockfile
 from simckpt.model.record import hash_bytes
 
 

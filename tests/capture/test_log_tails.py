@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from simckpt.capture.files.log_tails import LONGEST, MOST_FILES, tail_logs
+from simckpt.capture.configuration import LONGEST_LOG_TAILS as LONGEST
+from simckpt.capture.configuration import MOST_FILES, tail_logs
 
 
 def test_the_tail_of_a_long_log_is_whole_lines(tmp_path: Path) -> None:

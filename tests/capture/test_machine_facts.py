@@ -9,17 +9,18 @@ import uuid
 
 import pytest
 
-from simckpt.capture.machine.accelerators import read_accelerators
-from simckpt.capture.machine.container import read_container
-from simckpt.capture.machine.elf import build_id
-from simckpt.capture.machine.floating_point import read_floating_point
-from simckpt.capture.machine.libraries import read_libraries
-from simckpt.capture.machine.memory import read_memory
-from simckpt.capture.machine.operating_system import read_operating_system
-from simckpt.capture.machine.processor import read_processor
-from simckpt.capture.machine.pseudo_files import count_list
-from simckpt.capture.machine.software_modules import read_software_modules
-from simckpt.capture.machine.variables import STABLE, VOLATILE, read_variables
+from simckpt.capture.hardware import count_list, read_accelerators, read_memory, read_processor
+from simckpt.capture.software import (
+    STABLE,
+    VOLATILE,
+    build_id,
+    read_container,
+    read_floating_point,
+    read_libraries,
+    read_operating_system,
+    read_software_modules,
+    read_variables,
+)
 
 
 def write(root, files):

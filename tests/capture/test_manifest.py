@@ -9,7 +9,7 @@ import pytest
 
 from simckpt.capture import manifest as module
 from simckpt.capture.manifest import capture_manifest
-from simckpt.model.manifest import Packages, Stage
+from simckpt.model.documents import Packages, Stage
 from simckpt.model.record import canonical_json, content_hash, hash_bytes
 
 

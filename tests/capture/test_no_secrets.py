@@ -23,15 +23,15 @@ import numpy
 
 SECRETS = json.loads(Path("secrets.json").read_text())
 
-from simckpt.capture.files.artifacts import index_artifacts
-from simckpt.capture.files.configuration import capture_configuration
+from simckpt.capture.files import index_artifacts
+from simckpt.capture.configuration import capture_configuration
 from simckpt.capture.solvers.describe import describe
 from simckpt.capture.environment import capture_environment, capture_node
 from simckpt.capture.manifest import capture_manifest
 from simckpt.capture.rng import capture_random
-from simckpt.capture.jobs.scheduler import scheduler_facts
-from simckpt.capture.specification import specification
-from simckpt.model.manifest import Stage
+from simckpt.capture.jobs import scheduler_facts
+from simckpt.capture.manifest import specification
+from simckpt.model.documents import Stage
 from simckpt.model.record import canonical_json
 
 values = SECRETS["keys"] + SECRETS["sentences"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.capture.machine.nvml import read_nvml
+from simckpt.capture.hardware import read_nvml
 
 # Two devices of a model, of which one has its ECC off; features that a model lacks answer 3.
 SOURCE = r"""

@@ -7,7 +7,7 @@ from importlib.metadata import distributions
 
 from dulwich import porcelain
 
-from simckpt.capture.source.packages import capture_packages, loaded_packages, version_of
+from simckpt.capture.packages import capture_packages, loaded_packages, version_of
 
 
 def install(folder, name, direct_url=None):

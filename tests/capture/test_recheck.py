@@ -11,9 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from simckpt.bundle.contents import content_hashes
-from simckpt.capture.files.artifacts import index_artifacts
-from simckpt.capture.files.recheck import CheckedOutput, check_outputs
-from simckpt.model.artifact import Artifact, ArtifactIndex
+from simckpt.capture.files import CheckedOutput, check_outputs, index_artifacts
+from simckpt.model.documents import Artifact, ArtifactIndex
 from simckpt.model.record import hash_bytes
 
 

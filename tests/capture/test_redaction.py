@@ -6,12 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.capture.secrets.redaction import (
-    is_secret_name,
-    redact_arguments,
-    redact_text,
-    redact_url,
-)
+from simckpt.capture.redaction import is_secret_name, redact_arguments, redact_text, redact_url
 
 from .made_up_secrets import KEYS, SENTENCES
 from .secret_forms import HARMLESS, HELD

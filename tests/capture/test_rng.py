@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simckpt.capture.mersenne import WORDS, was_seeded
+from simckpt.capture.random_state import WORDS, was_seeded
 from simckpt.capture.rng import capture_random, describe_generator, generators_in, stream_mark
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simckpt.capture.jobs.scheduler import scheduler_facts
+from simckpt.capture.jobs import scheduler_facts
 
 
 def test_outside_a_job_there_is_nothing():

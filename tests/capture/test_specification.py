@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from simckpt.capture.specification import specification
+from simckpt.capture.manifest import specification
 from simckpt.model.changes import diff
-from simckpt.model.manifest import CodeModule, InputFile, Manifest, Stage
+from simckpt.model.documents import CodeModule, InputFile, Manifest, Stage
 from simckpt.model.numerics import NumericalSettings, Numerics
 from simckpt.model.record import canonical_json
 

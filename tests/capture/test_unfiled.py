@@ -11,15 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.capture.source.driver import callable_name
-from simckpt.capture.source.unfiled import capture_unfiled
+from simckpt.capture.driver import callable_name, capture_unfiled
 
 ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
 import json
 from simckpt.capture.manifest import capture_manifest
-from simckpt.model.manifest import Stage, Text
+from simckpt.model.documents import Stage, Text
 
 def main(): "a marker"
 

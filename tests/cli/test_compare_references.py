@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 from recorded_twins import Setup, run, write
 
-from simckpt.cli import shelf as shelf_module
+from simckpt.cli import bundle_pool as shelf_module
+from simckpt.cli.bundle_pool import Shelf
+from simckpt.cli.compare import one_each
 from simckpt.cli.main import verbs
-from simckpt.cli.references import one_each
-from simckpt.cli.shelf import Shelf
 from simckpt.compare.comparison import compare
 
 CHAOS = Setup(name="base", n=8, steps=60, every=2, checkpoint_every=30, chaotic=True)

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from recorded_twins import Setup, write
 
-from simckpt.cli import bundle_index, bundle_reading
-from simckpt.cli.bundle_index import find_bundles, identity, index_path, list_folder
-from simckpt.cli.bundle_reading import read_bundle
+from simckpt.cli import ls as bundle_index
+from simckpt.cli import ls as bundle_reading
+from simckpt.cli.ls import find_bundles, identity, index_path, list_folder, read_bundle
 from simckpt.cli.main import verbs
 
 

@@ -9,8 +9,7 @@ from click.testing import CliRunner
 from simckpt.bundle import BundleWriter, open_bundle, verify
 from simckpt.cli.main import verbs
 from simckpt.cli.slurm import templates
-from simckpt.model.journal import RunOpened
-from simckpt.model.segment import Segment
+from simckpt.model.series import RunOpened, Segment
 
 
 @pytest.fixture

@@ -17,14 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 from simckpt.bundle import BundleWriter, verify
-from simckpt.bundle.format.codec import Kind, decode
-from simckpt.bundle.reading.opening import open_recorded
-from simckpt.bundle.reading.stream import stored
+from simckpt.bundle.reader import open_recorded, stored
+from simckpt.bundle.records import Kind, decode
 from simckpt.cli.main import verbs
-from simckpt.model.checkpoint import Checkpoint
-from simckpt.model.journal import RunOpened, StoredDocument
 from simckpt.model.record import canonical_json, hash_bytes
-from simckpt.model.series import Sample, TileRow
+from simckpt.model.series import Checkpoint, RunOpened, Sample, StoredDocument, TileRow
 
 TAIL = (
     "\x1b[2J\x1b]8;;http://evil.example\x07\x9b31m\x90\u202e\u2066\u200b\r\n\t\x00\x7f"
@@ -73,7 +70,7 @@ class Rewriting:
         return decode(kind, changed)
 
     def checked(self, document: bytes) -> bytes:
-        from simckpt.bundle.format.documents import decode_document
+        from simckpt.bundle.records import decode_document
 
         return canonical_json(decode_document(document))
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from simckpt.cli.main import verbs
-from simckpt.diagnostics import cache
+from simckpt.diagnostics import kernel_cache as cache
 
 
 def test_it_says_where_the_kernels_are(kernel_cache: Path) -> None:

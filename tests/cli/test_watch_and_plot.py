@@ -14,8 +14,7 @@ from recorded_twins import Recording, Setup, write
 
 from simckpt.cli.main import verbs
 from simckpt.cli.watch import follow
-from simckpt.model.segment import Event, SegmentEnd
-from simckpt.model.series import Sample
+from simckpt.model.series import Event, Sample, SegmentEnd
 
 LIVE = Setup(name="live", n=8, steps=8, every=2, checkpoint_every=8, killed=True)
 

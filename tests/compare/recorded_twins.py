@@ -14,14 +14,14 @@ from twin_solver import Setup, Solver, patches
 from twin_view import Twin, tagged
 
 from simckpt.model.changes import SpecDiff, Specification
-from simckpt.model.checkpoint import Checkpoint, Cost, Parts, StateDescriptor
-from simckpt.model.environment import Circumstances, Environment, Node
-from simckpt.model.intent import Intent
-from simckpt.model.journal import JournalRecord, RunOpened, StoredDocument
-from simckpt.model.manifest import (
+from simckpt.model.documents import (
+    Circumstances,
     CodeModule,
+    Environment,
     InputFile,
+    Intent,
     Manifest,
+    Node,
     Packages,
     RandomState,
     Repository,
@@ -29,8 +29,24 @@ from simckpt.model.manifest import (
 )
 from simckpt.model.numerics import NumericalSettings
 from simckpt.model.record import Document, canonical_json, content_hash
-from simckpt.model.segment import Decomposition, Segment, SegmentEnd, SegmentSchema
-from simckpt.model.series import Column, FieldTiles, Sample, SeriesSchema, TileRow
+from simckpt.model.series import (
+    Checkpoint,
+    Column,
+    Cost,
+    Decomposition,
+    FieldTiles,
+    JournalRecord,
+    Parts,
+    RunOpened,
+    Sample,
+    Segment,
+    SegmentEnd,
+    SegmentSchema,
+    SeriesSchema,
+    StateDescriptor,
+    StoredDocument,
+    TileRow,
+)
 
 STARTED = 1_700_000_000.0
 
@@ -252,7 +268,7 @@ def run(setup: Setup | None = None, **changes: Any) -> Twin:
 
 def write(path: Path, setup: Setup, *, keep_open: bool = False) -> Any:
     """Write the same run as a real bundle; with `keep_open`, leave its writer to the caller."""
-    from simckpt.bundle.writing.writer import BundleWriter
+    from simckpt.bundle.writer import BundleWriter
 
     first, *records = Recording(setup).records
     assert isinstance(first, RunOpened)

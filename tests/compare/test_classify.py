@@ -4,8 +4,7 @@ import pytest
 from recorded_twins import Setup, edited, run
 
 from simckpt.compare.comparison import compare
-from simckpt.model.journal import StoredDocument
-from simckpt.model.segment import Event
+from simckpt.model.series import Event, StoredDocument
 
 BASE = Setup(name="base", n=64, steps=60, every=2)
 CHAOTIC = BASE.but(chaotic=True)

@@ -5,8 +5,8 @@ import pytest
 from recorded_twins import Setup, edited
 
 from simckpt.compare.comparison import compare
-from simckpt.compare.why.command_line import options
-from simckpt.model.journal import StoredDocument
+from simckpt.compare.facts import options
+from simckpt.model.series import StoredDocument
 
 BASE = Setup(name="base", n=16, steps=8, every=2)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 import simckpt
-from simckpt.compare.why.configured import alike_told, told, whole
-from simckpt.compare.why.differences import RecordedDifference, recorded_differences
-from simckpt.compare.why.roles import role
-from simckpt.model.manifest import Text
+from simckpt.compare.causes import role
+from simckpt.compare.differences import RecordedDifference, recorded_differences
+from simckpt.compare.facts import alike_told, told, whole
+from simckpt.model.documents import Text
 
 
 def recorded(folder, name, file, text):

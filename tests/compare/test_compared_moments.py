@@ -5,15 +5,13 @@ from msgspec.structs import replace
 from recorded_twins import Setup, edited, run
 
 from simckpt.capture.environment import differing_facts
-from simckpt.cli.tolerances import read_tolerances
+from simckpt.compare.alignment import align
 from simckpt.compare.comparison import Options, compare
-from simckpt.compare.where.alignment import align
-from simckpt.compare.where.tiles import compare_tiles
-from simckpt.compare.where.tolerance import Limits, Tolerance
+from simckpt.compare.fields import compare_tiles
+from simckpt.compare.tolerance import Limits, Tolerance, read_tolerances
 from simckpt.errors import SetupError
-from simckpt.model.checkpoint import Checkpoint
-from simckpt.model.environment import Environment
-from simckpt.model.series import Sample, TileRow
+from simckpt.model.documents import Environment
+from simckpt.model.series import Checkpoint, Sample, TileRow
 
 SMALL = Setup(name="small", n=8, steps=24, every=2, checkpoint_every=8)
 EXACT = Tolerance(default=Limits(rtol=1e-12))

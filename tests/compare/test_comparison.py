@@ -6,7 +6,7 @@ import pytest
 from recorded_twins import Setup, edited, run
 
 from simckpt.compare.comparison import Options, compare
-from simckpt.compare.where.tolerance import Limits, Override, Tolerance
+from simckpt.compare.tolerance import Limits, Override, Tolerance
 from simckpt.errors import SetupError
 from simckpt.model.series import Sample
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_twins import Setup, run
 
+from simckpt.compare.alignment import align
 from simckpt.compare.comparison import Comparison, Options, compare
-from simckpt.compare.where.alignment import align
-from simckpt.compare.where.tolerance import Limits, Tolerance
+from simckpt.compare.tolerance import Limits, Tolerance
 from simckpt.report.comparison import comparison_report
-from simckpt.report.page import show
+from simckpt.report.text import show
 
 changes = st.fixed_dictionaries(
     {},

@@ -2,14 +2,12 @@ import msgspec
 import pytest
 from recorded_twins import Setup, edited, run
 
-from simckpt.compare.why.differences import WEIGHTS, recorded_differences
-from simckpt.compare.why.profiles import PROFILES
-from simckpt.compare.why.roles import role
+from simckpt.compare.causes import PROFILES, role
+from simckpt.compare.differences import WEIGHTS, recorded_differences
 from simckpt.model.changes import ABSENT
-from simckpt.model.journal import StoredDocument
-from simckpt.model.manifest import InputFile
+from simckpt.model.documents import InputFile
 from simckpt.model.record import canonical_json
-from simckpt.model.segment import Event
+from simckpt.model.series import Event, StoredDocument
 
 SMALL = Setup(n=8, steps=8, every=2, checkpoint_every=4)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simckpt.compare.kind.growth import fit_growth
+from simckpt.compare.growth import fit_growth
 
 STEPS = np.arange(200)
 T = 0.1 * STEPS

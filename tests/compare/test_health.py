@@ -5,12 +5,10 @@ import pytest
 from msgspec import structs
 from recorded_twins import Setup, run
 
-from simckpt.compare.balance import unexplained
-from simckpt.compare.health import health
-from simckpt.compare.where.quantities import columns
-from simckpt.compare.where.scales import scales
-from simckpt.model.segment import Event
-from simckpt.model.series import Column
+from simckpt.compare.health import health, unexplained
+from simckpt.compare.quantities import columns
+from simckpt.compare.scales import scales
+from simckpt.model.series import Column, Event
 from simckpt.report.comparison import health_rows
 
 SMALL = Setup(n=16, steps=24, every=2, checkpoint_every=8)

@@ -6,7 +6,7 @@ import pytest
 from recorded_twins import Setup, edited
 
 from simckpt.compare.comparison import Options, compare
-from simckpt.compare.where.tolerance import Limits, Override, Tolerance
+from simckpt.compare.tolerance import Limits, Override, Tolerance
 from simckpt.model.series import Sample, TileRow
 
 SMALL = Setup(name="small", n=16, steps=8, every=2, checkpoint_every=4)

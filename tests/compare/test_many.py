@@ -6,7 +6,7 @@ from recorded_twins import Setup, run
 from simckpt.compare import many
 from simckpt.compare.comparison import Options, compare
 from simckpt.compare.many import compare_many
-from simckpt.compare.where.tolerance import Limits, Tolerance
+from simckpt.compare.tolerance import Limits, Tolerance
 from simckpt.errors import SetupError
 
 SMALL = Setup(n=16, steps=24, every=2, checkpoint_every=8)

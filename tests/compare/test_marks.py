@@ -6,8 +6,7 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import compare
 from simckpt.compare.held import held
-from simckpt.compare.many import compare_many
-from simckpt.compare.marks import mark, told_apart
+from simckpt.compare.many import compare_many, mark, told_apart
 
 BASE = Setup(name="base", n=16, steps=24, every=2, checkpoint_every=8)
 RUNS = {

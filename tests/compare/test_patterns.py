@@ -3,10 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.compare.where.patterns import Layout, pattern, ranks_holding
-from simckpt.model.environment import Node
-from simckpt.model.segment import Decomposition, Patch
-from simckpt.model.series import FieldTiles
+from simckpt.compare.patterns import Layout, pattern, ranks_holding
+from simckpt.model.documents import Node
+from simckpt.model.series import Decomposition, FieldTiles, Patch
 
 EDGES = tuple(range(0, 65, 8))
 TILES = FieldTiles(field="rho", dtype="float64", global_shape=(64, 64), edges=(EDGES, EDGES))

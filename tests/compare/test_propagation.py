@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simckpt.compare.where.propagation import outgrows, propagation
+from simckpt.compare.patterns import outgrows, propagation
 
 EPSILON = 2.0**-52
 ROUNDOFF = 4096 * EPSILON

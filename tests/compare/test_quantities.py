@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from recorded_twins import Setup, run
 
+from simckpt.compare.alignment import align
 from simckpt.compare.held import KEPT_BYTES, Held, HeldSeries, held
-from simckpt.compare.where.alignment import align
-from simckpt.compare.where.quantities import QuantityFindings, compare_quantities, renamed
-from simckpt.compare.where.tolerance import Limits, Tolerance
+from simckpt.compare.quantities import QuantityFindings, compare_quantities, renamed
+from simckpt.compare.tolerance import Limits, Tolerance
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 

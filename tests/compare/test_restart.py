@@ -7,13 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simckpt.bundle.reading.reader import open_bundle
-from simckpt.bundle.writing.writer import BundleWriter
-from simckpt.compare.kind.restart import Restart, restarts
-from simckpt.model.journal import RunOpened
-from simckpt.model.segment import Segment, SegmentEnd, SegmentSchema
-from simckpt.model.series import Column, FieldTiles, Sample, SeriesSchema
-from simckpt.report.restarts import restart_text
+from simckpt.bundle.reader import open_bundle
+from simckpt.bundle.writer import BundleWriter
+from simckpt.compare.restart import Restart, restarts
+from simckpt.model.series import (
+    Column,
+    FieldTiles,
+    RunOpened,
+    Sample,
+    Segment,
+    SegmentEnd,
+    SegmentSchema,
+    SeriesSchema,
+)
+from simckpt.report.overview import restart_text
 
 SCHEMA = SeriesSchema(
     columns=(

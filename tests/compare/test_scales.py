@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.compare.where.scales import Summary, largest_size, measures, scales, unscaled
+from simckpt.compare.scales import Summary, largest_size, measures, scales, unscaled
 from simckpt.model.record import canonical_json
 from simckpt.model.series import Column
 

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.compare.why.facts import RunFacts
-from simckpt.compare.why.separation import separate
+from simckpt.compare.facts import RunFacts
+from simckpt.compare.many import separate
 
 
 def facts(**parts):

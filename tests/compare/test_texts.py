@@ -1,9 +1,9 @@
 from dataclasses import dataclass
 
-from simckpt.compare.why.texts import MOST_LINES, text_differences
-from simckpt.model.checkpoint import Checkpoint, Parts
-from simckpt.model.manifest import CodeModule, Manifest, Repository, Stage, Text
+from simckpt.compare.facts import MOST_LINES, text_differences
+from simckpt.model.documents import CodeModule, Manifest, Repository, Stage, Text
 from simckpt.model.record import content_hash
+from simckpt.model.series import Checkpoint, Parts
 
 
 @dataclass

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from recorded_twins import Recording, Setup, Twin
 
 from simckpt.compare.comparison import compare
-from simckpt.compare.where.tilings import in_common_tiles
+from simckpt.compare.fields import in_common_tiles
 from simckpt.model.series import FieldTiles
 
 N = 24

@@ -5,13 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.compare.where.tolerance import (
-    NOT_A_DISTANCE,
-    Limits,
-    Override,
-    Tolerance,
-    ulp_distance,
-)
+from simckpt.compare.tolerance import NOT_A_DISTANCE, Limits, Override, Tolerance, ulp_distance
 from simckpt.errors import SetupError
 
 NAN, INF = float("nan"), float("inf")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from simckpt.model.segment import Event, Patch
+from simckpt.model.series import Event, Patch
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,31 @@ import msgspec
 import numpy as np
 
 from simckpt.model.changes import SpecDiff, Specification
-from simckpt.model.checkpoint import Checkpoint
-from simckpt.model.environment import Circumstances, Environment
-from simckpt.model.intent import Intent
-from simckpt.model.journal import JournalRecord, RunOpened, StoredDocument
-from simckpt.model.manifest import Manifest, Packages, RandomState
+from simckpt.model.documents import (
+    Circumstances,
+    Environment,
+    Intent,
+    Manifest,
+    Packages,
+    RandomState,
+)
 from simckpt.model.numerics import NumericalSettings
 from simckpt.model.record import Document
-from simckpt.model.segment import Decomposition, Event, Segment, SegmentEnd, SegmentSchema
-from simckpt.model.series import FieldTiles, Sample, SeriesSchema, TileRow
+from simckpt.model.series import (
+    Checkpoint,
+    Decomposition,
+    Event,
+    FieldTiles,
+    JournalRecord,
+    RunOpened,
+    Sample,
+    Segment,
+    SegmentEnd,
+    SegmentSchema,
+    SeriesSchema,
+    StoredDocument,
+    TileRow,
+)
 
 _KINDS: tuple[type[Document], ...] = (
     Manifest,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt.diagnostics import Budget, Declarations, Grid, State
-from simckpt.diagnostics.quantities.exact_sum import ExactSum, exact_term
+from simckpt.diagnostics.exact import ExactSum, exact_term
 from simckpt.diagnostics.quantities.reported import Reported
 from simckpt.errors import SetupError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simckpt.diagnostics import Declarations, Grid, State
-from simckpt.diagnostics.domain.components import Components
+from simckpt.diagnostics.particles import Components
 from simckpt.errors import SetupError
 
 SHAPE = (12, 40)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Declarations, Divergence, Grid, Norm, State
+from simckpt.diagnostics import CFL, Declarations, Divergence, Grid, Norm, State, views
 from simckpt.diagnostics.devices import arrays as devices
-from simckpt.diagnostics.devices.sums import Arithmetic
-from simckpt.diagnostics.domain import views
-from simckpt.diagnostics.domain.components import Components
+from simckpt.diagnostics.devices.sweep import Arithmetic
+from simckpt.diagnostics.particles import Components
 from simckpt.errors import SetupError
 
 SHAPE = (37, 150)

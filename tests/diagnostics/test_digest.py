@@ -26,7 +26,7 @@ def digest(ranks, array):
 
 
 def seed_of(array):
-    from simckpt.diagnostics.quantities.channels import Channel
+    from simckpt.diagnostics.quantities.base import Channel
 
     kind = f"{array.dtype.kind}{array.dtype.itemsize}"
     return Channel("f", 0, kind, array.shape, ((0, 1),)).seed

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt.diagnostics import Cells, Declarations, Grid, State
-from simckpt.diagnostics.domain.locating import Found
-from simckpt.diagnostics.quantities.extrema import PAIRS, blocks, decode, encode
+from simckpt.diagnostics.quantities.norms import PAIRS, blocks, decode, encode
+from simckpt.diagnostics.views import Found
 from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(extrema=["u"])

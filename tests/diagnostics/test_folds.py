@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt.diagnostics.exact import exact_value, integer, rounded, total, words_of
-from simckpt.diagnostics.kernels.adding import sum_into
-from simckpt.diagnostics.kernels.limbs import LIMBS, deposit, normalise
+from simckpt.diagnostics.kernels.sums import LIMBS, deposit, normalise, sum_into
 
 finite = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=True)
 

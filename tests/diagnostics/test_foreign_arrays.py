@@ -9,9 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import Declarations, Grid, Probe, State
+from simckpt.diagnostics import Declarations, Grid, Probe, State, views
 from simckpt.diagnostics.devices import arrays
-from simckpt.diagnostics.domain import views
 from simckpt.errors import SetupError
 
 SHAPE = (3, 4)

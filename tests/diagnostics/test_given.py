@@ -8,16 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import (
-    CFL,
-    Cells,
-    Components,
-    Diffusion,
-    Frequency,
-    Growth,
-    Particles,
-)
-from simckpt.diagnostics.given import real_number, whole_number
+from simckpt.diagnostics import CFL, Cells, Components, Diffusion, Frequency, Growth, Particles
+from simckpt.diagnostics.arguments import real_number, whole_number
 from simckpt.errors import SetupError
 
 

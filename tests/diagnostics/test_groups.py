@@ -22,7 +22,7 @@ from simckpt.diagnostics import (
     State,
     TotalVariation,
 )
-from simckpt.diagnostics.groups import KINDS
+from simckpt.diagnostics.declarations import KINDS
 from simckpt.errors import SetupError
 
 MADE = {

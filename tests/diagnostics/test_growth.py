@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt.diagnostics import Declarations, Divergence, Grid, Growth, Norm, State
-from simckpt.diagnostics.quantities.growth import slope
+from simckpt.diagnostics.quantities.stability import slope
 from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt.diagnostics import Components, Custom, Declarations, Grid, State
-from simckpt.diagnostics.domain.locating import Extremes
+from simckpt.diagnostics.quantities.base import Here
 from simckpt.diagnostics.quantities.reported import LARGEST_TOTAL, Reported, Solves
-from simckpt.diagnostics.quantities.shares import Here
+from simckpt.diagnostics.views import Extremes
 from simckpt.errors import SetupError
 
 FIELD = np.arange(12.0)

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt.diagnostics import Declarations
-from simckpt.diagnostics.domain.tiles import (
+from simckpt.diagnostics.partition import (
     LONG_RUN,
     MOST_TILES,
     SHORTEST_RUN,
     SMALL_FIELD,
     tile_edges,
 )
-from simckpt.diagnostics.domain.walk import plan_walk
+from simckpt.diagnostics.views import plan_walk
 
 
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=4))

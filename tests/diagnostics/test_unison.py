@@ -24,7 +24,7 @@ from simckpt.diagnostics import (
     State,
     TotalVariation,
 )
-from simckpt.diagnostics.domain.marks import box_mark
+from simckpt.diagnostics.coverage_checksum import box_mark
 from simckpt.errors import SetupError
 
 

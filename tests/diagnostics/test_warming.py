@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from simckpt.diagnostics import warming
+from simckpt.diagnostics import kernel_cache as warming
 
 PROGRAM = """
 import numpy as np
@@ -42,7 +42,7 @@ def test_who_comes_second_waits_and_then_goes_in(tmp_path):
     lock = tmp_path / "lock"
     program = f"""
 from pathlib import Path
-from simckpt.diagnostics.warming import one_at_first
+from simckpt.diagnostics.kernel_cache import one_at_first
 with one_at_first(Path({str(lock)!r})):
     Path({str(tmp_path / "in")!r}).touch()
 """
@@ -74,7 +74,7 @@ def test_kernels_can_be_made_ready_beforehand():
 
 
 def test_each_version_of_the_kernels_has_a_folder_of_its_own(tmp_path, monkeypatch):
-    from simckpt.diagnostics import cache
+    from simckpt.diagnostics import kernel_cache as cache
 
     monkeypatch.setenv("SIMCKPT_CACHE_DIR", str(tmp_path))
     before = cache.cache_folder()
@@ -93,7 +93,7 @@ def test_each_version_of_the_kernels_has_a_folder_of_its_own(tmp_path, monkeypat
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
     (tmp_path / "file").write_text("")
     environment = {**os.environ, "SIMCKPT_CACHE_DIR": str(tmp_path / "file" / "below")}
-    program = "from simckpt.diagnostics.kernels.limbs import normalise; import numpy as np; "
+    program = "from simckpt.diagnostics.kernels.sums import normalise; import numpy as np; "
     program += "normalise(np.zeros(70, np.int64))"
     environment["NUMBA_CACHE_DIR"] = ""
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=100)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt.diagnostics import Conserved, Declarations, Grid, State
-from simckpt.diagnostics.wide import half_words
+from simckpt.diagnostics.exact import half_words
 
 COUNT = Declarations(conserved={"count": Conserved("n", weight="one"), "total": "n"})
 

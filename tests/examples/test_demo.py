@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.cli import demo_runs
-from simckpt.cli.demo import fresh_folder
-from simckpt.cli.demo_runs import DemoError, drive, launcher, plans
+from simckpt.cli import demo as demo_runs
+from simckpt.cli.demo import DemoError, drive, fresh_folder, launcher, plans
 from simckpt.errors import SetupError
 
 ROOT = Path(__file__).resolve().parents[2]

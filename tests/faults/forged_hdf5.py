@@ -11,7 +11,7 @@ import blake3
 import h5py
 import numpy as np
 
-from simckpt.bundle.format.seal import USER_BLOCK, Seal, decode_seal, encode_seal
+from simckpt.bundle.framing import USER_BLOCK, Seal, decode_seal, encode_seal
 
 Mutation = Callable[[random.Random, bytearray], bytearray]
 WORD = 0xFFFFFFFF

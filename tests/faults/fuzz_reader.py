@@ -22,9 +22,8 @@ from zlib import crc32
 import forged_hdf5
 
 from simckpt.bundle import open_bundle, verify
-from simckpt.bundle.format.framing import FRAME_SIZE, MARK, decode_header
-from simckpt.bundle.reading.opening import open_recorded
-from simckpt.bundle.reading.stream import stored
+from simckpt.bundle.framing import FRAME_SIZE, MARK, decode_header
+from simckpt.bundle.reader import open_recorded, stored
 from simckpt.errors import SimckptError
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

@@ -15,11 +15,20 @@ import pytest
 import simckpt
 from simckpt.bundle import BundleWriter, WriterOptions, open_bundle
 from simckpt.bundle.files import LocalFiles
-from simckpt.model.checkpoint import Checkpoint, Parts, StateDescriptor
-from simckpt.model.journal import RunOpened
-from simckpt.model.manifest import Text
-from simckpt.model.segment import Segment, SegmentSchema
-from simckpt.model.series import Column, FieldTiles, Sample, SeriesSchema, TileRow
+from simckpt.model.documents import Text
+from simckpt.model.series import (
+    Checkpoint,
+    Column,
+    FieldTiles,
+    Parts,
+    RunOpened,
+    Sample,
+    Segment,
+    SegmentSchema,
+    SeriesSchema,
+    StateDescriptor,
+    TileRow,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 OPENED = RunOpened(run_id="r", campaign="c", created=0.0, simckpt_version="0")

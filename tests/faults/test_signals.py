@@ -20,7 +20,7 @@ DRIVER = """
 import os, signal, sys, time
 import simckpt
 from simckpt.bundle import files
-from simckpt.bundle.writing import folding
+from simckpt.bundle import folding
 me, moment, name = os.getpid(), sys.argv[1], sys.argv[2]
 sent = []
 
@@ -40,7 +40,7 @@ class Storage(files.LocalFiles):
         return super().adopt(path)
 
 armed = []
-from simckpt.bundle.writing.options import WriterOptions
+from simckpt.bundle.writer_options import WriterOptions
 WriterOptions.__init__.__kwdefaults__["files"] = Storage()
 if moment == "handler":
     signal.signal(getattr(signal, name), lambda number, frame: print("mine", number, flush=True))

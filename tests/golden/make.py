@@ -17,12 +17,24 @@ import msgspec
 import numpy as np
 
 from simckpt.bundle import Bundle, BundleWriter, open_bundle
-from simckpt.bundle.format.framing import Origin, decode_header, encode_header
-from simckpt.model.checkpoint import Checkpoint, Cost, Parts, StateDescriptor
-from simckpt.model.intent import Intent
-from simckpt.model.journal import RunOpened
-from simckpt.model.segment import Event, Segment, SegmentEnd, SegmentSchema
-from simckpt.model.series import Column, FieldTiles, Sample, SeriesSchema, TileRow
+from simckpt.bundle.framing import Origin, decode_header, encode_header
+from simckpt.model.documents import Intent
+from simckpt.model.series import (
+    Checkpoint,
+    Column,
+    Cost,
+    Event,
+    FieldTiles,
+    Parts,
+    RunOpened,
+    Sample,
+    Segment,
+    SegmentEnd,
+    SegmentSchema,
+    SeriesSchema,
+    StateDescriptor,
+    TileRow,
+)
 
 HERE = Path(__file__).resolve().parent
 TILES = FieldTiles(field="rho", dtype="<f8", global_shape=(8, 6), edges=((0, 4, 8), (0, 3, 6)))

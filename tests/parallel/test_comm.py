@@ -13,7 +13,7 @@ from mpi4py import MPI
 from verdict import tell
 from simckpt.parallel.comm import PAIR, ExchangeFailed
 from simckpt.parallel.mpi import world
-from simckpt.parallel.polling import poll
+from simckpt.parallel.comm import poll
 import time
 
 comm = world()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simckpt.parallel.patience import GRACE, QUIET, Patience
-from simckpt.parallel.polling import poll
+from simckpt.parallel.comm import GRACE, QUIET, Patience, poll
 
 
 def test_who_waits_long_says_once_for_what_and_until_when() -> None:

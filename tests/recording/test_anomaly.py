@@ -14,7 +14,7 @@ import pytest
 import simckpt
 from simckpt.errors import SetupError
 from simckpt.model.series import Column, FieldTiles, SeriesSchema
-from simckpt.recording.triggering.anomaly import AnomalyRule
+from simckpt.recording.anomaly import AnomalyRule
 
 ROOT = Path(simckpt.__file__).parent.parent
 COLUMNS = {

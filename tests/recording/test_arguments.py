@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from simckpt.errors import SetupError
-from simckpt.recording.arguments import Accessor, named_number
+from simckpt.recording.step import Accessor, named_number
 
 
 def test_an_accessor_gets_as_many_arguments_as_it_accepts() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import simckpt
 from simckpt.errors import SetupError
 from simckpt.model.series import Column, SeriesSchema
-from simckpt.recording.triggering.bounds import BoundRule
+from simckpt.recording.bounds import BoundRule
 
 SCHEMA = SeriesSchema(
     columns=(

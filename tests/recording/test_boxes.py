@@ -7,8 +7,8 @@ import pytest
 
 import simckpt
 from simckpt.bundle import open_bundle
-from simckpt.compare.where.divergence import layout
-from simckpt.recording.samples import boxes as moving
+from simckpt.compare.fields import layout
+from simckpt.recording import moving_boxes as moving
 
 HALVES, THIRDS = [(0, 4), (4, 8)], [(0, 3), (3, 8)]
 

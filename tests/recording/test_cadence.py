@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 
 from simckpt.errors import SetupError
 from simckpt.parallel.comm import SerialComm, Vote
-from simckpt.recording.samples.cadence import Beat, cadence, cadence_text
-from simckpt.recording.samples.overhead import MEASURED_STEPS, Overhead, OverheadBeat
+from simckpt.recording.cadence import (
+    MEASURED_STEPS,
+    Beat,
+    Overhead,
+    OverheadBeat,
+    cadence,
+    cadence_text,
+)
 
 
 class FakeMeter:

@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from simckpt.errors import InstrumentError, SimckptWarning
-from simckpt.recording.faults import MOST_RECORDED, Faults, one_line
+from simckpt.recording.overheads import MOST_RECORDED, Faults, one_line
 
 
 class Book(list[tuple[str, str, int | None]]):

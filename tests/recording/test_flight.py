@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from simckpt.bundle.format.documents import decode_document
+from simckpt.bundle.records import decode_document
 from simckpt.diagnostics import Declarations, Grid, Probe, State
 from simckpt.model.record import canonical_json
-from simckpt.recording.triggering.flight import FlightRecorder
+from simckpt.recording.trigger_captures import FlightRecorder
 
 
 def readings(n: int, cells: int = 64) -> list[Any]:

@@ -13,7 +13,7 @@ import pytest
 import simckpt
 from simckpt.errors import SetupError
 from simckpt.model.numerics import NumericalSettings
-from simckpt.recording.in_effect import MOST_TOLD, InEffect
+from simckpt.recording.captures import MOST_TOLD, InEffect
 
 
 class Multigrid:

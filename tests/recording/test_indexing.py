@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import simckpt
-from simckpt.capture.files import configuration
-from simckpt.capture.files.configuration import ConfigurationFiles, capture_configuration
-from simckpt.capture.files.inputs import capture_inputs
-from simckpt.recording import indexing
-from simckpt.recording.indexing import Indexer
+from simckpt.capture import configuration
+from simckpt.capture.configuration import ConfigurationFiles, capture_configuration
+from simckpt.capture.files import capture_inputs
+from simckpt.recording import captures as indexing
+from simckpt.recording.captures import Indexer
 
 
 def test_without_patterns_there_is_no_index() -> None:

@@ -8,7 +8,7 @@ import pytest
 import simckpt
 from simckpt.compare.comparison import Options, compare
 from simckpt.compare.health import health
-from simckpt.compare.where.tolerance import Limits, Tolerance
+from simckpt.compare.tolerance import Limits, Tolerance
 
 ONES = np.ones(1000)
 OUTLIER = np.where(np.arange(1000) == 3, 1e-9, ONES)

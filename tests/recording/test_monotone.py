@@ -11,12 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simckpt
-from simckpt.compare.health import health
-from simckpt.compare.monotone import ALLOWED, reversals
+from simckpt.compare.health import ALLOWED, health, reversals
 from simckpt.diagnostics.reading import Reading
 from simckpt.model.series import Column, FieldTiles, SeriesSchema
-from simckpt.recording.triggering.anomaly import Anomaly, AnomalyRule
-from simckpt.recording.triggering.monotone import Monotone
+from simckpt.recording.anomaly import Anomaly, AnomalyRule, Monotone
 from simckpt.report.comparison import health_rows
 
 EPS = 2.0**-52

@@ -11,7 +11,7 @@ from heat import Heat
 
 import simckpt
 from simckpt.errors import SetupError, SimckptWarning
-from simckpt.recording.attempts.raised import raised
+from simckpt.recording.end import raised
 
 
 class Mute(Exception):

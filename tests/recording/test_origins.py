@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from simckpt.diagnostics import Declarations, Grid, Particles, Probe, State
-from simckpt.recording.triggering.origins import Origins
+from simckpt.recording.trigger_captures import Origins
 
 
 def test_the_event_names_cell_tile_and_the_last_finite_extrema() -> None:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from simckpt.model.segment import Event
+from simckpt.model.series import Event
 from simckpt.parallel.comm import ExchangeFailed, SerialComm
-from simckpt.recording.attempts.parting import Farewell, Parting, part
+from simckpt.recording.end import Farewell, Parting, part
 
 
 def farewell(

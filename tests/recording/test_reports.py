@@ -11,8 +11,7 @@ import pytest
 
 import simckpt
 from simckpt.errors import InstrumentError, SetupError, SimckptWarning
-from simckpt.recording.samples.reports import Reports
-from simckpt.recording.samples.stream import Stream
+from simckpt.recording.sampling import Reports, Stream
 
 DECLARED = {
     "budget": {"mass": "rho"},

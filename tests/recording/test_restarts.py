@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import simckpt
-from simckpt.compare.kind.restart import Restart, restarts
+from simckpt.compare.restart import Restart, restarts
 
 
 class Wave:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simckpt.errors import SetupError
-from simckpt.model.intent import Intent
+from simckpt.model.documents import Intent
 from simckpt.model.numerics import Numerics
 from simckpt.recording.run import run
 from simckpt.recording.settings import RunSettings

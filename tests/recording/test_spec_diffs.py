@@ -6,7 +6,7 @@ import pytest
 
 from simckpt.model.changes import ABSENT, Specification, diff
 from simckpt.model.record import canonical_json
-from simckpt.recording.attempts.spec_diffs import SpecDiffs
+from simckpt.recording.restart import SpecDiffs
 
 
 def specified(role: str = "simulation", code: str = "kh", **parameters: float) -> Specification:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 import simckpt
-from simckpt.recording.samples.step_order import StepOrder
+from simckpt.recording.sampling import StepOrder
 
 
 def problems(*steps: int) -> list[str]:

@@ -4,9 +4,8 @@ import time
 
 import numpy as np
 
-from simckpt.parallel.comm import Maxima, Sums
-from simckpt.parallel.polling import poll
-from simckpt.recording.samples.stream import MOST_PENDING_BYTES, Stream
+from simckpt.parallel.comm import Maxima, Sums, poll
+from simckpt.recording.sampling import MOST_PENDING_BYTES, Stream
 
 
 class HeldReduction:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from simckpt.model.changes import Specification
-from simckpt.model.environment import Environment
-from simckpt.recording.triggering.surroundings import (
+from simckpt.model.documents import Environment
+from simckpt.recording.trigger_captures import (
     environment_changes,
     node_changes,
     specification_changes,

@@ -16,10 +16,9 @@ import pytest
 import simckpt
 from simckpt.errors import InstrumentError, SetupError, SimckptWarning
 from simckpt.model.changes import Specification
-from simckpt.model.environment import Environment
-from simckpt.recording.attempts.precedents import Precedent
-from simckpt.recording.triggering.triggers import checked_rate, checked_triggers
-from simckpt.recording.triggering.watch import Watch
+from simckpt.model.documents import Environment
+from simckpt.recording.begin import Precedent
+from simckpt.recording.triggers import Watch, checked_rate, checked_triggers
 
 ROOT = Path(simckpt.__file__).parent.parent
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import simckpt
-from simckpt.recording.attempts.waypoints import NO_WAYPOINTS, Waypoints
+from simckpt.recording.resume_points import NO_WAYPOINTS, Waypoints
 
 
 def advance(u: np.ndarray) -> None:

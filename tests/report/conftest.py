@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle.writing.writer import BundleWriter
-from simckpt.model.checkpoint import Checkpoint, Parts
-from simckpt.model.journal import RunOpened
-from simckpt.model.manifest import Manifest, Stage
-from simckpt.model.segment import Segment
+from simckpt.bundle.writer import BundleWriter
+from simckpt.model.documents import Manifest, Stage
+from simckpt.model.series import Checkpoint, Parts, RunOpened, Segment
 
 sys.path.append(str(Path(__file__).parents[1] / "compare"))
 

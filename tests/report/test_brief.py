@@ -8,14 +8,11 @@ from msgspec.structs import replace
 from recorded_twins import Setup, Twin, run
 
 from simckpt.compare.health import Drift
-from simckpt.compare.kind.restart import Restart
-from simckpt.model.artifact import Artifact, ArtifactIndex
+from simckpt.compare.restart import Restart
 from simckpt.model.changes import Change, SpecDiff
-from simckpt.model.intent import Intent
-from simckpt.model.manifest import Manifest, Stage
+from simckpt.model.documents import Artifact, ArtifactIndex, Intent, Manifest, Stage
 from simckpt.model.transform import Transform, TransformManifest
-from simckpt.report.brief import Brief, brief, brief_text
-from simckpt.report.overview import overview
+from simckpt.report.overview import Brief, brief, brief_text, overview
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 

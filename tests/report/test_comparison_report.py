@@ -5,13 +5,13 @@ import pytest
 from msgspec.structs import replace
 from recorded_twins import Setup, run
 
+from simckpt.compare.causes import Explanation
 from simckpt.compare.comparison import Options, compare
-from simckpt.compare.where.tolerance import Limits, Tolerance
-from simckpt.compare.why.causes import Explanation
-from simckpt.compare.why.differences import RecordedDifference
-from simckpt.model.segment import Event
+from simckpt.compare.differences import RecordedDifference
+from simckpt.compare.tolerance import Limits, Tolerance
+from simckpt.model.series import Event
 from simckpt.report.comparison import comparison_report
-from simckpt.report.page import show, show_json
+from simckpt.report.text import show, show_json
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle.reading.reader import open_bundle
-from simckpt.report.continuation import MISSING, continuation
+from simckpt.bundle.reader import open_bundle
+from simckpt.report.jobs import MISSING, continuation
 
 STRANGE = (
     "a\tb\nc",

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt.errors import SetupError
-from simckpt.report.filtering import Term, parse_filter
+from simckpt.report.listing import Term, parse_filter
 
 RUN = {
     "solver": "HLLC",

@@ -7,18 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle.reading.reader import open_bundle
-from simckpt.bundle.writing.writer import BundleWriter
-from simckpt.capture.jobs.accounting import Account
-from simckpt.model.checkpoint import Checkpoint, Parts
-from simckpt.model.journal import RunOpened
-from simckpt.model.manifest import Manifest, Stage
-from simckpt.model.segment import Node, Segment, SegmentEnd
-from simckpt.report.accounted import job_number, recorded, unrecorded
-from simckpt.report.continuation import continuation, template_of
-from simckpt.report.job_table import job_table
-from simckpt.report.jobs import STATUS, Attempt, attempts, decide
-from simckpt.report.page import show
+from simckpt.bundle.reader import open_bundle
+from simckpt.bundle.writer import BundleWriter
+from simckpt.capture.jobs import Account
+from simckpt.model.documents import Manifest, Stage
+from simckpt.model.series import Checkpoint, Node, Parts, RunOpened, Segment, SegmentEnd
+from simckpt.report.history import job_table
+from simckpt.report.jobs import (
+    STATUS,
+    Attempt,
+    attempts,
+    continuation,
+    decide,
+    job_number,
+    recorded,
+    template_of,
+    unrecorded,
+)
+from simckpt.report.text import show
 
 SLURM = {"scheduler": "slurm", "job_id": "71", "partition": "debug", "account": "cfd team"}
 

@@ -4,8 +4,8 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import Options, compare
 from simckpt.compare.many import compare_many
-from simckpt.compare.where.tolerance import Limits, Override, Tolerance
-from simckpt.report.junit import junit
+from simckpt.compare.tolerance import Limits, Override, Tolerance
+from simckpt.report.exports import junit
 
 SMALL = Setup(name="small", n=8, steps=8, every=2, checkpoint_every=8)
 

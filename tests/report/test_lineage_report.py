@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simckpt.compare.ancestry import Ancestry, Link, RunNode
-from simckpt.report.lineage import lineage_dot, lineage_report
-from simckpt.report.page import show
+from simckpt.report.history import lineage_dot, lineage_report
+from simckpt.report.text import show
 
 
 def graph(*edges: str, names: str = "") -> Ancestry:

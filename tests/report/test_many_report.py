@@ -5,7 +5,7 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.many import compare_many
 from simckpt.report.many import group_letter, many_report
-from simckpt.report.page import show
+from simckpt.report.text import show
 
 SMALL = Setup(n=8, steps=8, every=2, checkpoint_every=8)
 

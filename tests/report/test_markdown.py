@@ -4,7 +4,7 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import compare
 from simckpt.compare.many import compare_many
-from simckpt.report.markdown import markdown, plain
+from simckpt.report.exports import markdown, plain
 
 SMALL = Setup(name="small", n=8, steps=8, every=2, checkpoint_every=8)
 

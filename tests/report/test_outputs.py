@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
-from simckpt.report.outputs import OutputLine, outputs_section
-from simckpt.report.page import show
+from simckpt.report.text import show
+from simckpt.report.verification import OutputLine, outputs_section
 
 
 def lines_of(*outputs: OutputLine) -> list[str]:

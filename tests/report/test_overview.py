@@ -5,16 +5,11 @@ import pytest
 from msgspec.structs import replace
 from recorded_twins import STARTED, Setup, Twin, run
 
-from simckpt.model.checkpoint import Cost
-from simckpt.model.segment import Event
+from simckpt.model.series import Cost, Event
 from simckpt.report.history import history, history_report
 from simckpt.report.overview import overview, overview_report
-from simckpt.report.page import show, show_json
-from simckpt.report.verification import (
-    FoundLine,
-    verification,
-    verification_report,
-)
+from simckpt.report.text import show, show_json
+from simckpt.report.verification import FoundLine, verification, verification_report
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 

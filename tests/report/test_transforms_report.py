@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 from simckpt.model.transform import Column, Dataset, SchemaChange, Transform, TransformManifest
-from simckpt.report.page import show
-from simckpt.report.transforms import size_text, transforms_section
+from simckpt.report.overview import size_text, transforms_section
+from simckpt.report.text import show
 
 
 def printed(manifest: TransformManifest | None) -> str:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from recorded_twins import STARTED, Setup, run
 
-from simckpt.model.segment import Event
-from simckpt.report.page import show
+from simckpt.model.series import Event
+from simckpt.report.text import show
 from simckpt.report.watching import spark, watch_line, watch_news, watch_report, watched
 
 SMALL = Setup(name="small", n=8, steps=24, every=2, checkpoint_every=8)

@@ -11,8 +11,8 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import compare
 from simckpt.compare.curves import curves
-from simckpt.compare.why.texts import TextDifference
-from simckpt.report.web.page import comparison_page
+from simckpt.compare.facts import TextDifference
+from simckpt.report.html import comparison_page
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 EVIL = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>\"'&"

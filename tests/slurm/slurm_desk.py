@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from slurm_cluster import OVER, Cluster, Job
 
-from simckpt.bundle.reading.reader import Bundle, open_bundle
+from simckpt.bundle.reader import Bundle, open_bundle
 from simckpt.report.jobs import Attempt
 
 ROOT = Path(__file__).resolve().parent.parent.parent

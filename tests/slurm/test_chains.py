@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from slurm_desk import Desk
 
-from simckpt.bundle.reading.reader import open_bundle
-from simckpt.compare.kind.restart import restarts
+from simckpt.bundle.reader import open_bundle
+from simckpt.compare.restart import restarts
 
 SLOWLY = ("--pause", "0.06")
 TWO = ("--ntasks=2", "--nodes=2")

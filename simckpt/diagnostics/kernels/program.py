@@ -12,8 +12,7 @@ import math
 
 import numpy as np
 
-from .intrinsics import floats_at, greatest, kept_apart, widest_vectors
-from .jit import kernel
+from .jit import floats_at, greatest, kept_apart, kernel, widest_vectors
 
 (
     ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, MINIMUM, MAXIMUM, HYPOT, ARCTAN2,

@@ -10,15 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .chunk import GOLDEN, measure_chunk
-from .folds import LONGEST
-from .fused import mix
-from .intrinsics import bits, floats_at, kept_apart, words_at
-from .jit import allocating_kernel, kernel
-from .limbs import INFINITE, MAGNITUDE, deposit_float, normalise
-from .packing import fetch
-from .sweep import set_up
-from .tables import Inputs
+from .gather import fetch
+from .jit import allocating_kernel, bits, floats_at, kept_apart, kernel, words_at
+from .sums import INFINITE, LONGEST, MAGNITUDE, deposit_float, normalise
+from .sweep import GOLDEN, Inputs, measure_chunk, mix, set_up
 
 
 @kernel

@@ -9,15 +9,9 @@ from math import isnan, nan
 
 from ...errors import SetupError
 from ...model.series import Column
-from ..exact import rounded
+from ..exact import ExactSum, exact_term, rounded
 from ..expressions import Expression, Tree, parse, shifted
-from .exact_sum import ExactSum, exact_term
-from .quantity import (
-    Answers,
-    Context,
-    Quantity,
-    SumRequest,
-)
+from .base import Answers, Context, Quantity, SumRequest
 
 
 @dataclass(frozen=True, init=False)

@@ -1,1 +1,0 @@
-"""The bytes of a bundle: records, frames, and the HDF5 layout."""

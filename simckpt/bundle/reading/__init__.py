@@ -1,1 +1,0 @@
-"""Journal and folded file, read as one bundle."""

@@ -1,1 +1,0 @@
-"""Whether a bundle is whole, and what can be had of one that is not."""

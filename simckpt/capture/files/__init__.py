@@ -1,1 +1,0 @@
-"""Files as facts: inputs, outputs, configuration and logs."""

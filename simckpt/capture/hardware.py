@@ -1,0 +1,409 @@
+"""The processor: model, instruction set, microcode, counts and memory domains."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..model.record import Facts, canonical_json, hash_bytes
+from .probes import Findings, reason_of
+
+# NVIDIA's devices as their management library tells them, where it is installed.
+#
+# The library is loaded into this process and asked; no program is started. Where no driver is
+# loaded it is left alone: it might start one to create the devices' nodes.
+
+
+LIBRARY = "libnvidia-ml.so.1"
+_TEXT = 96
+
+_COMPUTE_MODES = ("default", "exclusive thread", "prohibited", "exclusive process")
+
+
+class _Memory(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_ulonglong) for name in ("total", "free", "used")]
+
+
+class NvmlError(Exception):
+    """The library's own words for why it has no answer."""
+
+
+def read_nvml(library: str = LIBRARY, root: Path = Path("/")) -> Findings:
+    """Driver, CUDA version, and each kind of device with what bears on its results and speed."""
+    if not any((root / place).exists() for place in ("proc/driver/nvidia", "dev/nvidiactl")):
+        return Findings(unavailable={"nvml": "no NVIDIA driver is loaded"})
+    try:
+        with _opened(library) as nvml:
+            return _read(nvml)
+    except (OSError, NvmlError) as error:
+        return Findings(unavailable={"nvml": reason_of(error)})
+
+
+class _Nvml:
+    """The functions of the library, each raising `NvmlError` in the place of an error code."""
+
+    def __init__(self, library: str) -> None:
+        self._library = ctypes.CDLL(library)
+
+    def call(self, name: str, *arguments: Any) -> None:
+        try:
+            status = getattr(self._library, name)(*arguments)
+        except AttributeError:
+            raise NvmlError(f"this driver has no {name}") from None
+        if status:
+            raise NvmlError(f"{name}: {self._words(status)}")
+
+    def text(self, name: str, *arguments: Any) -> str:
+        buffer = ctypes.create_string_buffer(_TEXT)
+        self.call(name, *arguments, buffer, ctypes.c_uint(_TEXT))
+        return buffer.value.decode("utf-8", "replace")
+
+    def numbers(self, name: str, *arguments: Any, count: int = 1) -> tuple[int, ...]:
+        found = [ctypes.c_int() for _ in range(count)]
+        self.call(name, *arguments, *map(ctypes.byref, found))
+        return tuple(number.value for number in found)
+
+    def _words(self, status: int) -> str:
+        tell = self._library.nvmlErrorString
+        tell.restype = ctypes.c_char_p
+        return str((tell(status) or b"").decode("utf-8", "replace")) or f"error {status}"
+
+
+@contextmanager
+def _opened(library: str) -> Iterator[_Nvml]:
+    nvml = _Nvml(library)
+    nvml.call("nvmlInit_v2")
+    try:
+        yield nvml
+    finally:
+        nvml.call("nvmlShutdown")
+
+
+def _read(nvml: _Nvml) -> Findings:
+    facts: Facts = {}
+    facts |= _known("driver", lambda: nvml.text("nvmlSystemGetDriverVersion"))
+    facts |= _known("nvml", lambda: nvml.text("nvmlSystemGetNVMLVersion"))
+    facts |= _known("cuda", lambda: _cuda(*nvml.numbers("nvmlSystemGetCudaDriverVersion_v2")))
+    kinds: Counter[str] = Counter()
+    settings: dict[str, Facts] = {}
+    volatile: list[Facts] = []
+    (count,) = nvml.numbers("nvmlDeviceGetCount_v2")
+    for index in range(count):
+        handle = ctypes.c_void_p()
+        nvml.call("nvmlDeviceGetHandleByIndex_v2", ctypes.c_uint(index), ctypes.byref(handle))
+        name = nvml.text("nvmlDeviceGetName", handle)
+        kinds[name] += 1
+        stable, now = _device(nvml, handle)
+        # Devices of one model that are set up otherwise are told apart.
+        while name in settings and settings[name] != stable:
+            name += "+"
+        settings[name] = stable
+        volatile.append(now)
+    facts |= {"count": dict(kinds), "devices": settings}
+    return Findings(stable=facts, volatile={"devices": volatile} if volatile else {})
+
+
+def _device(nvml: _Nvml, handle: Any) -> tuple[Facts, Facts]:
+    memory = _Memory()
+    nvml.call("nvmlDeviceGetMemoryInfo", handle, ctypes.byref(memory))
+    stable: Facts = {"memory_MiB": memory.total // 2**20}
+    wanted: dict[str, Callable[[], Any]] = {
+        "compute_capability": lambda: ".".join(
+            map(str, nvml.numbers("nvmlDeviceGetCudaComputeCapability", handle, count=2))
+        ),
+        "ecc": lambda: bool(nvml.numbers("nvmlDeviceGetEccMode", handle, count=2)[0]),
+        "mig": lambda: bool(nvml.numbers("nvmlDeviceGetMigMode", handle, count=2)[0]),
+        "compute_mode": lambda: _mode(*nvml.numbers("nvmlDeviceGetComputeMode", handle)),
+        "power_limit_W": lambda: (
+            nvml.numbers("nvmlDeviceGetPowerManagementLimit", handle)[0] / 1000
+        ),
+        "vbios": lambda: nvml.text("nvmlDeviceGetVbiosVersion", handle),
+    }
+    for fact, read in wanted.items():
+        stable |= _known(fact, read)
+    now: Facts = {"free_MiB": memory.free // 2**20}
+    return stable, now | _known("uuid", lambda: nvml.text("nvmlDeviceGetUUID", handle))
+
+
+def _known(name: str, read: Callable[[], Any]) -> Facts:
+    """One fact, or none: not every model has each feature."""
+    try:
+        return {name: read()}
+    except NvmlError:
+        return {}
+
+
+def _cuda(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _mode(number: int) -> str:
+    return _COMPUTE_MODES[number] if number < len(_COMPUTE_MODES) else str(number)
+
+
+# Reading the small text files of /proc and /sys.
+
+
+def read_line(path: Path) -> str:
+    """The stripped text of a small file; "" where it is missing or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4096).decode("utf-8", "replace").strip("\0 \t\r\n")
+    except OSError:
+        return ""
+
+
+def read_table(path: Path, limit: int = 65_536) -> dict[str, str]:
+    """The ``name: value`` lines of a file up to its first blank line."""
+    with path.open("rb") as file:
+        text = file.read(limit).decode("utf-8", "replace")
+    table: dict[str, str] = {}
+    for line in text.splitlines():
+        if not line.strip():
+            break
+        name, colon, value = line.partition(":")
+        if colon:
+            table.setdefault(name.strip(), value.strip())
+    return table
+
+
+def folders(path: Path, prefix: str) -> list[Path]:
+    """The entries of `path` named `prefix` and a number, by that number."""
+    try:
+        names = [p for p in path.iterdir() if p.name.removeprefix(prefix).isdecimal()]
+    except OSError:
+        return []
+    named = [p for p in names if p.name.startswith(prefix)]
+    return sorted(named, key=lambda p: int(p.name.removeprefix(prefix)))
+
+
+def count_list(text: str) -> int:
+    """How many numbers a kernel list such as ``0-3,8-11`` names."""
+    count = 0
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if first.isdecimal():
+            count += int(last) - int(first) + 1 if dash else 1
+    return count
+
+
+_NAMES = {
+    # x86
+    "vendor_id": "vendor",
+    "model name": "model",
+    "cpu family": "family",
+    "model": "model_number",
+    "stepping": "stepping",
+    "microcode": "microcode",
+    # ARM
+    "CPU implementer": "implementer",
+    "CPU architecture": "architecture",
+    "CPU variant": "variant",
+    "CPU part": "part",
+    "CPU revision": "revision",
+    # POWER and others
+    "cpu": "model",
+    "uarch": "model",
+    "isa": "isa",
+}
+
+
+def read_processor(root: Path = Path("/")) -> Findings:
+    """From the first entry of ``/proc/cpuinfo`` and the topology in ``/sys``.
+
+    Only the first processor's entry is read: on a large node the kernel interrupts every
+    core to fill in the rest. The processors this process may run on are volatile.
+    """
+    # One entry is under 8 KiB; asking for more makes the kernel visit more cores.
+    table = read_table(root / "proc/cpuinfo", limit=8_192)
+    stable: Facts = {}
+    for theirs, ours in _NAMES.items():
+        if table.get(theirs):
+            stable.setdefault(ours, table[theirs])
+    flags = sorted((table.get("flags") or table.get("Features") or "").split())
+    if flags:
+        stable["flags_hash"] = hash_bytes(canonical_json(flags))
+        stable["flags"] = dict.fromkeys(flags, True)
+    stable |= _counts(root / "sys/devices/system/cpu")
+    domains = folders(root / "sys/devices/system/node", "node")
+    if domains:
+        stable["numa"] = {d.name: read_line(d / "cpulist") for d in domains}
+    return Findings(stable=stable, volatile=_allowed())
+
+
+def _counts(cpus: Path) -> Facts:
+    online = read_line(cpus / "online")
+    if not online:
+        return {"logical": os.cpu_count()}
+    facts: Facts = {"logical": count_list(online)}
+    cores: set[tuple[str, str]] = set()
+    for cpu in folders(cpus, "cpu"):
+        package = read_line(cpu / "topology/physical_package_id")
+        if package:
+            cores.add((package, read_line(cpu / "topology/thread_siblings_list")))
+    if cores:
+        facts["cores"] = len(cores)
+        facts["sockets"] = len({package for package, _ in cores})
+    return facts
+
+
+def _allowed() -> Facts:
+    allowed = sorted(os.sched_getaffinity(0))
+    return {"allowed": len(allowed), "allowed_list": _ranges(allowed)}
+
+
+def _ranges(numbers: list[int]) -> str:
+    parts: list[list[int]] = []
+    for n in numbers:
+        if parts and n == parts[-1][1] + 1:
+            parts[-1][1] = n
+        else:
+            parts.append([n, n])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+
+
+# Memory: how much the node has, and how much this job may use.
+
+
+def read_memory(root: Path = Path("/")) -> Findings:
+    """From ``/proc/meminfo`` and the control group.
+
+    The stable fact is rounded to GiB: what the kernel keeps for itself differs by some MiB
+    between equal nodes.
+    """
+    table = read_table(root / "proc/meminfo")
+    total = _kib(table, "MemTotal")
+    stable: Facts = {"total_GiB": round(total / 2**20)} if total >= 2**19 else {}
+    pages = read_line(root / "sys/kernel/mm/transparent_hugepage/enabled")
+    if "[" in pages:
+        stable["transparent_hugepages"] = pages.partition("[")[2].partition("]")[0]
+    volatile: Facts = {
+        "total_KiB": total,
+        "available_KiB": _kib(table, "MemAvailable"),
+        "swap_KiB": _kib(table, "SwapTotal"),
+    }
+    limit = _job_limit(root)
+    if limit:
+        volatile["job_limit_KiB"] = limit
+    return Findings(stable=stable, volatile=volatile)
+
+
+def _kib(table: dict[str, str], name: str) -> int:
+    number = table.get(name, "").partition(" ")[0]
+    return int(number) if number.isdecimal() else 0
+
+
+def _job_limit(root: Path) -> int:
+    """The lowest memory limit of the control groups this process is in, KiB; 0 for none."""
+    limits = []
+    for line in read_line(root / "proc/self/cgroup").splitlines():
+        number, kinds, place = [*line.split(":", 2), "", ""][:3]
+        if number == "0" and not kinds:
+            top, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in kinds.split(","):
+            top, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        folder = top / place.strip("/")
+        while folder.is_relative_to(top):
+            text = read_line(folder / name)
+            # Version 1 says "no limit" by a number near 2**63.
+            if text.isdecimal() and int(text) < 2**60:
+                limits.append(int(text) // 1024)
+            folder = folder.parent
+    return min(limits, default=0)
+
+
+# Accelerators and their drivers, as the kernel shows them.
+
+
+_PCI_CLASSES = {"0x0302": "3D controller", "0x1200": "processing accelerator"}
+
+
+def read_accelerators(root: Path = Path("/")) -> Findings:
+    """NVIDIA and AMD devices by model and count, other accelerators by PCI id.
+
+    Serial numbers are volatile: equal nodes have different ones.
+    """
+    stable: Facts = {}
+    volatile: Facts = {}
+    for read in (_nvidia, _amd, _pci):
+        found, serials = read(root)
+        stable |= found
+        volatile |= serials
+    return Findings(stable=stable, volatile=volatile)
+
+
+def _nvidia(root: Path) -> tuple[Facts, Facts]:
+    cards = _entries(root / "proc/driver/nvidia/gpus")
+    driver = read_line(root / "sys/module/nvidia/version")
+    if not cards:
+        return ({"nvidia_driver": driver} if driver else {}), {}
+    tables = [_table(card / "information") for card in cards]
+    facts: Facts = {
+        "nvidia": dict(Counter(t.get("Model", "unknown") for t in tables)),
+        "nvidia_firmware": sorted({t["GPU Firmware"] for t in tables if "GPU Firmware" in t}),
+        "nvidia_video_bios": sorted({t["Video BIOS"] for t in tables if "Video BIOS" in t}),
+    }
+    if not driver:
+        version = read_line(root / "proc/driver/nvidia/version").splitlines()
+        driver = version[0].partition(":")[2].strip() if version else ""
+    if driver:
+        facts["nvidia_driver"] = driver
+    uuids = [t["GPU UUID"] for t in tables if "GPU UUID" in t]
+    return {k: v for k, v in facts.items() if v}, ({"nvidia_uuids": uuids} if uuids else {})
+
+
+def _amd(root: Path) -> tuple[Facts, Facts]:
+    models: Counter[str] = Counter()
+    serials = []
+    for node in folders(root / "sys/class/kfd/kfd/topology/nodes", ""):
+        target = _words(node / "properties")
+        # Processors are nodes too; they have no compute units.
+        if target.get("simd_count", "0") == "0":
+            continue
+        models[read_line(node / "name") or target.get("gfx_target_version", "unknown")] += 1
+        if target.get("unique_id"):
+            serials.append(target["unique_id"])
+    if not models:
+        return {}, {}
+    facts: Facts = {"amd": dict(models)}
+    driver = read_line(root / "sys/module/amdgpu/version")
+    if driver:
+        facts["amd_driver"] = driver
+    return facts, ({"amd_ids": serials} if serials else {})
+
+
+def _pci(root: Path) -> tuple[Facts, Facts]:
+    found: Counter[str] = Counter()
+    for device in _entries(root / "sys/bus/pci/devices"):
+        kind = _PCI_CLASSES.get(read_line(device / "class")[:6])
+        if kind:
+            vendor, model = read_line(device / "vendor"), read_line(device / "device")
+            found[f"{kind} {vendor}:{model}"] += 1
+    return ({"pci": dict(found)} if found else {}), {}
+
+
+def _entries(path: Path) -> list[Path]:
+    try:
+        return sorted(path.iterdir())
+    except OSError:
+        return []
+
+
+def _table(path: Path) -> dict[str, str]:
+    try:
+        return read_table(path)
+    except OSError:
+        return {}
+
+
+def _words(path: Path) -> dict[str, str]:
+    """The ``name value`` lines of a file."""
+    pairs = (line.partition(" ") for line in read_line(path).splitlines())
+    return {name: value.strip() for name, _, value in pairs}

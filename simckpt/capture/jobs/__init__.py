@@ -1,1 +1,0 @@
-"""What launchers and batch schedulers say of a job."""

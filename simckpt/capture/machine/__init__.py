@@ -1,1 +1,0 @@
-"""The node and this process: hardware, system, libraries, interpreter."""

@@ -1,1 +1,0 @@
-"""What is a secret, and how texts are kept without it."""

@@ -1,1 +1,0 @@
-"""The code that runs: modules, packages, and the work trees they come from."""

@@ -1,0 +1,432 @@
+"""Every recorded difference between two runs, the same fact named once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+from typing import Literal, NamedTuple, TypeAlias
+
+from msgspec.structs import replace
+
+from ..model.changes import ABSENT, Change, diff
+from ..model.record import Json, Record
+from ..model.series import Event
+from .facts import SETTING, WORD, RunFacts, alike_told, run_facts
+from .run_view import RunView
+
+# Events that two runs do not have in common, and which of them can act on a run.
+
+
+SYMPTOMS = frozenset(
+    {
+        "cadence_settled",
+        "capture",
+        "checkpoint_not_verified",
+        "declarations_changed",
+        "diagnostic_failed",
+        "dt_unreadable",
+        "instrument_failed",
+        "journal_damaged",
+        "journal_put_back",
+        "monotone_violated",
+        "non_finite",
+        "numerics_unreadable",
+        "restart_differs",
+        "restart_repeats",
+        "rank_raised",
+        "record_cut_off",
+        "report_undeclared",
+        "salvaged",
+        "sample_incomplete",
+        "sample_late",
+        "samples_lost",
+        "sampling_failed",
+        "second_step_object",
+        "state_unreadable",
+        "step_unreadable",
+        "storage_back",
+        "time_missing",
+        "time_unreadable",
+        "time_went_back",
+        "trigger",
+        "trigger_failed",
+    }
+)
+"""Events by which the instrument tells what it saw or suffered: none of them acts on the run."""
+
+
+class Happening(NamedTuple):
+    """Events of one kind that happened at other steps, or in one run only.
+
+    `a` and `b` say what happened in each run, `step` is the first at which only one has it.
+    """
+
+    name: str
+    a: str
+    b: str
+    step: int
+    acts: bool
+
+
+def otherwise_happened(a: Iterable[Event], b: Iterable[Event]) -> Iterator[Happening]:
+    """The kinds of events in which two runs differ, by name."""
+    tables: list[dict[str, list[Event]]] = [{}, {}]
+    for table, events in zip(tables, (a, b), strict=True):
+        for event in events:
+            table.setdefault(event.name, []).append(event)
+    for name in sorted(tables[0].keys() | tables[1].keys()):
+        one, two = (table.get(name, []) for table in tables)
+        steps_a, steps_b = ({e.step for e in events} for events in (one, two))
+        if steps_a != steps_b:
+            acts = name not in SYMPTOMS and any(e.severity != "note" for e in (*one, *two))
+            yield Happening(name, _told(one), _told(two), min(steps_a ^ steps_b), acts)
+
+
+def _told(events: list[Event]) -> str:
+    if not events:
+        return ABSENT
+    first = min(events, key=lambda e: e.step)
+    rest = f" and {len(events) - 1} more" if len(events) > 1 else ""
+    return f"step {first.step}{rest}: {first.text}"
+
+
+Weight: TypeAlias = Literal["decides", "may act", "describes"]
+
+WEIGHTS: dict[str, Weight] = {
+    "numerics": "decides",
+    "parameters": "decides",
+    "command": "decides",
+    "configuration": "decides",
+    "inputs": "decides",
+    "transforms": "decides",
+    "code": "decides",
+    "random": "decides",
+    "upstream": "decides",
+    "restarts": "may act",
+    "events": "may act",
+    "ranks": "may act",
+    "nodes": "may act",
+    "packages": "may act",
+    "environment": "may act",
+    "declarations": "describes",
+    "captures": "describes",
+    "ending": "describes",
+    "simckpt": "describes",
+    "intent": "describes",
+    "outputs": "describes",
+}
+"""What a difference in each part can do to the answer, in the order in which they are listed."""
+
+
+_SAID = ("numerics", "parameters", "command", "configuration")
+"""Parts in which a person says how the run is to be."""
+
+SEED = re.compile(r"^(seed.*|.*_seed|rng.*|random.*|entropy)$")
+"""What settings are called from which random numbers follow."""
+
+IDLE = " (not drawn from)"
+"""Ends the path of a random number generator whose state neither run changed."""
+
+UNLOADED = " (not loaded)"
+"""Ends the path of a package of which neither run had loaded a module when it began."""
+
+STREAMS = "streams of ranks"
+"""The path of a difference between what ranks declared as seeds and generators."""
+
+
+class RecordedDifference(Record, frozen=True, kw_only=True):
+    """A fact that two runs recorded differently.
+
+    Parameters
+    ----------
+    part, path : str
+        Where it is recorded, such as ``numerics`` and ``requested.limiter``.
+    a, b : JSON value
+        What each run recorded; ``"(absent)"`` where one has nothing.
+    weight : str
+        ``decides``: it is part of what computes the answer; ``may act``: it can, by rounding,
+        by order or by accident; ``describes``: it cannot.
+    step, since : int or None
+        For what happened in mid-run, the step from which on it surely holds, and the last one at
+        which it did not; equal for what happened at a known step.
+    also : tuple of str
+        Other places that say the same.
+    """
+
+    part: str
+    path: str
+    a: Json
+    b: Json
+    weight: Weight
+    step: int | None = None
+    since: int | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The last part of the path: what a person calls the fact."""
+        return leaf(self.part, self.path)
+
+    @property
+    def otherwise(self) -> tuple[str, ...]:
+        """Where the same stands under another name, as ``random seeds.noise``."""
+        places = [place.partition(".") for place in self.also]
+        return tuple(
+            f"{part} {path}"
+            for part, _, path in places
+            # A word of the command line has no name.
+            if leaf(part, path) != self.name and not (part == "command" and path.startswith(WORD))
+        )
+
+
+def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ...]:
+    """All recorded differences, those that decide the answer first."""
+    facts_a, facts_b = run_facts(a), run_facts(b)
+    found: list[RecordedDifference] = []
+    for part in WEIGHTS:
+        one, two = facts_a.parts.get(part, {}), facts_b.parts.get(part, {})
+        if part == "configuration":
+            one, two = alike_told(one, two)
+        changes: Iterable[Change] = diff(one, two)
+        if part == "inputs":
+            changes = _same_file_elsewhere(changes)
+        if part == "command":
+            # What became a setting under the same name is compared there, defaults and all.
+            changes = [c for c in changes if c.path not in _settings(facts_a) & _settings(facts_b)]
+        if part == "code":
+            changes = _same_module_elsewhere(changes)
+        if part == "ranks":
+            changes = _one_layout(changes)
+        if part in ("parameters", "configuration"):
+            # Where both runs name their own place in a parameter, it differs and never matters.
+            own = facts_a.own & facts_b.own
+            changes = [c for c in changes if c.path not in own]
+        if part == "random":
+            changes = _marked(_one_stream(changes), facts_a.idle & facts_b.idle, IDLE)
+        if part == "environment":
+            changes = _read_in_both(changes, facts_a.unread | facts_b.unread)
+        if part == "packages":
+            changes = _marked(changes, facts_a.unloaded & facts_b.unloaded, UNLOADED)
+        found += [_difference(part, c) for c in changes if c.path]
+    found += _mid_run(facts_a, facts_b)
+    found += _events(a.events, b.events)
+    merged = _merge(found)
+    order = list(WEIGHTS)
+    return tuple(sorted(merged, key=lambda d: order.index(d.part)))
+
+
+def _settings(facts: RunFacts) -> set[str]:
+    parts = ("parameters", "numerics")
+    return {leaf(part, path) for part in parts for path in facts.parts.get(part, {})}
+
+
+def leaf(part: str, path: str) -> str:
+    """The name of a fact without the tables it stands in."""
+    if part == "random" and path.startswith("generators."):
+        return path.removeprefix("generators.")
+    if part == "configuration":
+        # The name of a file has a suffix, and is all there is where its settings are not known.
+        file, _, setting = path.rpartition(SETTING)
+        return setting.rpartition(".")[2] if file else path
+    if part in ("numerics", "random", "parameters", "command"):
+        return path.rpartition(".")[2]
+    return path
+
+
+def _difference(part: str, change: Change) -> RecordedDifference:
+    weight = WEIGHTS[part]
+    if part == "code" and change.path.startswith("git "):
+        # The modules that ran are compared by content; a commit says how they came about.
+        weight = "describes"
+    return RecordedDifference(
+        part=part, path=change.path, a=change.old, b=change.new, weight=weight
+    )
+
+
+def _same_file_elsewhere(changes: Iterable[Change]) -> list[Change]:
+    """Inputs that only moved are no difference; those of one name in two folders are one."""
+    changes = list(changes)
+    gone = [c for c in changes if c.new == ABSENT]
+    come = [c for c in changes if c.old == ABSENT]
+    kept = [c for c in changes if c.new != ABSENT and c.old != ABSENT]
+    for old in gone:
+        name = PurePath(old.path).name
+        twin = next((c for c in come if c.new == old.old), None) or next(
+            (c for c in come if PurePath(c.path).name == name), None
+        )
+        if twin is None:
+            kept.append(old)
+            continue
+        come.remove(twin)
+        if twin.new != old.old:
+            kept.append(Change(path=name, old=old.old, new=twin.new))
+    if len(left := [c for c in kept if c.new == ABSENT]) == len(come) == 1:
+        # One file for another is one difference, not two.
+        path = f"{PurePath(left[0].path).name} → {PurePath(come[0].path).name}"
+        return sorted(
+            [
+                *(c for c in kept if c.new != ABSENT),
+                Change(path=path, old=left[0].old, new=come[0].new),
+            ],
+            key=lambda c: c.path,
+        )
+    return sorted(kept + come, key=lambda c: c.path)
+
+
+def _read_in_both(changes: Iterable[Change], unread: frozenset[str]) -> list[Change]:
+    """What could not be read in one run is unknown there, and no difference."""
+    kept = []
+    for change in changes:
+        parts = change.path.split(".")
+        prefixes = {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
+        if ABSENT not in (change.old, change.new) or prefixes.isdisjoint(unread):
+            kept.append(change)
+    return kept
+
+
+def _same_module_elsewhere(changes: Iterable[Change]) -> list[Change]:
+    """Modules that only have another name are no difference; one for another is one, not two."""
+    changes = list(changes)
+    gone = [c for c in changes if c.new == ABSENT and not c.path.startswith("git ")]
+    come = [c for c in changes if c.old == ABSENT and not c.path.startswith("git ")]
+    kept = [c for c in changes if c not in gone and c not in come]
+    for old in list(gone):
+        twin = next((c for c in come if c.new == old.old), None)
+        if twin is not None:
+            gone.remove(old)
+            come.remove(twin)
+    if len(gone) == len(come) == 1:
+        path = f"{gone[0].path} → {come[0].path}"
+        return [*kept, Change(path=path, old=gone[0].old, new=come[0].new)]
+    return [*kept, *gone, *come]
+
+
+def _marked(changes: Iterable[Change], names: frozenset[str], mark: str) -> list[Change]:
+    """Generators not drawn from and packages not loaded are told apart: they hardly ever act."""
+    return [replace(c, path=f"{c.path}{mark}") if c.path in names else c for c in changes]
+
+
+def _one_stream(changes: Iterable[Change]) -> list[Change]:
+    """The streams of as many ranks are one difference; those of other numbers of ranks are none."""
+    kept, ranks = [], []
+    for change in changes:
+        if not change.path.startswith("streams."):
+            kept.append(change)
+        elif ABSENT not in (change.old, change.new):
+            ranks.append(change)
+    if ranks:
+        names = ", ".join(c.path.removeprefix("streams.").partition(" of ")[0] for c in ranks[:4])
+        more = f" and {len(ranks) - 4} more" if len(ranks) > 4 else ""
+        old, new = (f"{names}{more}: {getattr(ranks[0], side)}" for side in ("old", "new"))
+        kept.append(Change(path=STREAMS, old=old, new=new))
+    return kept
+
+
+def _one_layout(changes: Iterable[Change]) -> list[Change]:
+    """The number of ranks and where they were cut is one difference, not two."""
+    by_path = {c.path: c for c in changes}
+    if "layout" in by_path:
+        return [by_path["layout"]]
+    if "patches" in by_path:
+        return [Change(path="patches", old="cut in one way", new="cut in another")]
+    return []
+
+
+def _mid_run(a: RunFacts, b: RunFacts) -> list[RecordedDifference]:
+    found = []
+    for mine, theirs, in_a in ((a, b, True), (b, a, False)):
+        known = {(c.part, c.path, c.step): c.new for c in theirs.changes}
+        for change in mine.changes:
+            if known.get((change.part, change.path, change.step)) == change.new:
+                continue
+            text = f"{_short(change.old)} until step {change.step}, then {_short(change.new)}"
+            found.append(
+                RecordedDifference(
+                    part=change.part,
+                    path=change.path,
+                    a=text if in_a else "unchanged",
+                    b="unchanged" if in_a else text,
+                    weight=WEIGHTS[change.part],
+                    step=change.step,
+                    since=change.since,
+                )
+            )
+    return found
+
+
+def _events(a: Iterable[Event], b: Iterable[Event]) -> list[RecordedDifference]:
+    """Events of one kind that happened at other steps, or in one run only."""
+    return [
+        RecordedDifference(
+            part="events",
+            path=found.name,
+            a=found.a,
+            b=found.b,
+            weight="may act" if found.acts else "describes",
+            step=found.step,
+            since=found.step,
+        )
+        for found in otherwise_happened(a, b)
+    ]
+
+
+def _merge(found: list[RecordedDifference]) -> list[RecordedDifference]:
+    """One entry for a setting that is recorded as a parameter, as requested and as effective."""
+    kept: dict[tuple[object, ...], RecordedDifference] = {}
+    for item in found:
+        if item.part in (*_SAID, "random"):
+            key: tuple[object, ...] = (item.name, repr(item.a), repr(item.b), item.step)
+        else:
+            key = (item.part, item.path, item.step)
+        if item.part == "command" and item.path.startswith(WORD):
+            # A word without a name is the value of the setting that has the same values.
+            key = next((k for k, d in kept.items() if _says(item, d)), key)
+        if key in kept:
+            first, other = kept[key], item
+            if other.path.startswith("requested."):
+                # What the user asked for is the name by which a setting is known.
+                first, other = replace(other, also=first.also), first
+            kept[key] = replace(first, also=(*first.also, f"{other.part}.{other.path}"))
+        else:
+            kept[key] = item
+    return _seeded(kept.values())
+
+
+def _seeded(found: Iterable[RecordedDifference]) -> list[RecordedDifference]:
+    """The seed of a stream that takes the value of a setting is that setting, and no second cause.
+
+    A word of the command line has no name of its own, so the stream gives it one.
+    """
+    kept = list(found)
+    for stream in [d for d in kept if d.part == "random" and d.path.startswith("seeds.")]:
+        alike = [d for d in kept if d.part in _SAID and _change(d) == _change(stream)]
+        for said in alike:
+            if SEED.match(said.name.lower()):
+                kept[kept.index(said)] = _also(said, stream)
+                kept.remove(stream)
+                break
+        else:
+            word = next((d for d in alike if d.part == "command" and d.path.startswith(WORD)), None)
+            if word is not None:
+                kept[kept.index(stream)] = _also(stream, word)
+                kept.remove(word)
+    return kept
+
+
+def _also(first: RecordedDifference, other: RecordedDifference) -> RecordedDifference:
+    return replace(first, also=(*first.also, f"{other.part}.{other.path}", *other.also))
+
+
+def _change(item: RecordedDifference) -> tuple[str, str, int | None]:
+    return repr(item.a), repr(item.b), item.step
+
+
+def _says(word: RecordedDifference, setting: RecordedDifference) -> bool:
+    sides = ((word.a, setting.a), (word.b, setting.b))
+    return all(said in (ABSENT, meant) for said, meant in sides)
+
+
+def _short(value: Json) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,1 +1,0 @@
-"""What kind of difference it is."""

@@ -1,1 +1,0 @@
-"""Why two runs part: what was recorded of them, and which of it explains the difference."""

@@ -1,1 +1,0 @@
-"""What all ranks agree on at the first sample, and whether all were asked for the same."""

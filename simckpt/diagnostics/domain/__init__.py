@@ -1,1 +1,0 @@
-"""Where the data of a rank lies: grids, boxes, cells and particles, and their tiles."""

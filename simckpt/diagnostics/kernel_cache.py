@@ -1,0 +1,329 @@
+"""Where compiled kernels are kept: a folder for each version of their source.
+
+Numba looks at the age of a function's own file only. A kernel whose callee has changed in another
+file, or a package that was installed over an older one, would be answered with stale code; so the
+folder's name holds a hash of all kernel sources.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import os
+import pickle
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    IndexDataCacheFile,
+    _CacheLocator,
+)
+
+from ..errors import SetupError, SimckptWarning
+
+KERNELS = Path(__file__).parent / "kernels"
+
+
+@cache
+def source_hash() -> str:
+    """16 hexadecimal digits that change with any kernel's source."""
+    whole = hashlib.blake2b(digest_size=8)
+    for path in sorted(KERNELS.glob("*.py")):
+        whole.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return whole.hexdigest()
+
+
+def cache_folder() -> Path:
+    """The folder of this version's kernels.
+
+    It lies in SIMCKPT_CACHE_DIR, else in NUMBA_CACHE_DIR, else in the user's cache folder.
+    """
+    base = os.environ.get("SIMCKPT_CACHE_DIR") or os.environ.get("NUMBA_CACHE_DIR")
+    if not base:
+        users = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - does not raise without a home
+        if users.startswith("~"):
+            # Of a user without a home; a folder of that name must not appear where the run is.
+            users = "/nonexistent/.cache"
+        base = str(Path(users) / "simckpt")
+    return Path(base) / f"kernels-{source_hash()}"
+
+
+class Condition:
+    """What this process has found wrong with the cache; it has the kernels in any case."""
+
+    def __init__(self) -> None:
+        self._refusal = ""
+        self._damage = ""
+        self._files = 0
+        self._said = ""
+
+    def damaged(self, path: Path, error: Exception) -> None:
+        """A file could not be used, and has been discarded where that is allowed."""
+        self._files += 1
+        self._damage = self._damage or f"{path.name}: {_text(error)}"
+
+    def refused(self, error: Exception) -> None:
+        """A kernel could not be kept."""
+        self._refusal = self._refusal or _text(error)
+
+    @property
+    def unkept(self) -> str:
+        """Why kernels could not be kept, and the mend; empty if they could."""
+        if not self._refusal:
+            return ""
+        return (
+            f"the kernel cache {cache_folder()} cannot be written to ({self._refusal}): every "
+            "process compiles anew what is not in it. Mend that, or set SIMCKPT_CACHE_DIR to a "
+            "folder that can be written to, and run `simckpt warm`"
+        )
+
+    @property
+    def mended(self) -> str:
+        """What was damaged and is compiled anew; empty if nothing was."""
+        if not self._files:
+            return ""
+        first = f"{self._damage}{' and others' if self._files > 1 else ''}"
+        return (
+            f"the kernel cache {cache_folder()} held what is damaged ({first}): that is not "
+            "used, and compiled anew. If this is said again, remove the folder and run "
+            "`simckpt warm`"
+        )
+
+    def say(self) -> None:
+        """Warn of what was found since it was last said; never raises."""
+        text = ". ".join(part for part in (self.mended, self.unkept) if part)
+        if text == self._said:
+            return
+        self._said = text
+        try:
+            warnings.warn(text, SimckptWarning, stacklevel=4)
+        except SimckptWarning:
+            # Where warnings are errors, this one would cost this rank, and no other, its samples.
+            sys.stderr.write(f"simckpt: {text}\n")
+
+
+condition = Condition()
+
+
+def _text(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return " ".join(f"{type(error).__name__}: {text}".split())[:200]
+
+
+# Numba's cache of machine code, such that nothing that befalls it costs a value.
+#
+# A kernel is found whole in the cache or it is compiled: what is damaged is discarded and made
+# anew, what cannot be kept is used from memory. Machine code is not looked at before it runs, so
+# each file stands under a checksum and names the signature that it was compiled for.
+
+
+_DIGEST = 16
+
+
+class _Folder(_CacheLocator):
+    """The folder of this version's kernels, whether or not it can be written to."""
+
+    def __init__(self, function: Callable[..., Any], source: str) -> None:
+        self._py_file = source  # which a warning of Numba's names
+        self._line = function.__code__.co_firstlineno
+        self._path = cache_folder() / self.get_suitable_cache_subpath(source)
+
+    def get_cache_path(self) -> str:
+        return str(self._path)
+
+    def get_source_stamp(self) -> str:
+        return source_hash()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+class _Kernels(CompileResultCacheImpl):
+    # Numba's own would look for a folder that can be written to, or that the user's settings name.
+    def __init__(self, function: Callable[..., Any]) -> None:
+        source = inspect.getfile(function)
+        name = f"{Path(source).stem}.{function.__qualname__}"
+        self._lineno = function.__code__.co_firstlineno
+        self._locator = _Folder(function, source)
+        self._filename_base = self.get_filename_base(name, sys.abiflags)
+
+
+class _Files(IndexDataCacheFile):
+    """An index and its files of machine code, each of which may be missing, damaged, or refused."""
+
+    def save(self, key: Any, data: Any) -> None:
+        super().save(key, (key, data))
+
+    def load(self, key: Any) -> Any:
+        # Processes that wrote an index at the same time may have chosen one name for two kernels.
+        theirs, data = super().load(key) or (None, None)
+        return data if theirs == key else None
+
+    def _load_index(self) -> dict[Any, str]:
+        try:
+            found: dict[Any, str] = super()._load_index()
+        except OSError:
+            return {}
+        except Exception as error:  # noqa: BLE001 - unpickling what is damaged may raise anything
+            _discard(Path(self._index_path), error)
+            return {}
+        return found
+
+    def _load_data(self, name: str) -> Any:
+        path = Path(self._data_path(name))
+        whole = path.read_bytes()
+        if _digest(whole[_DIGEST:]) != whole[:_DIGEST]:
+            _discard(path, ValueError("its checksum does not fit"))
+            return None
+        return pickle.loads(whole[_DIGEST:])  # noqa: S301 - this user's own, under a checksum
+
+    def _save_data(self, name: str, data: Any) -> None:
+        packed = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(_digest(packed))
+            file.write(packed)
+
+
+class KernelCache(FunctionCache):
+    """The cache of one function: a load that fails is a miss, and a save never raises."""
+
+    _impl_class = _Kernels
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _Files(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the kernel can be compiled
+            condition.damaged(Path(self._cache_path), error)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the kernel is compiled
+            condition.refused(error)
+
+
+def _discard(path: Path, error: Exception) -> None:
+    condition.damaged(path, error)
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
+
+
+# Compiled kernels, made once on each node: one process compiles, the others wait and load.
+
+
+PATIENCE = 120.0
+"""Seconds after which a process compiles for itself: whoever holds the lock may be stuck."""
+
+POLL = 0.02
+
+
+def lock_path() -> Path:
+    """The lock file, beside the kernels: where it cannot be made, waiting would leave nothing."""
+    folder = cache_folder()
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder / "lock"
+
+
+@contextlib.contextmanager
+def one_at_first(path: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Let one process in alone; those that come meanwhile wait for it and then go in together.
+
+    Never fails: where files cannot be locked, or the wait is too long, everybody goes in. What was
+    found wrong with the cache is said by those that did not wait.
+    """
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield
+        condition.say()
+        return
+    try:
+        alone = _locked(descriptor, fcntl.LOCK_EX)
+        if not alone:
+            until = time.monotonic() + patience
+            while not _locked(descriptor, fcntl.LOCK_SH) and time.monotonic() < until:
+                time.sleep(POLL)
+        yield
+        if alone:
+            condition.say()
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, kind: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def warm_kernels() -> float:
+    """Compile the kernels, or load them from the cache; returns the seconds that it took.
+
+    Examples
+    --------
+    >>> warm_kernels() >= 0
+    True
+    """
+    begin = time.perf_counter()
+    with one_at_first(lock_path()):
+        from .sampler import ready_grids, ready_ids
+
+        ready_grids()
+        ready_ids()
+    return time.perf_counter() - begin
+
+
+# How many threads share the work of a sample on one rank.
+
+
+VARIABLE = "SIMCKPT_THREADS"
+MOST = 1024
+
+
+def threads_wanted() -> int:
+    """The number of threads that SIMCKPT_THREADS asks for; 1 without it.
+
+    Raises
+    ------
+    SetupError
+        If it is something else than a number of threads.
+    """
+    text = os.environ.get(VARIABLE, "1")
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= MOST:
+        raise SetupError(
+            VARIABLE,
+            text,
+            f"is not a number of threads from 1 to {MOST}",
+            mend=f"Set the environment variable to a number, or unset it: unset {VARIABLE}.",
+        )
+    return int(text)

@@ -1,1 +1,0 @@
-"""When samples are taken, and how they arrive."""

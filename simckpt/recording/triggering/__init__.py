@@ -1,1 +1,0 @@
-"""What makes a run capture more than it always does."""

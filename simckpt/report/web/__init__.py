@@ -1,1 +1,0 @@
-"""A comparison as one page for a browser: no file beside it, and no network."""
