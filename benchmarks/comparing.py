@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from simckpt.bundle.appender import WriterOptions
 from simckpt.bundle.writer import BundleWriter
-from simckpt.bundle.writer_options import WriterOptions
 from simckpt.model.series import (
     Column,
     ColumnKind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .appender import WriterOptions
 from .files import BundlePaths, bundle_paths
 from .journal import Break
 from .reader import Bundle, open_bundle
@@ -9,7 +10,6 @@ from .recover import Recovered, recover
 from .verify import Finding, verify
 from .views import SegmentView, Series, TileDigests, TileStatistics
 from .writer import BundleWriter, CheckpointHeld
-from .writer_options import WriterOptions
 
 __all__ = [
     "Break",

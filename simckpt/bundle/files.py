@@ -237,9 +237,9 @@ class LocalFiles:
 # Where the files of a bundle lie: one stem, and a name for each file beside it.
 
 
-FOLDED = ".simckpt.h5"
-JOURNAL = ".simckpt.journal"
-PART = ".part"
+H5_SUFFIX = ".simckpt.h5"
+JOURNAL_SUFFIX = ".simckpt.journal"
+PART_SUFFIX = ".part"
 """Added to a name while the file is being written; never read, and overwritten by the next."""
 
 
@@ -261,11 +261,11 @@ class BundlePaths:
 
     @property
     def h5(self) -> Path:
-        return self.stem.with_name(self.stem.name + FOLDED)
+        return self.stem.with_name(self.stem.name + H5_SUFFIX)
 
     @property
     def journal(self) -> Path:
-        return self.stem.with_name(self.stem.name + JOURNAL)
+        return self.stem.with_name(self.stem.name + JOURNAL_SUFFIX)
 
     def exists(self) -> bool:
         """Whether either file is there; raises as `is_there` does."""
@@ -303,7 +303,14 @@ def bundle_paths(path: str | os.PathLike[str]) -> BundlePaths:
     name = given.name
     if name in ("", ".."):
         raise NotABundleError(given, "is a folder; name a bundle in it")
-    for suffix in (FOLDED + PART, JOURNAL + PART, FOLDED, JOURNAL, ".simckpt", ".h5"):
+    for suffix in (
+        H5_SUFFIX + PART_SUFFIX,
+        JOURNAL_SUFFIX + PART_SUFFIX,
+        H5_SUFFIX,
+        JOURNAL_SUFFIX,
+        ".simckpt",
+        ".h5",
+    ):
         if name.endswith(suffix) and len(name) > len(suffix):
             return BundlePaths(given.with_name(name.removesuffix(suffix)))
     return BundlePaths(given)
@@ -313,12 +320,14 @@ def near_matches(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Names of bundles in the folder of `path` that resemble it, or all if there are few."""
     wanted = bundle_paths(path).stem
     try:
-        names = {n for n in os.listdir(wanted.parent) if n.endswith((FOLDED, JOURNAL))}  # noqa: PTH208 - the folder is only listed, and may be unreadable
+        names = {n for n in os.listdir(wanted.parent) if n.endswith((H5_SUFFIX, JOURNAL_SUFFIX))}  # noqa: PTH208 - the folder is only listed, and may be unreadable
     except OSError:
         return ()
     stems = sorted({bundle_paths(n).stem.name for n in names})
     close = stems if len(stems) <= 3 else get_close_matches(wanted.name, stems, n=3, cutoff=0.5)
-    return tuple(stem + FOLDED if stem + FOLDED in names else stem + JOURNAL for stem in close)
+    return tuple(
+        stem + H5_SUFFIX if stem + H5_SUFFIX in names else stem + JOURNAL_SUFFIX for stem in close
+    )
 
 
 # A file that HDF5 has open for writing while the program may fork.

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ..errors import DamagedBundleError
 from ..model.record import FORMAT_VERSION
 from ..model.series import Sample
+from .appender import Appender, WriterOptions
 from .files import BundlePaths, FileSystem, harmless_in_forks, is_there, open_to_read
 from .folded import FoldedFile
 from .framing import (
@@ -39,14 +40,13 @@ from .framing import (
     unpack_frame,
 )
 from .hdf5 import array, fill, plain, scale, scale_of_size, text
-from .journal import Appender, Journal, read_header
+from .journal import Journal, read_header
 from .layout import TABLES, Table
 from .recorded import Recorded
 from .records import FIRST_LINK, Kind, decode
 from .sources import Sources
 from .succession import Header, copied, shortened
 from .waiting import Pieces, Waits, at_once, beside
-from .writer_options import WriterOptions
 
 if TYPE_CHECKING:
     import h5py

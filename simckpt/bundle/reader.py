@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DamagedBundleError, NotABundleError
 from ..model.record import Hash
 from ..model.series import Checkpoint, Event, SegmentEnd
-from . import journal as last_words
+from . import abort_notice
 from .files import BundlePaths, bundle_paths, is_there, near_matches, open_to_read
 from .folded import FoldedFile
 from .framing import Header
@@ -236,16 +236,16 @@ class Bundle:
     @cached_property
     def events(self) -> Sequence[Event]:
         recorded: Records[Event] = self._recorded.texts(Kind.EVENT)
-        return (*recorded, *self._last_words) if self._last_words else recorded
+        return (*recorded, *self._abort_events) if self._abort_events else recorded
 
     @cached_property
     def segments(self) -> tuple[SegmentView, ...]:
         ends: dict[int, SegmentEnd] = {
             end.segment: end for end in self._recorded.texts(Kind.SEGMENT_END)
         }
-        if self._last_words:
+        if self._abort_events:
             last = self._recorded.texts(Kind.SEGMENT)[-1]
-            ends.setdefault(last.index, last_words.ending(last, self._last_words))
+            ends.setdefault(last.index, abort_notice.abort_ending(last, self._abort_events))
         schemas = {record.segment: record for record in self._recorded.schema_records}
         return tuple(
             SegmentView(self._recorded, s, schemas.get(s.index), ends.get(s.index))
@@ -334,8 +334,8 @@ class Bundle:
         )
 
     @cached_property
-    def _last_words(self) -> tuple[Event, ...]:
-        return self._recorded.last_words
+    def _abort_events(self) -> tuple[Event, ...]:
+        return self._recorded.abort_events
 
     @cached_property
     def _tail(self) -> Tail:

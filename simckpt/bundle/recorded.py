@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import DamagedBundleError, NotABundleError
 from ..model.series import Event, RunOpened, SegmentSchema, SeriesSchema, TileRow
-from . import journal as last_words
+from . import abort_notice
 from .files import bundle_paths
 from .folded import FoldedFile
 from .journal import Journal
@@ -111,12 +111,12 @@ class Recorded:
         return Records(self, kind)
 
     @cached_property
-    def last_words(self) -> tuple[Event, ...]:
+    def abort_events(self) -> tuple[Event, ...]:
         """What ranks of the last segment said beside the journal, and it does not hold yet."""
         segments = self.texts(Kind.SEGMENT)
         if not len(segments):
             return ()
-        words = last_words.heard(bundle_paths(self.path), segments[-1].started)
+        words = abort_notice.read_notices(bundle_paths(self.path), segments[-1].started)
         known = self.texts(Kind.EVENT) if words else ()
         return tuple(event for event in words if event not in known)
 

@@ -12,8 +12,16 @@ import msgspec
 
 from ..errors import BundleError, DamagedBundleError, SetupError
 from ..model.series import Event, JournalRecord, RunOpened
-from . import journal as lease
-from .files import PART, BundlePaths, LocalFiles, bundle_paths, copy_regular, is_there, open_to_read
+from .appender import lock_journal
+from .files import (
+    PART_SUFFIX,
+    BundlePaths,
+    LocalFiles,
+    bundle_paths,
+    copy_regular,
+    is_there,
+    open_to_read,
+)
 from .folded import FoldedFile
 from .framing import FRAME_SIZE, Frame, Header, Origin, encode_frame, encode_header
 from .journal import Journal
@@ -43,7 +51,7 @@ def rescue(paths: BundlePaths) -> str:
         If not even the record of the run can be had. Both files are as they were.
     """
     files = LocalFiles()
-    part = paths.journal.with_name(paths.journal.name + PART)
+    part = paths.journal.with_name(paths.journal.name + PART_SUFFIX)
     records = _sound(paths)
     first = next(records, None)
     if first is None:
@@ -169,7 +177,7 @@ def _made_up(frame: Frame) -> bytes:
 
 def _rewrite(paths: BundlePaths, journal: Journal, beginning: bytes, offset: int) -> None:
     files = LocalFiles()
-    part = paths.journal.with_name(paths.journal.name + PART)
+    part = paths.journal.with_name(paths.journal.name + PART_SUFFIX)
     handle = files.create(part, replace=True)
     try:
         files.write(handle, 0, beginning)
@@ -271,7 +279,7 @@ def _finish(paths: BundlePaths, writer: BundleWriter, **facts: object) -> Recove
 
 
 def _salvage(paths: BundlePaths) -> Recovered:
-    held = lease.take(paths.journal, LocalFiles())
+    held = lock_journal(paths.journal, LocalFiles())
     if held is not None:
         os.close(held)
     with _keeping() as kept:
@@ -376,7 +384,7 @@ def _keep(path: Path) -> Path:
 
 def _put_back(paths: BundlePaths, journal: Journal) -> None:
     """The journal up to its damage, in its own place."""
-    part = paths.journal.with_name(paths.journal.name + PART)
+    part = paths.journal.with_name(paths.journal.name + PART_SUFFIX)
     with part.open("wb") as file, paths.journal.open("rb") as damaged:
         left = journal.end
         while left and (piece := damaged.read(min(left, 1 << 20))):

@@ -7,11 +7,10 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from ..errors import BundleBusyError
-from .files import PART, BundlePaths
+from .appender import Appender, WriterOptions
+from .files import PART_SUFFIX, BundlePaths
 from .framing import Origin, encode_header
-from .journal import Appender
 from .waiting import beside
-from .writer_options import WriterOptions
 
 _PIECE = 1 << 20
 
@@ -39,7 +38,7 @@ def first_journal(paths: BundlePaths, header: Header, options: WriterOptions) ->
 def next_journal(paths: BundlePaths, header: Header, options: WriterOptions) -> Appender:
     """An empty journal in the place of the one that is there."""
     files = options.files
-    part = paths.journal.with_name(paths.journal.name + PART)
+    part = paths.journal.with_name(paths.journal.name + PART_SUFFIX)
     appender = _headed(paths, files.create(part, replace=True), header, options)
     try:
         files.rename(part, paths.journal)
@@ -80,7 +79,7 @@ def shortened(
         The new journal, in the place of the former, whose frames were all synced then.
     """
     files = options.files
-    part = paths.journal.with_name(paths.journal.name + PART)
+    part = paths.journal.with_name(paths.journal.name + PART_SUFFIX)
     handle = files.create(part, replace=True)
     done = False
     try:
@@ -139,7 +138,7 @@ def copied(
     """
     files = options.files
     paths.stem.parent.mkdir(parents=True, exist_ok=True)
-    part = paths.journal.with_name(paths.journal.name + PART)
+    part = paths.journal.with_name(paths.journal.name + PART_SUFFIX)
     handle = files.create(part, replace=True)
     try:
         files.lock(handle)

@@ -27,18 +27,16 @@ from ..model.series import (
     StoredDocument,
     TileRow,
 )
-from . import journal as last_words
-from . import journal as lease
-from .files import PART, BundlePaths, bundle_paths, is_there
+from . import abort_notice
+from .appender import Appender, JournalAltered, Losses, WriterOptions, lock_journal, own_lease
+from .files import PART_SUFFIX, BundlePaths, bundle_paths, is_there
 from .fold import Folding, Known, Remains, check_complete, fold, remade
 from .framing import FRAME_SIZE, Origin
 from .grammar import Grammar
-from .journal import Appender, JournalAltered, Losses
 from .reader import not_there, open_journal, open_recorded
 from .recorded import Recorded
 from .records import FIRST_LINK, Kind, decode, decode_document, encode, next_link, short
 from .succession import Header, first_journal, next_journal, put_back
-from .writer_options import WriterOptions
 
 # How a writer begins: with a new bundle, or with what an earlier job attempt left of one.
 
@@ -95,10 +93,10 @@ def begin(path: str | os.PathLike[str], opened: RunOpened, options: WriterOption
         raise BundleNotWritableError(paths.h5, _THERE, _MEND_THERE)
     opened, kind, payload = encode(opened)
     link = next_link(FIRST_LINK, kind, payload)
-    origin = lease.own_lease(opened.run_id)
+    origin = own_lease(opened.run_id)
     try:
         _clear(paths, options)
-        last_words.clear(paths)
+        abort_notice.remove_notices(paths)
         appender = first_journal(paths, Header(origin, 0, FIRST_LINK), options)
         appender.add(kind, 0, short(link), payload)
         appender.sync()
@@ -115,12 +113,12 @@ def carry_on(path: str | os.PathLike[str], options: WriterOptions) -> Beginning:
         raise not_there(path, paths)
     held: int | None = None
     try:
-        held = lease.take(paths.journal, options.files)
+        held = lock_journal(paths.journal, options.files)
         with open_recorded(path) as recorded:
             link = recorded.start_link
             if recorded.journal is not None:
                 link = recorded.journal.end_link(link)
-            origin = lease.own_lease(recorded.run.run_id)
+            origin = own_lease(recorded.run.run_id)
             kinds = recorded.documents.kinds()
             schemas = {
                 hash_: recorded.documents.text(hash_)
@@ -162,7 +160,7 @@ def _placed(path: str | os.PathLike[str]) -> BundlePaths:
 
 def _check_name(paths: BundlePaths) -> None:
     """BundleNotWritableError unless all files of the bundle can have the names they will get."""
-    longest = len(os.fsencode(paths.journal.name + PART))
+    longest = len(os.fsencode(paths.journal.name + PART_SUFFIX))
     try:
         most = os.pathconf(paths.stem.parent, "PC_NAME_MAX")
     except (OSError, ValueError):
@@ -231,18 +229,18 @@ def _past(recorded: Recorded) -> Past:
 
 
 def _unsaid(recorded: Recorded) -> tuple[Event | SegmentEnd, ...]:
-    words = recorded.last_words
+    words = recorded.abort_events
     if not words:
         return ()
     last = recorded.texts(Kind.SEGMENT)[-1]
     if any(end.segment == last.index for end in recorded.texts(Kind.SEGMENT_END)):
         return words
-    return (*words, last_words.ending(last, words))
+    return (*words, abort_notice.abort_ending(last, words))
 
 
 def _clear(paths: BundlePaths, options: WriterOptions) -> None:
     """Remove what a run left that was stopped while it made its journal; refuse all else."""
-    held = lease.take(paths.journal, options.files)
+    held = lock_journal(paths.journal, options.files)
     if held is None:
         return
     try:
@@ -731,7 +729,7 @@ class BundleWriter:
         for record in unsaid:
             self._add(record)
         if unsaid and self._outlet.attempt():
-            last_words.clear(self.paths)
+            abort_notice.remove_notices(self.paths)
 
     def _store(self, stored: StoredDocument) -> None:
         if stored.hash in self._documents:

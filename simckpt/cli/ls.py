@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from .. import __version__
-from ..bundle.files import FOLDED, JOURNAL, open_to_read
+from ..bundle.files import H5_SUFFIX, JOURNAL_SUFFIX, open_to_read
 from ..errors import NotABundleError, SetupError, SimckptError, harmless
 from ..report.listing import Listed, Listing, Unreadable
 
@@ -208,7 +208,7 @@ def find_bundles(folder: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         base = os.path.relpath(place, folder)
         for name in files:
-            for ending in (FOLDED, JOURNAL):
+            for ending in (H5_SUFFIX, JOURNAL_SUFFIX):
                 if name.endswith(ending) and len(name) > len(ending):
                     stem = name.removesuffix(ending)
                     stems.add(stem if base == "." else f"{base}/{stem}")
@@ -269,8 +269,8 @@ def list_folder(
 
 
 def _wanted(folder: Path, stem: str) -> Wanted:
-    folded = (folder / (stem + FOLDED)).exists()
-    return Wanted(stem, str(folder / stem), _text(stem + (FOLDED if folded else JOURNAL)))
+    folded = (folder / (stem + H5_SUFFIX)).exists()
+    return Wanted(stem, str(folder / stem), _text(stem + (H5_SUFFIX if folded else JOURNAL_SUFFIX)))
 
 
 def _text(name: str) -> str:
@@ -290,7 +290,9 @@ def index_path(folder: Path) -> Path:
 
 def identity(stem: Path) -> tuple[Identity | None, Identity | None]:
     """What tells whether a bundle's two files are those that were read."""
-    return _identity(f"{stem}{FOLDED}", front=True), _identity(f"{stem}{JOURNAL}", front=False)
+    return _identity(f"{stem}{H5_SUFFIX}", front=True), _identity(
+        f"{stem}{JOURNAL_SUFFIX}", front=False
+    )
 
 
 def _identity(path: str, *, front: bool) -> Identity | None:
@@ -342,6 +344,6 @@ def _save(place: Path, folder: Path, entries: dict[str, Entry]) -> None:
 
 def _told(text: str, stem: Path) -> str:
     """A problem without the path, which stands before it already."""
-    for name in (f"{stem}{FOLDED}", f"{stem}{JOURNAL}", str(stem)):
+    for name in (f"{stem}{H5_SUFFIX}", f"{stem}{JOURNAL_SUFFIX}", str(stem)):
         text = text.removeprefix(f"{harmless(name)}: ")
     return text

@@ -66,8 +66,8 @@ def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_js
 
 def look(bundle: str) -> Watched:
     """How the run is now."""
+    from ..bundle.appender import writer_lives
     from ..bundle.files import bundle_paths
-    from ..bundle.journal import writer_lives
     from ..bundle.reader import open_bundle
     from ..report.watching import watched
 
@@ -84,8 +84,8 @@ def follow(
 
     Its files are read only when they changed.
     """
+    from ..bundle.appender import writer_lives
     from ..bundle.files import bundle_paths
-    from ..bundle.journal import writer_lives
     from .ls import identity
 
     paths = bundle_paths(bundle)

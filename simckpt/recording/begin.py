@@ -26,8 +26,8 @@ from .resume_points import Waypoints
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..bundle.appender import WriterOptions
     from ..bundle.reader import Bundle
-    from ..bundle.writer_options import WriterOptions
     from ..model.record import Facts, Hash
     from ..model.series import Checkpoint
     from ..parallel.comm import Comm

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..bundle.journal import leave
+from ..bundle.abort_notice import write_notice
 from ..capture.hardware import read_memory
 from ..capture.probes import attempt
 from ..capture.redaction import redact_text
@@ -262,8 +262,8 @@ class Leaving:
             self._settings.profile.gather(tuple(f.stage for f in parting.farewells))
         elif words is not None and self._comm.rank and path:
             # Rank 0 may never hear of it.
-            with self._faults.contained("leaving last words", recorded=False):
-                leave(path, words)
+            with self._faults.contained("writing the notice of an abort", recorded=False):
+                write_notice(path, words)
         return parting
 
     def tell(self, scribe: Scribe, parting: Parting) -> None:

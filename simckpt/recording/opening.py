@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..bundle.writer_options import WriterOptions
+from ..bundle.appender import WriterOptions
 from ..capture.environment import capture_circumstances, capture_node, differing_facts
 from ..capture.jobs import launched_rank, launched_size
 from ..capture.probes import attempt

@@ -14,7 +14,7 @@ import numpy as np
 from mpi4py import MPI
 
 import simckpt
-from simckpt.bundle.writer_options import WriterOptions
+from simckpt.bundle.appender import WriterOptions
 
 CELLS = 64
 

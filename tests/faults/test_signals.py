@@ -40,7 +40,7 @@ class Storage(files.LocalFiles):
         return super().adopt(path)
 
 armed = []
-from simckpt.bundle.writer_options import WriterOptions
+from simckpt.bundle.appender import WriterOptions
 WriterOptions.__init__.__kwdefaults__["files"] = Storage()
 if moment == "handler":
     signal.signal(getattr(signal, name), lambda number, frame: print("mine", number, flush=True))

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from simckpt.bundle import BundleWriter, bundle_paths, open_bundle, verify
-from simckpt.bundle.journal import LARGEST, files, leave
+from simckpt.bundle.abort_notice import LARGEST, notice_files, write_notice
 from simckpt.model.series import Event
 
 
@@ -30,7 +30,7 @@ def killed(tmp_path, opened, plays):
 
 
 def test_last_words_are_events_and_say_how_the_segment_ended(killed):
-    leave(killed, said())
+    write_notice(killed, said())
     with open_bundle(killed) as bundle:
         assert bundle.events[-1] == said()
         (segment,) = bundle.segments
@@ -41,10 +41,10 @@ def test_last_words_are_events_and_say_how_the_segment_ended(killed):
 
 
 def test_the_next_writer_records_them_once_and_removes_the_file(killed):
-    leave(killed, said(2))
-    leave(killed, said(11, 49.0))
+    write_notice(killed, said(2))
+    write_notice(killed, said(11, 49.0))
     BundleWriter.resume(killed).close()
-    assert files(bundle_paths(killed)) == ()
+    assert notice_files(bundle_paths(killed)) == ()
     BundleWriter.resume(killed).close()
     with open_bundle(killed) as bundle:
         assert list(bundle.events) == [said(2), said(11, 49.0)]
@@ -53,9 +53,9 @@ def test_the_next_writer_records_them_once_and_removes_the_file(killed):
 
 
 def test_words_that_were_recorded_but_not_removed_are_not_repeated(killed):
-    leave(killed, said())
+    write_notice(killed, said())
     BundleWriter.resume(killed).close()
-    leave(killed, said())
+    write_notice(killed, said())
     with open_bundle(killed) as bundle:
         assert list(bundle.events) == [said()]
     BundleWriter.resume(killed).close()
@@ -64,18 +64,18 @@ def test_words_that_were_recorded_but_not_removed_are_not_repeated(killed):
 
 
 def test_words_of_an_earlier_run_or_segment_are_not_heard(killed, tmp_path, opened):
-    leave(killed, said(wall=1.0))  # the segment began at 3
+    write_notice(killed, said(wall=1.0))  # the segment began at 3
     with open_bundle(killed) as bundle:
         assert list(bundle.events) == []
         assert bundle.segments[0].ending is None
-    leave(tmp_path / "other", said())
+    write_notice(tmp_path / "other", said())
     BundleWriter.create(tmp_path / "other", opened).close()
-    assert files(bundle_paths(tmp_path / "other")) == ()
+    assert notice_files(bundle_paths(tmp_path / "other")) == ()
 
 
 def test_files_that_are_torn_or_strange_say_nothing(killed):
-    leave(killed, said())
-    (path,) = files(bundle_paths(killed))
+    write_notice(killed, said())
+    (path,) = notice_files(bundle_paths(killed))
     whole = path.read_bytes()
     for strange in (b"", whole[:-1], whole + b"x", whole[:30] + b"?" + whole[31:], b"\0" * 4096):
         path.write_bytes(strange)
@@ -94,6 +94,6 @@ def test_files_that_are_torn_or_strange_say_nothing(killed):
 
 
 def test_words_without_end_are_cut(killed):
-    leave(killed, said(text="x" * 10 * LARGEST))
+    write_notice(killed, said(text="x" * 10 * LARGEST))
     with open_bundle(killed) as bundle:
         assert bundle.events[-1].text == "x" * 4000
