@@ -16,7 +16,6 @@ from ..errors import SetupError
 from .coverage_checksum import mark
 from .devices.arrays import DeviceArray, statement
 from .grid import EMPTY, Grid, Measure, measure_box, measure_cells, one_width
-from .kernel_cache import threads_wanted
 from .particles import Cells, Components, Particles
 from .quantities.base import checked_name
 from .state import State
@@ -105,6 +104,8 @@ def make_offer(
 
 
 def _offer(state: State, rank: int) -> Offer:
+    from .kernel_cache import threads_wanted
+
     threads_wanted()
     grids = grids_of(state)
     if state.fields and state.grid is None:
