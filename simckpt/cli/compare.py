@@ -12,6 +12,8 @@ from ..errors import SetupError
 
 if TYPE_CHECKING:
     from ..compare.comparison import Comparison
+    from ..compare.curves import Curves
+    from ..compare.facts import TextDifference
     from ..compare.many import ManyRuns
     from ..compare.tolerance import Tolerance
 
@@ -185,30 +187,30 @@ def compare(
             # A reference that is not there is an error even where none is needed.
             _ = other.run_id
         result: Comparison | ManyRuns
+        figures: Curves | None = None
+        texts: tuple[TextDifference, ...] = ()
         if len(opened) == 2:
             from ..compare.comparison import compare as compare_runs
             from ..report.comparison import comparison_report
 
             result = compare_runs(opened[0], opened[1], options, others)
-            report = comparison_report(result)
+            report = wide_report = comparison_report(result)
             if html is not None:
                 from ..compare.curves import curves
                 from ..compare.facts import text_differences
-                from ..report.html import comparison_page
 
-                drawn = curves(opened[0], opened[1], options)
+                figures = curves(opened[0], opened[1], options)
                 texts = text_differences(opened[0], opened[1])
-                write_text(html, comparison_page(result, drawn, texts), "--html")
         else:
             from ..compare.many import compare_many
             from ..report.many import many_report
 
             result = compare_many(opened, options, others)
-            report = many_report(result)
-            if html is not None:
-                from ..report.many import many_page
+            report, wide_report = many_report(result), many_report(result, most=60)
+    if html is not None:
+        from ..report.html import page
 
-                write_text(html, many_page(result), "--html")
+        write_text(html, page(wide_report, figures, texts), "--html")
     if junit is not None:
         from ..report.exports import junit as junit_text
 
@@ -216,11 +218,13 @@ def compare(
     if as_json:
         show_json(result)
     elif as_markdown:
-        from ..report.exports import markdown
+        from ..report.markdown import markdown
 
-        show_text(markdown(result))
+        show_text(markdown(report))
     else:
-        show(report)
+        from ..report.sections import terminal
+
+        show(terminal(report))
     ctx.exit(result.exit_status)
 
 

@@ -324,6 +324,7 @@ def outcome_report(outcome: Outcome, driver: Path) -> RenderableType:
     from rich.text import Text
 
     from ..report.comparison import comparison_report
+    from ..report.sections import terminal
 
     def line(text: str, style: str = "") -> Text:
         return Text(text, style, no_wrap=True, overflow="ignore")  # to be copied whole
@@ -332,7 +333,7 @@ def outcome_report(outcome: Outcome, driver: Path) -> RenderableType:
     parts: list[RenderableType] = []
     for b, comparison in ((second, outcome.same), (third, outcome.altered)):
         parts += [Rule(), line(f"$ simckpt compare {first} {b}", "bold")]
-        parts += [comparison_report(comparison), Text()]
+        parts += [terminal(comparison_report(comparison)), Text()]
     if not outcome.expected:
         parts.append(line("The demonstration expects SAME, then DIFFERENT.", "bold red"))
     parts += [

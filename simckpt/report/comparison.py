@@ -1,125 +1,70 @@
-"""A comparison as one page: verdict, where, what kind, why, recorded differences, health."""
+"""The report of a comparison of two runs: its sections, in the order in which they are read."""
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
-from rich.text import Text
+from pathlib import PurePath
 
 from ..compare.comparison import Comparison, Coverage, RunSummary
 from ..compare.differences import IDLE, RecordedDifference
 from ..compare.health import Health, Peak, Reversal
 from ..compare.quantities import QuantityDifference
 from ..compare.stages import PairedTransform, StageComparison, Standing
-from ..compare.verdict import Verdict
-from .text import (
-    apart,
-    clean,
-    indented,
-    index_range,
-    more,
-    plural,
-    ranks,
-    section,
-    share,
-    small,
-    styled,
-    table,
-    value,
+from .sections import (
+    Block,
+    Column,
+    Item,
+    Remaining,
+    Report,
+    Section,
+    Span,
+    Table,
+    line,
+    paragraph,
+    sentence,
 )
-
-# Two stages side by side: each transform, the data it left in either, and what differs.
-
+from .text import clean, distinct, index_range, plural, ranks, small, value
 
 MOST_TRANSFORMS = 20
-
-WORDS: dict[Standing, str] = {"same": "same", "different": "DIFFERENT", "unknown": "?"}
-STYLES: dict[Standing, str] = {"same": "green", "different": "red", "unknown": "yellow"}
-
-
-def stages_section(found: StageComparison | None) -> RenderableType:
-    """A row for each transform; nothing for runs that are no stages."""
-    if found is None or not found.transforms:
-        return Group()
-    out = table("", "A", "B", "data", "what differs")
-    # Where two stages part must be among what is shown.
-    start = max(0, (found.first or 0) - MOST_TRANSFORMS // 2)
-    shown = found.transforms[start : start + MOST_TRANSFORMS]
-    for pair in shown:
-        out.add_row(
-            styled(_name(pair), longest=28),
-            styled(pair.result_a or "-", longest=24),
-            styled(pair.result_b or "-", longest=24),
-            Text(WORDS[pair.results], style=STYLES[pair.results]),
-            Text("\n".join(clean(text) for text in pair.differences[:4])),
-        )
-    parts: list[RenderableType] = [out]
-    if len(found.transforms) > len(shown):
-        parts.append(more(len(found.transforms), len(shown), "transforms"))
-    return section("Transforms", *parts)
-
-
-def _name(pair: PairedTransform) -> str:
-    return f"{pair.a or pair.b} {pair.name}"
-
-
-MOST_FIELDS = 8
-MOST_QUANTITIES = 10
 MOST_CAUSES = 5
-MOST_DIFFERENCES = 12
 MOST_UNCOMPARED = 6
-MOST_HEALTH = 8
 MOST_HINTS = 3
 
 OWN_SIZE = 0.5
-"""A drift from this part of the scale on is told as it is, not relative."""
+"""A drift from this part of the scale on is reported as it is, not relative."""
 ALARMS = ("first non-finite value", "wrong way", "samples with faults", "events")
 
-VERDICT_STYLES: dict[Verdict, str] = {
-    "same": "bold green",
-    "different": "bold red",
-    "could-not-compare": "bold yellow",
-}
-VERDICT_WORDS: dict[Verdict, str] = {
-    "same": "SAME",
-    "different": "DIFFERENT",
-    "could-not-compare": "COULD NOT COMPARE",
+_TRANSFORM_RESULTS: dict[Standing, Span] = {
+    "same": Span("same", "good"),
+    "different": Span("DIFFERENT", "bad"),
+    "unknown": Span("?", "unsure"),
 }
 
 
-def comparison_report(comparison: Comparison) -> Group:
-    """The page that `simckpt compare` prints."""
-    parts: list[RenderableType] = [_head(comparison), *_gist(comparison), Text("")]
-    parts += [_runs(comparison), _reasons(comparison), stages_section(comparison.stages)]
-    if comparison.fields or comparison.quantities or comparison.tiles:
-        parts.append(_where(comparison))
-    if comparison.classification.evidence and comparison.verdict != "could-not-compare":
-        parts.append(_kind(comparison))
-    if comparison.explanation.causes or comparison.explanation.finding:
-        parts.append(_why(comparison))
-    shown = {id(c.difference) for c in comparison.explanation.causes[:MOST_CAUSES]}
-    rest = [d for d in comparison.differences if id(d) not in shown and not d.path.endswith(IDLE)]
-    if rest:
-        parts.append(_differences(comparison, rest))
-    if comparison.uncompared or _gaps(comparison.coverage):
-        parts.append(_left_out(comparison))
-    parts.append(_health(comparison))
-    return Group(*parts)
+def comparison_report(comparison: Comparison) -> Report:
+    """What `simckpt compare` says of two runs, for any of its writers."""
+    c = comparison
+    sections = (
+        _runs(c),
+        _reasons(c),
+        _transforms(c.stages),
+        _location(c),
+        _type_of_difference(c),
+        _causes(c),
+        _differences(c),
+        _uncompared(c),
+        _health(c),
+    )
+    return Report(
+        title=f"{PurePath(c.a.path).name} and {PurePath(c.b.path).name}",
+        verdict=c.verdict,
+        headline=c.headline.removeprefix("Could not compare: "),
+        subtitle=_subtitle(c),
+        sections=tuple(s for s in sections if s is not None),
+    )
 
 
-def _head(c: Comparison) -> Text:
-    word = VERDICT_WORDS[c.verdict]
-    headline = c.headline.removeprefix("Could not compare: ")
-    return Text.assemble((word, VERDICT_STYLES[c.verdict]), "  ", styled(headline))
-
-
-def _gist(c: Comparison) -> list[RenderableType]:
-    """Kind and cause in one line under the verdict."""
-    text = gist(c)
-    return [indented(styled(text), len(VERDICT_WORDS[c.verdict]) + 2)] if text else []
-
-
-def gist(c: Comparison) -> str:
-    """Kind and most probable cause of a difference in half a sentence each."""
+def _subtitle(c: Comparison) -> str:
+    """Type and most probable cause of a difference in half a sentence each."""
     if c.verdict != "different":
         return ""
     explanation = c.explanation
@@ -128,22 +73,32 @@ def gist(c: Comparison) -> str:
         text += "; no recorded difference explains it"
     elif explanation.causes:
         d = explanation.causes[0].difference
-        text += f"; most probably {difference_name(d)}: {value(d.a, 24)} → {value(d.b, 24)}"
-    return _sentence(text)
+        text += f"; most probably {_name(d)}: {value(d.a, 24)} → {value(d.b, 24)}"
+    return sentence(text)
 
 
-def _runs(c: Comparison) -> RenderableType:
-    out = table("", "", "", "", "")
-    out.show_header = False
-    for letter, run in (("A", c.a), ("B", c.b)):
-        out.add_row(
-            Text(letter, style="bold"),
-            styled(run.path, longest=60),
+def _runs(c: Comparison) -> Section:
+    letters: tuple[tuple[Span, RunSummary], ...] = (
+        (Span("A", "key-a"), c.a),
+        (Span("B", "key-b"), c.b),
+    )
+    rows = tuple(
+        (
+            letter,
+            run.path,
             " then ".join(plural(n, "rank") for n in run.ranks[:3]),
             extent(run),
-            styled(run.ending, "" if run.ending == "finished" else "yellow"),
+            ending(run),
         )
-    return out
+        for letter, run in letters
+    )
+    columns = (Column(""), Column("run", width=60), Column("ranks"), Column("samples"))
+    return Section("", (Table((*columns, Column("ending")), rows, bare=True),))
+
+
+def ending(run: RunSummary) -> Span:
+    """How a run ended, so that what did not finish is seen."""
+    return Span(run.ending, "" if run.ending == "finished" else "unsure")
 
 
 def extent(run: RunSummary) -> str:
@@ -153,122 +108,186 @@ def extent(run: RunSummary) -> str:
     return f"{plural(run.samples, 'sample')}, steps {run.first_step} to {run.last_step}"
 
 
-def _reasons(c: Comparison) -> RenderableType:
+def _reasons(c: Comparison) -> Section | None:
     if c.verdict == "could-not-compare":
-        return Group()
-    lines = [styled(f"{_sentence(r)}.") for r in c.reasons]
-    lines += [styled(f"{h}.", "yellow") for h in c.hints[:MOST_HINTS]]
-    return Group(Text(""), *lines)
+        return None
+    blocks = [paragraph(f"{sentence(reason)}.") for reason in c.reasons]
+    blocks += [paragraph(Span(f"{hint}.", "unsure")) for hint in c.hints[:MOST_HINTS]]
+    return Section("", tuple(blocks)) if blocks else None
 
 
-def _where(c: Comparison) -> RenderableType:
-    parts: list[RenderableType] = []
-    first = c.first
-    if first is not None:
-        at = f"First seen at step {first.step}"
-        at += f" (t = {first.t:.6g})" if first.t is not None else ""
-        if first.after is not None:
-            at += f"; at step {first.after} the states are still equal"
-        parts.append(Text(at + "."))
-    if c.fields:
-        out = table("field", "step>", "tiles>", "where", "first tile", "ranks A", "B", "at end>")
-        for d in c.fields[:MOST_FIELDS]:
-            out.add_row(
-                styled(d.field, longest=24),
-                str(d.step),
-                f"{d.tiles} of {d.of}",
-                d.place,
-                index_range(d.bounds),
-                ranks(d.ranks_a),
-                ranks(d.ranks_b),
-                str(d.tiles_at_end),
-            )
-        parts += [Text(" "), out]
-        if len(c.fields) > MOST_FIELDS:
-            parts.append(more(len(c.fields), MOST_FIELDS, "fields"))
-    if c.quantities:
-        out = table("quantity", "step>", "A>", "B>", "ULPs>", "relative>", "largest>")
-        out.columns[0].no_wrap = True
-        for q in c.quantities[:MOST_QUANTITIES]:
-            out.add_row(
-                styled(q.name, longest=24),
-                str(q.step),
-                *apart(q.a, q.b),
-                *sizes(q),
-            )
-        parts += [Text(" "), out]
-        if len(c.quantities) > MOST_QUANTITIES:
-            parts.append(more(len(c.quantities), MOST_QUANTITIES, "quantities"))
-    if c.tiles:
-        out = table("tiles of", "statistic", "step>", "beyond>", "A>", "B>", "relative>")
-        for t in c.tiles[:MOST_FIELDS]:
-            row = (t.statistic, str(t.step), f"{t.tiles} of {t.of}", *apart(t.a, t.b))
-            out.add_row(styled(t.field, longest=24), *row, small(t.relative))
-        parts += [Text(" "), out]
-    return section("Where", *parts)
+def _transforms(stages: StageComparison | None) -> Section | None:
+    """A row for each transform of two stages, around the first whose results differ."""
+    if stages is None or not stages.transforms:
+        return None
+    start = max(0, (stages.first or 0) - MOST_TRANSFORMS // 2)
+    window = stages.transforms[start : start + MOST_TRANSFORMS]
+    rows = tuple(
+        (
+            _transform_name(pair),
+            pair.result_a or "-",
+            pair.result_b or "-",
+            _TRANSFORM_RESULTS[pair.results],
+            "; ".join(pair.differences[:4]),
+        )
+        for pair in window
+    )
+    columns = (
+        Column("", width=28),
+        Column("A", width=24),
+        Column("B", width=24),
+        Column("data"),
+        Column("what differs"),
+    )
+    blocks: tuple[Block, ...] = (Table(columns, rows, most=MOST_TRANSFORMS),)
+    if len(stages.transforms) > len(window):
+        blocks += (Remaining(len(stages.transforms), len(window), "transforms"),)
+    return Section("Transforms", blocks)
 
 
-def sizes(q: QuantityDifference) -> tuple[str, str, str]:
+def _transform_name(pair: PairedTransform) -> str:
+    return f"{pair.a or pair.b} {pair.name}"
+
+
+def _location(c: Comparison) -> Section | None:
+    blocks: list[Block] = []
+    if c.first is not None:
+        text = f"First seen at step {c.first.step}"
+        text += f" (t = {c.first.t:.6g})" if c.first.t is not None else ""
+        if c.first.after is not None:
+            text += f"; at step {c.first.after} the states are still equal"
+        blocks.append(paragraph(text + "."))
+    blocks += [table for table in (_fields(c), _quantities(c), _tiles(c)) if table.rows]
+    return Section("Location", tuple(blocks)) if blocks else None
+
+
+def _fields(c: Comparison) -> Table:
+    columns = (
+        Column("field", width=24),
+        Column("step", number=True),
+        Column("tiles", number=True),
+        Column("pattern"),
+        Column("first tile"),
+        Column("ranks A"),
+        Column("B"),
+        Column("at end", number=True),
+    )
+    rows = tuple(
+        (
+            d.field,
+            str(d.step),
+            f"{d.tiles} of {d.of}",
+            d.place,
+            index_range(d.bounds),
+            ranks(d.ranks_a),
+            ranks(d.ranks_b),
+            str(d.tiles_at_end),
+        )
+        for d in c.fields
+    )
+    return Table(columns, rows, noun="fields", most=8)
+
+
+def _quantities(c: Comparison) -> Table:
+    columns = (
+        Column("quantity", width=24),
+        *(Column(h, number=True) for h in ("step", "A", "B", "ULPs", "relative", "largest")),
+    )
+    rows = tuple((q.name, str(q.step), *distinct(q.a, q.b), *_sizes(q)) for q in c.quantities)
+    return Table(columns, rows, noun="quantities", most=10)
+
+
+def _sizes(q: QuantityDifference) -> tuple[str, str, str]:
     """ULPs, relative and largest relative difference; counts and places have none of these."""
     if q.kind in ("count", "location"):
         return "-", "-", "-"
-    ulps = "-" if q.ulps is None else _count(q.ulps)
+    ulps = "-" if q.ulps is None else f"{q.ulps:,}" if q.ulps < 1_000_000 else f"{q.ulps:.1e}"
     return ulps, small(q.relative), small(q.largest)
 
 
-def _kind(c: Comparison) -> RenderableType:
+def _tiles(c: Comparison) -> Table:
+    columns = (
+        Column("tiles of", width=24),
+        Column("statistic"),
+        *(Column(h, number=True) for h in ("step", "beyond", "A", "B", "relative")),
+    )
+    rows = tuple(
+        (
+            t.field,
+            t.statistic,
+            str(t.step),
+            f"{t.tiles} of {t.of}",
+            *distinct(t.a, t.b),
+            small(t.relative),
+        )
+        for t in c.tiles
+    )
+    return Table(columns, rows, noun="fields", most=8)
+
+
+def _type_of_difference(c: Comparison) -> Section | None:
     kind = c.classification
-    lines = [styled(_sentence(text) + ".") for text in kind.evidence]
-    title = f"Kind: {kind.meaning} ({_sure(kind.confidence)})"
+    if not kind.evidence or c.verdict == "could-not-compare":
+        return None
+    blocks = [paragraph(sentence(text) + ".") for text in kind.evidence]
     if c.growth is not None and c.growth.saturated_at is not None:
         at = f"{c.growth.against} = {c.growth.saturated_at:.4g}"
-        lines.append(Text(f"It stops growing at {at}, at {small(c.growth.largest)} relative."))
-    return section(title, *lines)
+        text = f"It stops growing at {at}, at {small(c.growth.largest)} relative."
+        blocks.append(paragraph(text))
+    word = "high" if kind.confidence >= 0.8 else "medium" if kind.confidence >= 0.5 else "low"
+    title = f"Type of difference: {kind.meaning} ({word} confidence)"
+    return Section(title, tuple(blocks))
 
 
-def _why(c: Comparison) -> RenderableType:
+def _causes(c: Comparison) -> Section | None:
     explanation = c.explanation
-    parts: list[RenderableType] = []
-    if explanation.finding:
-        parts.append(styled(explanation.finding))
+    if not explanation.causes and not explanation.finding:
+        return None
+    blocks: list[Block] = [paragraph(explanation.finding)] if explanation.finding else []
     for i, cause in enumerate(explanation.causes[:MOST_CAUSES], 1):
         d = cause.difference
-        line = Text.assemble(
-            (f"{i}  ", "bold"),
-            (f"{share(cause.share):>6}  ", "dim"),
-            styled(difference_name(d), "bold"),
-            Text(f" (and {cause.alike} more like it)" if cause.alike else ""),
-            "  ",
-            styled(f"{value(d.a, 28)} → {value(d.b, 28)}{also(d)}"),
-        )
-        parts += [line, indented(styled(cause.reason, "dim"), 11)]
+        more = f" (and {cause.alike} more like it)" if cause.alike else ""
+        also = f", also as {', '.join(d.otherwise[:2])}" if d.otherwise else ""
+        change = (Span(value(d.a, 200), width=28), Span(" → "), Span(value(d.b, 200), width=28))
+        head = line((_name(d), "strong"), more, "  ", *change, also)
+        blocks.append(Item(head, (line((cause.reason, "soft")),), number=i, share=cause.share))
     if len(explanation.causes) > MOST_CAUSES:
-        parts.append(more(len(explanation.causes), MOST_CAUSES, "causes"))
+        blocks.append(Remaining(len(explanation.causes), MOST_CAUSES, "causes"))
     if explanation.causes and explanation.unexplained >= 0.05 and not explanation.finding:
-        rest = share(explanation.unexplained)
-        parts.append(Text(f"   {rest:>6}  something that was not recorded", style="dim"))
-    return section("Why", *parts)
+        head = line(("something that was not recorded", "soft"))
+        blocks.append(Item(head, share=explanation.unexplained))
+    return Section("Likely causes", tuple(blocks))
 
 
-def _differences(c: Comparison, rest: list[RecordedDifference]) -> RenderableType:
-    out = table("part", "what", "A", "B")
-    for d in rest[:MOST_DIFFERENCES]:
-        out.add_row(d.part, styled(_path(d), longest=40), value(d.a, 32), value(d.b, 32))
-    parts: list[RenderableType] = [out]
-    if len(rest) > MOST_DIFFERENCES:
-        parts.append(more(len(rest), MOST_DIFFERENCES, "differences"))
+def _differences(c: Comparison) -> Section | None:
+    causes = {id(cause.difference) for cause in c.explanation.causes[:MOST_CAUSES]}
+    rows = tuple(
+        (d.part, _setting(d), value(d.a, 200), value(d.b, 200), d.weight)
+        for d in c.differences
+        if id(d) not in causes and not d.path.endswith(IDLE)
+    )
+    if not rows:
+        return None
     title = "Other recorded differences" if c.explanation.causes else "Recorded differences"
     if c.verdict == "same" and c.bitwise:
         title += ", without effect on the state"
-    return section(title, *parts)
+    columns = (
+        Column("part"),
+        Column("what", width=40),
+        Column("A", width=32),
+        Column("B", width=32),
+        Column("to the answer", wide=True),
+    )
+    return Section(title, (Table(columns, rows, noun="differences"),))
 
 
-def _left_out(c: Comparison) -> RenderableType:
-    lines: list[RenderableType] = [Text(line) for line in _gaps(c.coverage)]
-    lines += [styled(f"{u.what} {u.name} {u.reason}.") for u in c.uncompared[:MOST_UNCOMPARED]]
-    if len(c.uncompared) > MOST_UNCOMPARED:
-        lines.append(more(len(c.uncompared), MOST_UNCOMPARED, "not compared"))
-    return section("Not compared", *lines)
+def _uncompared(c: Comparison) -> Section | None:
+    blocks: list[Block] = [paragraph(text) for text in _gaps(c.coverage)]
+    reasons = [f"{u.what} {u.name} {u.reason}." for u in c.uncompared]
+    blocks += [paragraph(reason) for reason in reasons[:MOST_UNCOMPARED]]
+    if len(reasons) > MOST_UNCOMPARED:
+        blocks.append(Remaining(len(reasons), MOST_UNCOMPARED, "not compared"))
+    return Section("Not compared", tuple(blocks)) if blocks else None
 
 
 def _gaps(coverage: Coverage) -> list[str]:
@@ -278,29 +297,26 @@ def _gaps(coverage: Coverage) -> list[str]:
         ("B", coverage.only_b, coverage.labels_b),
     ):
         if only.samples:
-            count = plural(only.samples, "sample")
             steps = f"steps {only.first} to {only.last}"
             if only.first == only.last:
                 steps = f"step {only.first}"
-            lines.append(f"{count} of {run} without a counterpart, {steps}.")
+            lines.append(
+                f"{plural(only.samples, 'sample')} of {run} without a counterpart, {steps}."
+            )
         if labels:
             names = ", ".join(clean(label, 30) for label in labels[:4])
             lines.append(f"{plural(len(labels), 'checkpoint')} only in {run}: {names}.")
     return lines
 
 
-def _health(c: Comparison) -> RenderableType:
-    one, two = health_rows(c.health_a), health_rows(c.health_b)
-    names = sorted(dict.fromkeys([*one, *two]), key=lambda name: not name.endswith(ALARMS))
-    alike = one == two
-    out = table("", "A and B") if alike else table("", "A", "B")
-    for name in names[:MOST_HEALTH]:
-        runs = (one,) if alike else (one, two)
-        out.add_row(styled(name), *(styled(run.get(name, "-")) for run in runs))
-    parts: list[RenderableType] = [out]
-    if len(names) > MOST_HEALTH:
-        parts.append(more(len(names), MOST_HEALTH, "lines"))
-    return section("Health of each run", *parts)
+def _health(c: Comparison) -> Section:
+    a, b = health_rows(c.health_a), health_rows(c.health_b)
+    names = sorted(dict.fromkeys([*a, *b]), key=lambda name: not name.endswith(ALARMS))
+    runs = (a,) if a == b else (a, b)
+    headings = ("A and B",) if a == b else ("A", "B")
+    rows = tuple((name, *(run.get(name, "-") for run in runs)) for name in names)
+    columns = tuple(Column(heading) for heading in ("", *headings))
+    return Section("Health of each run", (Table(columns, rows, noun="lines", most=8),))
 
 
 def health_rows(health: Health) -> dict[str, str]:
@@ -310,7 +326,7 @@ def health_rows(health: Health) -> dict[str, str]:
         names = ", ".join(health.non_finite[:4])
         rows["first non-finite value"] = f"step {health.non_finite_step}: {names}"
     for reversal in health.reversals:
-        rows[f"{reversal.name}, wrong way"] = _reversed(reversal)
+        rows[f"{reversal.name}, wrong way"] = _reversal(reversal)
     if health.faults:
         rows["samples with faults"] = f"{health.faults:,}"
     if health.errors or health.warnings:
@@ -319,7 +335,7 @@ def health_rows(health: Health) -> dict[str, str]:
         rows["anomalies"] = f"{health.anomalies:,}, the first at step {health.anomaly_step}"
     for peak in health.peaks:
         rows[f"{peak.name}, largest"] = (
-            f"{peak.value:.4g} at step {peak.step}{_lost(peak)}{_margin(peak)}"
+            f"{peak.value:.4g} at step {peak.step}{_loss(peak)}{_margin(peak)}"
         )
     for drift in health.drifts:
         if drift.largest is not None and drift.largest >= OWN_SIZE:
@@ -328,9 +344,10 @@ def health_rows(health: Health) -> dict[str, str]:
             continue
         rows[f"{drift.name}, drift"] = f"{small(drift.final)} (largest {small(drift.largest)})"
         if drift.checkpoint_step:
-            # Of the checkpoint at the start the line before has told.
-            lately = f"{small(drift.since_checkpoint)} since step {drift.checkpoint_step}"
-            rows[f"{drift.name}, since checkpoint"] = lately
+            # The line before covers a checkpoint at the start.
+            rows[f"{drift.name}, since checkpoint"] = (
+                f"{small(drift.since_checkpoint)} since step {drift.checkpoint_step}"
+            )
     for rest in health.unexplained:
         size = f"{small(rest.relative)} of its scale" if rest.value else "none, to the last bit"
         rows[rest.name] = f"{size}, at step {rest.step}" if rest.value else size
@@ -339,7 +356,7 @@ def health_rows(health: Health) -> dict[str, str]:
     return rows or {"nothing to report": "no conserved quantity or stability metric recorded"}
 
 
-def _lost(peak: Peak) -> str:
+def _loss(peak: Peak) -> str:
     return "" if peak.lost_step is None else f", not finite from step {peak.lost_step} on"
 
 
@@ -351,7 +368,7 @@ def _margin(peak: Peak) -> str:
     return f", {100 * (1 - peak.value / peak.limit):.0f} % below its limit {peak.limit:g}"
 
 
-def _reversed(reversal: Reversal) -> str:
+def _reversal(reversal: Reversal) -> str:
     moved = "rose" if reversal.declared == "decreasing" else "fell"
     return (
         f"{moved} by {reversal.relative:.2g} of its scale from step {reversal.from_step} to "
@@ -359,33 +376,15 @@ def _reversed(reversal: Reversal) -> str:
     )
 
 
-def difference_name(d: RecordedDifference) -> str:
+def _name(d: RecordedDifference) -> str:
     """Part and name of a recorded difference, as a person would say it."""
-    return f"{d.part} {_path(d)}"
+    return f"{d.part} {_setting(d)}"
 
 
-def also(d: RecordedDifference) -> str:
-    """Where the same change stands under another name, as a clause; nothing if nowhere."""
-    return f", also as {', '.join(d.otherwise[:2])}" if d.otherwise else ""
-
-
-def _path(d: RecordedDifference) -> str:
-    """A setting by its name; one that took effect otherwise than it was asked for says so."""
+def _setting(d: RecordedDifference) -> str:
+    """A setting by its name; one whose effective value is not the requested one says so."""
     if d.part != "numerics":
         return d.path
     if d.path.startswith("effective.") and not d.also:
         return f"{d.name} (in effect)"
     return d.name
-
-
-def _sure(confidence: float) -> str:
-    word = "high" if confidence >= 0.8 else "medium" if confidence >= 0.5 else "low"
-    return f"{word} confidence"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _count(n: int) -> str:
-    return f"{n:,}" if n < 1_000_000 else f"{n:.1e}"

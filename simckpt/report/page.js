@@ -17,16 +17,16 @@
     return element;
   };
   const byId = (id) => document.getElementById(id);
-  const shown = (v) => (v === null || v === undefined ? "not finite"
+  const format = (v) => (v === null || v === undefined ? "not finite"
     : v === 0 ? "0" : Number(v).toPrecision(8).replace(/\.?0+(?=$|e)/, ""));
 
   const steps = (low, high, count) => {
     const raw = (high - low) / count || 1;
     const size = 10 ** Math.floor(Math.log10(raw));
     const step = [1, 2, 5, 10].map((k) => k * size).find((s) => s >= raw);
-    const found = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
-    return found;
+    const ticks = [];
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step);
+    return ticks;
   };
   const label = (v, span) => {
     if (v === 0) return "0";
@@ -43,10 +43,10 @@
 
   // A difference without a positive value: where it is no number, NaN stands in one run or in both.
   const unseen = (values) => {
-    const lost = values.filter((v) => !Number.isFinite(v)).length;
+    const missing = values.filter((v) => !Number.isFinite(v)).length;
     if (!values.length) return "No sample in common.";
-    if (!lost) return "The same, bit for bit, wherever both have a sample.";
-    return `Not a finite number in A or B at ${lost} of ${values.length} points; no difference can be drawn.`;
+    if (!missing) return "The same, bit for bit, wherever both have a sample.";
+    return `Not a finite number in A or B at ${missing} of ${values.length} points; no difference can be drawn.`;
   };
 
   class Chart {
@@ -82,13 +82,13 @@
         make(this.svg, "text", { x: W - RIGHT, y: 15, "text-anchor": "end" },
           `counted from ${Number(base.toPrecision(15))}`);
       }
-      const mark = (v) => (base === null ? label(v, high - low)
+      const tickLabel = (v) => (base === null ? label(v, high - low)
         : v === base ? "0" : `+${label(v - base, high - low)}`);
       for (const tick of ticks) {
         const at = bottom - ((tick - low) / (high - low)) * (bottom - top);
         make(this.svg, "line", { x1: LEFT, x2: W - RIGHT, y1: at, y2: at, class: "grid" });
         make(this.svg, "text", { x: LEFT - 7, y: at + 4, "text-anchor": "end" },
-          this.log ? `1e${tick}` : mark(tick));
+          this.log ? `1e${tick}` : tickLabel(tick));
       }
       make(this.svg, "text", { x: LEFT - 60, y: this.height - 7 }, against === "t" ? "time" : "step");
       for (const tick of steps(x0, x1, W > 700 ? 8 : 4)) {
@@ -132,7 +132,7 @@
 
   if (data.quantities.length) {
     const values = new Chart("values", 250, "Values", false);
-    const apart = new Chart("apart", 220, "Difference, relative to the quantity's scale", true);
+    const difference = new Chart("difference", 220, "Difference, relative to the quantity's scale", true);
     const select = byId("quantity"), readout = byId("readout");
     data.quantities.forEach((q, i) => {
       const option = document.createElement("option");
@@ -149,24 +149,24 @@
       const range = [all.reduce((p, v) => Math.min(p, v), Infinity), all.reduce((p, v) => Math.max(p, v), -Infinity)];
       values.title = current.name;
       values.draw(lines, range, current.kind);
-      apart.draw([{ ...current.difference, class: "d" }], range, "");
+      difference.draw([{ ...current.difference, class: "d" }], range, "");
       readout.textContent = "";
     };
-    for (const chart of [values, apart]) {
+    for (const chart of [values, difference]) {
       chart.svg.addEventListener("pointermove", (event) => {
         const box = chart.svg.getBoundingClientRect();
-        const wanted = chart.back(((event.clientX - box.left) / box.width) * W);
-        const line = current.a, i = nearest(xs(line), wanted);
+        const target = chart.back(((event.clientX - box.left) / box.width) * W);
+        const line = current.a, i = nearest(xs(line), target);
         const j = nearest(xs(current.b), xs(line)[i]), k = nearest(xs(current.difference), xs(line)[i]);
-        for (const c of [values, apart]) {
+        for (const c of [values, difference]) {
           if (!c.hair) continue;
           const at = c.x(xs(line)[i]);
           c.hair.setAttribute("x1", at); c.hair.setAttribute("x2", at);
           c.hair.setAttribute("visibility", "visible");
         }
-        const t = line.t.length ? ` (t = ${shown(line.t[i])})` : "";
-        readout.textContent = `step ${line.step[i]}${t}:  A ${shown(line.y[i])}   B ${shown(current.b.y[j])}`
-          + (current.difference.y.length ? `   difference ${shown(current.difference.y[k])}` : "");
+        const t = line.t.length ? ` (t = ${format(line.t[i])})` : "";
+        readout.textContent = `step ${line.step[i]}${t}:  A ${format(line.y[i])}   B ${format(current.b.y[j])}`
+          + (current.difference.y.length ? `   difference ${format(current.difference.y[k])}` : "");
       });
     }
     select.addEventListener("change", draw);
@@ -182,15 +182,15 @@
   }
 
   if (data.maps.length) {
-    const select = byId("field"), slider = byId("moment"), play = byId("play");
-    const svg = byId("tiles"), told = byId("tiles-told"), hover = byId("tile-told"), counts = byId("counts");
+    const select = byId("field"), slider = byId("sample"), play = byId("play");
+    const svg = byId("tiles"), caption = byId("tiles-text"), hover = byId("tile-text"), counts = byId("counts");
     data.maps.forEach((m, i) => {
       const option = document.createElement("option");
       option.value = i;
       option.textContent = m.field + (m.frames.some((f) => f.differing) ? "" : "  (equal)");
       select.appendChild(option);
     });
-    let map, timer = null, mark = null;
+    let map, timer = null, dot = null;
     const size = (m) => [m.columns.length - 1, m.rows.length - 1];
     const frame = () => {
       const f = map.frames[slider.value], [across, down] = size(map);
@@ -202,11 +202,11 @@
         }
       }
       svg.querySelector(".differs").setAttribute("d", path);
-      const t = f.t === null ? "" : ` (t = ${shown(f.t)})`;
-      told.textContent = `Step ${f.step}${t}: ${f.differing} of ${map.of} tiles differ.`;
-      slider.setAttribute("aria-valuetext", told.textContent);
-      if (mark) mark.setAttribute("cx", mark.dataset.left * 1 + slider.value * mark.dataset.wide);
-      if (mark) mark.setAttribute("cy", 92 - (f.differing / map.of) * 78);
+      const t = f.t === null ? "" : ` (t = ${format(f.t)})`;
+      caption.textContent = `Step ${f.step}${t}: ${f.differing} of ${map.of} tiles differ.`;
+      slider.setAttribute("aria-valuetext", caption.textContent);
+      if (dot) dot.setAttribute("cx", dot.dataset.left * 1 + slider.value * dot.dataset.wide);
+      if (dot) dot.setAttribute("cy", 92 - (f.differing / map.of) * 78);
     };
     const draw = () => {
       map = data.maps[select.value || 0];
@@ -229,7 +229,7 @@
       make(counts, "line", { x1: 10, x2: width - 10, y1: 92, y2: 92, class: "grid" });
       make(counts, "path", { class: "d", d: map.frames.map((f, i) =>
         `${i ? "L" : "M"}${(10 + i * between).toFixed(1)} ${(92 - (f.differing / map.of) * 78).toFixed(1)}`).join("") });
-      mark = make(counts, "circle", { r: 4.5, class: "dot", "data-left": 10, "data-wide": between });
+      dot = make(counts, "circle", { r: 4.5, class: "dot", "data-left": 10, "data-wide": between });
       make(counts, "text", { x: 10, y: 108 }, `step ${map.frames.length ? map.frames[0].step : ""}`);
       make(counts, "text", { x: width - 10, y: 108, "text-anchor": "end" },
         `step ${map.frames.length ? map.frames[map.frames.length - 1].step : ""}`);

@@ -79,12 +79,12 @@ def small(number: float | None) -> str:
     return "0" if number == 0 else f"{number:.1e}"
 
 
-def apart(a: float, b: float) -> tuple[str, str]:
+def distinct(a: float, b: float) -> tuple[str, str]:
     """Two numbers with as many digits as it takes to see where they differ, and two more."""
     for digits in range(6, 17):
         if f"{a:.{digits}g}" != f"{b:.{digits}g}":
-            shown = min(digits + 2, 17)
-            return f"{a:.{shown}g}", f"{b:.{shown}g}"
+            more = min(digits + 2, 17)
+            return f"{a:.{more}g}", f"{b:.{more}g}"
     return repr(a), repr(b)
 
 
@@ -93,12 +93,12 @@ def index_range(bounds: Iterable[tuple[int, int]]) -> str:
     return "[" + ", ".join(f"{low}:{high}" for low, high in bounds) + "]"
 
 
-def ranks(held: tuple[int, ...], most: int = 4) -> str:
+def ranks(numbers: tuple[int, ...], most: int = 4) -> str:
     """Rank numbers; a dash where they are not known."""
-    if not held:
+    if not numbers:
         return "-"
-    more = f" +{len(held) - most}" if len(held) > most else ""
-    return ", ".join(str(r) for r in held[:most]) + more
+    more = f" +{len(numbers) - most}" if len(numbers) > most else ""
+    return ", ".join(str(r) for r in numbers[:most]) + more
 
 
 def plural(n: int, one: str, many: str = "") -> str:
@@ -129,11 +129,6 @@ def percent(part: float) -> str:
     if 0 < hundredths < 1:
         return "< 1 %"
     return f"{hundredths:.0f} %"
-
-
-def share(part: float) -> str:
-    """A cause's share: it orders the causes and is no certainty, so it never reads 100 %."""
-    return percent(min(part, 0.99))
 
 
 # The page that every report is printed on: at most 100 columns, calm, and plain when piped.

@@ -12,6 +12,7 @@ from simckpt.compare.alignment import align
 from simckpt.compare.comparison import Comparison, Options, compare
 from simckpt.compare.tolerance import Limits, Tolerance
 from simckpt.report.comparison import comparison_report
+from simckpt.report.sections import terminal
 from simckpt.report.text import show
 
 changes = st.fixed_dictionaries(
@@ -65,7 +66,7 @@ def test_any_two_runs_can_be_compared_and_shown(both, options):
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) + found.explanation.unexplained <= 1.0 + 1e-9
     out = io.StringIO()
-    show(comparison_report(found), out)
+    show(terminal(comparison_report(found)), out)
     lines = out.getvalue().splitlines()
     assert len(lines) < 100
     assert max(map(len, lines)) <= 100

@@ -11,6 +11,7 @@ from simckpt.compare.differences import RecordedDifference
 from simckpt.compare.tolerance import Limits, Tolerance
 from simckpt.model.series import Event
 from simckpt.report.comparison import comparison_report
+from simckpt.report.sections import terminal
 from simckpt.report.text import show, show_json
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
@@ -18,7 +19,7 @@ SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 
 def printed(comparison) -> str:
     out = io.StringIO()
-    show(comparison_report(comparison), out)
+    show(terminal(comparison_report(comparison)), out)
     return out.getvalue()
 
 
@@ -44,10 +45,16 @@ def test_the_second_line_of_a_difference_is_its_kind_and_cause():
 
 def test_it_shows_where_what_kind_why_and_health():
     text = page(rate=0.6)
-    for heading in ("Where", "Kind: answer-changing", "Why", "Health of each run"):
+    for heading in (
+        "Location",
+        "Type of difference: answer-changing",
+        "Likely causes",
+        "Health of each run",
+    ):
         assert heading in text
     assert "[0:2, 0:2]" in text
-    assert text.index("Where") < text.index("Kind") < text.index("Why") < text.index("Health")
+    places = [text.index(word) for word in ("Location", "Type of", "Likely", "Health")]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize(

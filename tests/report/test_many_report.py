@@ -5,6 +5,7 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.many import compare_many
 from simckpt.report.many import group_letter, many_report
+from simckpt.report.sections import terminal
 from simckpt.report.text import show
 
 SMALL = Setup(n=8, steps=8, every=2, checkpoint_every=8)
@@ -13,7 +14,7 @@ SMALL = Setup(n=8, steps=8, every=2, checkpoint_every=8)
 def page(*changes) -> str:
     runs = [run(SMALL, **{"name": f"r{i}", **change}) for i, change in enumerate(changes)]
     out = io.StringIO()
-    show(many_report(compare_many(runs)), out)
+    show(terminal(many_report(compare_many(runs))), out)
     return out.getvalue()
 
 

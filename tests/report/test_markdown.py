@@ -4,13 +4,15 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import compare
 from simckpt.compare.many import compare_many
-from simckpt.report.exports import markdown, plain
+from simckpt.report.comparison import comparison_report
+from simckpt.report.many import many_report
+from simckpt.report.markdown import markdown, plain
 
 SMALL = Setup(name="small", n=8, steps=8, every=2, checkpoint_every=8)
 
 
 def text(**changes):
-    return markdown(compare(run(SMALL), run(SMALL, **changes)))
+    return markdown(comparison_report(compare(run(SMALL), run(SMALL, **changes))))
 
 
 def test_it_begins_with_the_verdict_and_holds_where_why_and_health():
@@ -32,16 +34,16 @@ def test_every_row_of_a_table_has_the_cells_of_its_head():
 def test_its_length_is_bounded():
     fields = tuple(f"f{i}" for i in range(80))
     result = compare(run(SMALL, fields=fields), run(SMALL, fields=fields, rate=0.6))
-    assert len(markdown(result).splitlines()) < 90
-    assert "... and 70 more rows" in markdown(result)
+    assert len(markdown(comparison_report(result)).splitlines()) < 90
+    assert "... and 70 more" in markdown(comparison_report(result))
 
 
 def test_many_runs_show_groups_matrix_and_what_separates_them():
     runs = [run(SMALL, name=n, rate=r) for n, r in (("a", 0.5), ("b", 0.5), ("c", 0.6))]
-    found = markdown(compare_many(runs))
-    assert "The odd one out is c.simckpt.h5." in found
-    assert "| **A** | · | step 2 |" in found
-    assert "**numerics rate** separates the groups (A: 0.5; B: 0.6)." in found
+    found = markdown(many_report(compare_many(runs)))
+    assert "The odd one out is 3, c.simckpt.h5" in found
+    assert "| **1** | · | = | 2 |" in found
+    assert re.search(r"\*\*numerics rate\*\*\s+\*\*A  \*\*0.5\s+\*\*B  \*\*0.6", found)
 
 
 def test_what_a_bundle_says_is_no_markup_no_mention_and_no_link():

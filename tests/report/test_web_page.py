@@ -12,7 +12,8 @@ from recorded_twins import Setup, run
 from simckpt.compare.comparison import compare
 from simckpt.compare.curves import curves
 from simckpt.compare.facts import TextDifference
-from simckpt.report.html import comparison_page
+from simckpt.report.comparison import comparison_report
+from simckpt.report.html import page as html_page
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 EVIL = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>\"'&"
@@ -22,7 +23,7 @@ chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installe
 
 def page(a=None, texts=(), **changes):
     one, two = run(a or SMALL), run(SMALL, **changes)
-    return comparison_page(compare(one, two), curves(one, two), texts)
+    return html_page(comparison_report(compare(one, two)), curves(one, two), texts)
 
 
 class Tags(HTMLParser):
@@ -58,9 +59,9 @@ def test_it_holds_verdict_causes_differences_and_health():
     text = page(rate=0.6, packages={"numpy": "1.0"})
     for part in (
         '<span class="verdict different">DIFFERENT</span>',
-        "<h2>Why</h2>",
-        "<strong>numerics rate</strong>",
-        "<h2>Recorded differences</h2>",
+        "<h2>Likely causes</h2>",
+        '<span class="strong">numerics rate</span>',
+        "<h2>Other recorded differences</h2>",
         "<h2>Health of each run</h2>",
     ):
         assert part in text
@@ -168,5 +169,5 @@ def test_a_difference_that_is_not_a_number_is_never_called_the_same(tmp_path):
     markup, told = shown(tmp_path, lost)
     assert told == []
     assert "Not a finite number in A or B at " in markup
-    drawn = re.search(r'<svg id="apart".*?</svg>', markup, flags=re.DOTALL)
+    drawn = re.search(r'<svg id="difference".*?</svg>', markup, flags=re.DOTALL)
     assert "The same, bit for bit" not in drawn[0]
