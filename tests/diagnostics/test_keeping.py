@@ -129,7 +129,7 @@ def test_numbas_own_settings_do_not_move_the_cache(condition, monkeypatch, tmp_p
 
 
 def test_it_is_said_once_and_never_raises(condition, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("simckpt.diagnostics.kernel_cache.condition", condition)
+    monkeypatch.setattr("simckpt.diagnostics.kernels.jit.condition", condition)
     condition.refused(OSError(errno.ENOSPC, "No space left on device"))
     with (
         pytest.warns(SimckptWarning, match="No space left on device.*simckpt warm"),
