@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("numba")
 
 from simckpt.diagnostics import kernel_cache as cache
-from simckpt.diagnostics import kernel_cache as keeping
 from simckpt.diagnostics.kernel_cache import one_at_first
+from simckpt.diagnostics.kernels import jit as keeping
 from simckpt.diagnostics.kernels.jit import kernel
 from simckpt.errors import SimckptWarning
 
@@ -129,7 +129,7 @@ def test_numbas_own_settings_do_not_move_the_cache(condition, monkeypatch, tmp_p
 
 
 def test_it_is_said_once_and_never_raises(condition, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("simckpt.diagnostics.kernels.jit.condition", condition)
+    monkeypatch.setattr("simckpt.diagnostics.kernel_cache.condition", condition)
     condition.refused(OSError(errno.ENOSPC, "No space left on device"))
     with (
         pytest.warns(SimckptWarning, match="No space left on device.*simckpt warm"),
