@@ -22,7 +22,9 @@ from ..report.listing import Listed, Listing, Unreadable
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
-@click.option("--where", metavar="FILTER", help="Only these: 'solver=HLLC and drift(mass)>1e-12'.")
+@click.option(
+    "--where", metavar="FILTER", help="Only these: 'solver = HLLC and drift(mass) > 1e-12'."
+)
 @click.option("--sort", metavar="NAME", help="Order by a name; -NAME for falling.")
 @click.option("--show", "shown", multiple=True, metavar="NAME", help="One more column.")
 @click.option(
@@ -47,23 +49,21 @@ def ls(
 ) -> None:
     """List the bundles under a folder.
 
-    A FILTER compares names with values by = != < <= > >= and ~ (for * and ?), joined by and, or,
-    not and brackets. Names are settings and parameters (solver, parameters.n), drift(Q),
-    largest(Q) and last(Q) of a quantity, and path, name, ending, finished, created, ranks, step,
-    t, samples, checkpoints, segments, warnings, errors, faults, non_finite, sound, driver, goal,
-    campaign, run_id.
+    A FILTER compares names with values by = != < <= > >=, joined by and, or, not and brackets;
+    glob(name, "kh*") matches * and ?. Names are settings and parameters (solver, parameters.n),
+    drift(Q), largest(Q) and last(Q) of a quantity, and path, name, ending, finished, created,
+    ranks, step, t, samples, checkpoints, segments, warnings, errors, faults, non_finite, sound,
+    driver, goal, campaign, run_id.
 
     Exits with 0 if there are any, 1 if there is none, 2 if one could not be read.
     """
     from msgspec.structs import replace
 
     from ..report.listing import (
-        Anything,
         Filter,
         chosen,
         listing_report,
         ordered,
-        parse_filter,
         parse_term,
         require_known,
     )
@@ -71,7 +71,7 @@ def ls(
 
     if not folder.is_dir():
         raise SetupError("DIR", str(folder), "is no folder")
-    wanted: Filter = parse_filter(where) if where is not None else Anything()
+    wanted = Filter(where)
     columns = [parse_term(name, "--show") for name in shown]
     found = list_folder(folder, told=_progress if sys.stderr.isatty() else untold)
     if sys.stderr.isatty():
@@ -85,7 +85,7 @@ def ls(
     if as_json:
         show_json(found)
     else:
-        show(listing_report(found, [*wanted.terms(), *columns], most))
+        show(listing_report(found, [*wanted.terms, *columns], most))
     ctx.exit(2 if found.unreadable else 0 if runs else 1)
 
 

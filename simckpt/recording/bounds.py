@@ -1,9 +1,4 @@
-"""Bounds that a user declares, such as ``mass drift > 1e-12``: their grammar, and their test.
-
-bound     = quantity [measure] ( ">" | ">=" | "<" | "<=" ) number
-quantity  = a column of the samples: mass, courant, rho.min, rho.nan
-measure   = "drift" | "change" | "growth"
-"""
+"""Limits that a user declares as bounds, such as ``drift(mass) > 1e-12``, and their test."""
 
 from __future__ import annotations
 
@@ -14,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
 from ..diagnostics.arguments import real_number
-from ..diagnostics.expressions import normal_form
+from ..diagnostics.expressions import Language, normal_form, parse
 from ..errors import SetupError
 from .anomaly import magnitude
 from .trigger_engine import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..diagnostics.probe import Reading
     from ..model.series import SeriesSchema
@@ -29,14 +24,18 @@ Measure = Literal["value", "drift", "change", "growth"]
 Relation = Literal[">", ">=", "<", "<="]
 
 _RELATIONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
-_MEASURES = tuple(m for m in get_args(Measure) if m != "value")
-_FORM = "quantity [drift | change | growth] > number"
-_GRAMMAR = re.compile(
-    r"\s*(?P<quantity>[^\W\d]\w*(?:\.\w+)*)"
-    r"(?:\s+(?P<measure>[a-z]+))?"
-    r"\s*(?P<relation>>=|<=|>|<)"
-    r"\s*(?P<limit>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
+_SIGNS: Mapping[str, Relation] = {
+    "greater": ">", "greater_equal": ">=", "less": "<", "less_equal": "<=",
+}  # fmt: skip
+_MEASURES: Mapping[str, Measure] = {"drift": "drift", "change": "change", "growth": "growth"}
+_LANGUAGE = Language(
+    "a bound",
+    "drift(mass) > 1e-12",
+    dict.fromkeys(_MEASURES, 1),
+    ("columns of the samples", "> >= < <=", "numbers"),
+    conditions=True,
 )
+_MEASURE_LAST = re.compile(rf"\s*(\S+)\s+({'|'.join(_MEASURES)})\s*([<>]=?.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Bound:
     quantity : str
         A column of the samples: a name that was declared, or ``"rho.min"``, ``"rho.max"``.
     relation : {">", ">=", "<", "<="}
-        How the quantity stands to the limit where the bound is broken.
+        How the quantity compares with the limit where the bound is broken.
     limit : float
         Finite; in the unit of the measure.
     measure : {"value", "drift", "change", "growth"}
@@ -63,7 +62,7 @@ class Bound:
 
     Examples
     --------
-    >>> Bound.parse("mass drift > 1e-12")
+    >>> Bound.parse("drift(mass) > 1e-12")
     Bound(quantity='mass', relation='>', limit=1e-12, measure='drift')
     """
 
@@ -73,14 +72,10 @@ class Bound:
     measure: Measure = "value"
 
     def __post_init__(self) -> None:
-        if self.relation not in _RELATIONS:
-            raise SetupError(
-                "Bound.relation", self.relation, "is not a relation", choices=_RELATIONS
-            )
-        if self.measure not in get_args(Measure):
-            raise SetupError(
-                "Bound.measure", self.measure, "is not a measure", choices=get_args(Measure)
-            )
+        for name, choices in (("relation", get_args(Relation)), ("measure", get_args(Measure))):
+            value = getattr(self, name)
+            if value not in choices:
+                raise SetupError(f"Bound.{name}", value, f"is not a {name}", choices=choices)
         number = real_number(self.limit)
         if number is None or not math.isfinite(number):
             raise SetupError("Bound.limit", self.limit, "is not a finite number")
@@ -94,27 +89,28 @@ class Bound:
         Raises
         ------
         SetupError
-            If the text is not of the form ``quantity [measure] > number``.
+            If the text is not of the form ``quantity > number`` or ``drift(quantity) > number``.
         """
-        match = _GRAMMAR.fullmatch(text)
-        if match is None:
-            raise SetupError(
-                argument, text, "is not a bound", mend=f"Write {_FORM}: 'mass drift > 1e-12'."
-            )
-        if match["measure"] not in (None, *_MEASURES):
-            raise SetupError(
-                argument, text, f"{match['measure']!r} is not a measure", choices=_MEASURES
-            )
-        measure: Measure = match["measure"] or "value"  # type: ignore[assignment]
-        return cls(match["quantity"], match["relation"], float(match["limit"]), measure)  # type: ignore[arg-type]
+        if old := _MEASURE_LAST.fullmatch(text):
+            problem = f"has the measure {old[2]!r} after the quantity"
+            raise SetupError(argument, text, problem, mend=f"Write {old[2]}({old[1]}) {old[3]}.")
+        match parse(text, argument, _LANGUAGE).tree:
+            case (relation, ("field", quantity), ("number", limit)) if relation in _SIGNS:
+                return cls(quantity, _SIGNS[relation], limit)
+            case (relation, (measure, ("field", quantity)), ("number", limit)) if (
+                relation in _SIGNS
+            ):
+                return cls(quantity, _SIGNS[relation], limit, _MEASURES[measure])
+        mend = "Compare one quantity with a number: drift(mass) > 1e-12, or rho.min < 0."
+        raise SetupError(argument, text, "is not a bound", mend=mend)
 
     def __str__(self) -> str:
         return f"{self.subject} {self.relation} {self.limit:g}"
 
     @property
     def subject(self) -> str:
-        """What is compared with the limit, in words."""
-        return self.quantity if self.measure == "value" else f"{self.quantity} {self.measure}"
+        """What is compared with the limit, as it is written."""
+        return self.quantity if self.measure == "value" else f"{self.measure}({self.quantity})"
 
     @property
     def since_first(self) -> bool:
@@ -129,16 +125,12 @@ class Bound:
         """SetupError if samples of `schema` do not have the quantity."""
         names = [column.name for column in schema.columns]
         if self.quantity not in names:
-            raise SetupError(
-                argument,
-                str(self),
-                f"{self.quantity!r} is not a quantity of the samples",
-                choices=names,
-            )
+            problem = f"{self.quantity!r} is not a quantity of the samples"
+            raise SetupError(argument, str(self), problem, choices=names)
 
 
 class BoundRule:
-    """A bound at work.
+    """Tests a bound at each sample.
 
     Parameters
     ----------
@@ -152,10 +144,19 @@ class BoundRule:
 
     def __init__(self, bound: Bound, schema: SeriesSchema, first: Mapping[str, float]) -> None:
         self._bound = bound
-        self._measure = _measure(bound, schema, first)
+        self._schema = schema
+        self._first = first.get(bound.quantity, math.nan)
+        self._scale = 0.0
+        self._previous = (math.nan, math.nan)
+        self._measure: Callable[[Reading], float] = {
+            "value": self._value,
+            "drift": self._drift,
+            "change": self._change,
+            "growth": self._growth,
+        }[bound.measure]
 
     def look(self, reading: Reading) -> Finding | None:
-        value = self._measure.of(reading)
+        value = self._measure(reading)
         if not self._bound.broken_by(value):
             return None
         return Finding(
@@ -164,69 +165,32 @@ class BoundRule:
             {self._bound.subject: value, "limit": self._bound.limit},
         )
 
+    def _value(self, reading: Reading) -> float:
+        return reading[self._bound.quantity]
 
-class _Value:
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def of(self, reading: Reading) -> float:
-        return reading[self._name]
-
-
-class _Change:
-    """The distance from the first finite value."""
-
-    def __init__(self, name: str, first: Mapping[str, float]) -> None:
-        self._name = name
-        self._first = first.get(name, math.nan)
-
-    def of(self, reading: Reading) -> float:
-        value = reading[self._name]
+    def _change(self, reading: Reading) -> float:
+        """The distance from the first finite value."""
+        value = reading[self._bound.quantity]
         if not math.isfinite(value):
             return math.nan
         if not math.isfinite(self._first):
             self._first = value
         return abs(value - self._first)
 
-
-class _Drift:
-    """The same relative to the quantity's scale, the largest that was seen."""
-
-    def __init__(self, bound: Bound, schema: SeriesSchema, first: Mapping[str, float]) -> None:
-        self._bound = bound
-        self._schema = schema
-        self._change = _Change(bound.quantity, first)
-        self._scale = 0.0
-
-    def of(self, reading: Reading) -> float:
-        distance = self._change.of(reading)
-        # A scale takes longer than a sample's other work: it is asked for where it may matter.
+    def _drift(self, reading: Reading) -> float:
+        """The same relative to the quantity's scale, the largest so far."""
+        distance = self._change(reading)
+        # A scale takes longer than a sample's other work: computed only where it may matter.
         if self._scale == 0 or self._bound.broken_by(distance / self._scale):
-            now = magnitude(self._bound.quantity, reading, self._schema)
-            self._scale = max(self._scale, now)
+            scale = magnitude(self._bound.quantity, reading, self._schema)
+            self._scale = max(self._scale, scale)
         if distance == 0:
             return 0.0
         return distance / self._scale if self._scale > 0 else math.nan
 
-
-class _Growth:
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._before: tuple[float, float] = (math.nan, math.nan)
-
-    def of(self, reading: Reading) -> float:
-        (t, size), self._before = self._before, (reading.t, abs(reading[self._name]))
-        now, larger = self._before
+    def _growth(self, reading: Reading) -> float:
+        t, size = self._previous
+        now, larger = self._previous = reading.t, abs(reading[self._bound.quantity])
         if not (now > t and size > 0 and larger > 0 and math.isfinite(larger)):
             return math.nan
         return math.log(larger / size) / (now - t)
-
-
-def _measure(
-    bound: Bound, schema: SeriesSchema, first: Mapping[str, float]
-) -> _Value | _Change | _Drift | _Growth:
-    if bound.measure == "drift":
-        return _Drift(bound, schema, first)
-    if bound.measure == "change":
-        return _Change(bound.quantity, first)
-    return _Growth(bound.quantity) if bound.measure == "growth" else _Value(bound.quantity)

@@ -257,7 +257,7 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
         Commit a checkpoint each so many steps, beside those the driver asks for.
     triggers : list of str, Trigger or callable
         Rules that capture more when they fire, beside the standard ones: bounds such as
-        ``"mass drift > 1e-12"``, predicates, `Trigger`. False turns all of them off.
+        ``"drift(mass) > 1e-12"``, predicates, `Trigger`. False turns all of them off.
     captures : str or int
         The cap on captures: ``"1 in 10"`` checkpoints.
     logs : list of path or pattern

@@ -57,7 +57,7 @@ class Trigger:
     ----------
     when : str, Bound, Anomaly or callable
         ``"environment"``, ``"anomaly"``, ``"exception"``, ``"signal"``; a bound such as
-        ``"mass drift > 1e-12"``; or a predicate, which gets each complete sample on rank 0
+        ``"drift(mass) > 1e-12"``; or a predicate, which gets each complete sample on rank 0
         (``sample["mass"]``, ``sample.step``, ``sample.t``) and returns whether to fire, or a
         text that says why.
     then : list of str, optional
@@ -75,7 +75,7 @@ class Trigger:
 
     Examples
     --------
-    >>> Trigger("mass drift > 1e-12", then=["flight", "stop"]).kind
+    >>> Trigger("drift(mass) > 1e-12", then=["flight", "stop"]).kind
     'bound'
     """
 
@@ -181,7 +181,7 @@ def _rule(when: Any) -> tuple[Kind, When]:
                 "Trigger.when",
                 when,
                 "is no rule",
-                choices=(*NAMED, "a bound such as 'mass drift > 1e-12'", "a callable"),
+                choices=(*NAMED, "a bound such as 'drift(mass) > 1e-12'", "a callable"),
             )
         return "bound", Bound.parse(when, "Trigger.when")
     if callable(when):

@@ -1,66 +1,55 @@
 """Many bundles, a line to each: what `simckpt ls` shows, filters and sorts by."""
 
-# ruff: noqa: ERA001 - a grammar and a TOML example look like code
-
 from __future__ import annotations
 
 import operator
-import re
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from math import inf, isnan
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ..diagnostics.expressions import Language, Tree, parse
 from ..errors import SetupError
 from .text import clean, moment, plural, styled, table
 
 if TYPE_CHECKING:
     from .overview import RecordedRun
 
-# The filter of `simckpt ls --where`: ``solver=HLLC and drift(mass)>1e-12``.
-#
-# ::
-#
-#     filter     = every { "or" every }
-#     every      = single { "and" single }
-#     single     = "not" single | "(" filter ")" | comparison
-#     comparison = term [ operator value ]
-#     term       = NAME | FUNCTION "(" NAME ")"
-#     operator   = "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" | "~"
-#
-# On the left stands what a run recorded, on the right a number, a word, or a text in quotes; ``~``
-# matches ``*`` and ``?``. A term alone holds if it is there and is neither zero, no nor empty.
-# What a run did not record holds in no comparison, so ``not a=1`` and ``a!=1`` are not the same.
-
-
 Value: TypeAlias = str | float | bool | None
-"""What a run says to a name; None if nothing."""
+"""What a run recorded under a name; None if nothing."""
 
 Lookup: TypeAlias = Callable[["Term"], Value]
 
-FUNCTIONS: Final = ("drift", "largest", "last")
-MOST_NESTED: Final = 50
-
-_ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "=": operator.eq,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<text>"[^"]*"|'[^']*')|(?P<sign><=|>=|!=|==|[=<>~()])|(?P<word>[^\s()=<>!~'"]+))"""
+FILTERS: Final = Language(
+    "a filter",
+    "solver == HLLC and drift(mass) > 1e-12",
+    {"drift": 1, "largest": 1, "last": 1, "glob": 2},
+    ("recorded names", "numbers", "words", "texts in quotes", "= != < <= > >=", "and or not"),
+    conditions=True,
 )
+"""The filters of `simckpt ls --where`.
+
+On the left of a comparison is what a run recorded, on the right a number, a word, or a text in
+quotes; ``glob(name, "kh*")`` matches ``*`` and ``?``. A term alone holds if it was recorded and is
+neither zero, no nor empty. What a run did not record holds in no comparison, so ``not a = 1`` and
+``a != 1`` are not the same.
+"""
+
+_RELATIONS: Final[dict[str, tuple[str, Callable[[Any, Any], bool]]]] = {
+    "equal": ("=", operator.eq),
+    "not_equal": ("!=", operator.ne),
+    "less": ("<", operator.lt),
+    "less_equal": ("<=", operator.le),
+    "greater": (">", operator.gt),
+    "greater_equal": (">=", operator.ge),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,240 +63,88 @@ class Term:
         return f"{self.function}({self.name})" if self.function else self.name
 
 
-class Filter(Protocol):
-    """Whether a run is wanted."""
+class Filter:
+    """Which runs are listed; without a text, all of them.
 
-    @abstractmethod
-    def holds(self, lookup: Lookup) -> bool: ...
-
-    @abstractmethod
-    def comparisons(self) -> Iterator[Compared]: ...
-
-    @abstractmethod
-    def terms(self) -> Iterator[Term]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Anything:
-    """The filter that every run passes."""
-
-    def holds(self, lookup: Lookup) -> bool:
-        return True
-
-    def comparisons(self) -> Iterator[Compared]:
-        return iter(())
-
-    def terms(self) -> Iterator[Term]:
-        return iter(())
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A term held against a value."""
-
-    term: Term
-    sign: str
-    value: str | float
-
-    @property
-    def ordered(self) -> bool:
-        """Whether it asks for what is larger or smaller."""
-        return self.sign in ("<", "<=", ">", ">=")
-
-    def __str__(self) -> str:
-        value = f"{self.value:g}" if isinstance(self.value, float) else self.value
-        return f"{self.term}{self.sign}{value}"
-
-    def holds(self, lookup: Lookup) -> bool:
-        mine = lookup(self.term)
-        if mine is None:
-            return False
-        if isinstance(mine, bool):
-            mine = "yes" if mine else "no"
-        if self.sign == "~":
-            return fnmatchcase(_text(mine), str(self.value))
-        if isinstance(mine, str) and isinstance(self.value, float):
-            # A text that reads like a number, as a version or a name may, is still a text.
-            return self.sign == "!="
-        if isinstance(mine, float | int) and isinstance(self.value, str):
-            return self.sign == "!="
-        return _ORDERS[self.sign](mine, self.value)
-
-    def comparisons(self) -> Iterator[Compared]:
-        yield self
-
-    def terms(self) -> Iterator[Term]:
-        yield self.term
-
-
-@dataclass(frozen=True, slots=True)
-class Present:
-    """A term alone."""
-
-    term: Term
-
-    def holds(self, lookup: Lookup) -> bool:
-        return bool(lookup(self.term))
-
-    def comparisons(self) -> Iterator[Compared]:
-        return iter(())
-
-    def terms(self) -> Iterator[Term]:
-        yield self.term
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    part: Filter
-
-    def holds(self, lookup: Lookup) -> bool:
-        return not self.part.holds(lookup)
-
-    def comparisons(self) -> Iterator[Compared]:
-        return self.part.comparisons()
-
-    def terms(self) -> Iterator[Term]:
-        return self.part.terms()
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """Several filters of which all must hold, or any."""
-
-    parts: tuple[Filter, ...]
-    every: bool
-
-    def holds(self, lookup: Lookup) -> bool:
-        held = (part.holds(lookup) for part in self.parts)
-        return all(held) if self.every else any(held)
-
-    def comparisons(self) -> Iterator[Compared]:
-        for part in self.parts:
-            yield from part.comparisons()
-
-    def terms(self) -> Iterator[Term]:
-        for part in self.parts:
-            yield from part.terms()
-
-
-def parse_filter(text: str) -> Filter:
-    """The filter that `text` says.
+    Attributes
+    ----------
+    terms : list of Term
+        The terms of the text, in its order.
+    comparisons : list of Comparison
+        Its comparisons.
+    holds : callable
+        Whether it holds for the run in which the argument, a lookup, finds the values of terms.
 
     Raises
     ------
     SetupError
-        If it is not of the grammar; the message says what was expected where.
+        If the text is not a filter.
     """
-    parser = _Parser(text)
-    found = parser.filter(0)
-    parser.end()
-    return found
+
+    def __init__(self, text: str | None = None) -> None:
+        self.terms: list[Term] = []
+        self.comparisons: list[Comparison] = []
+        tree = ("and",) if text is None else parse(text, "--where", FILTERS).tree
+        self.holds = self._test(tree)
+
+    def _test(self, tree: Tree) -> Callable[[Lookup], bool]:
+        match tree:
+            case ("and" | "or" as word, *parts):
+                tests = [self._test(part) for part in parts]
+                joined = all if word == "and" else any
+                return lambda lookup: joined(test(lookup) for test in tests)
+            case ("not", part):
+                test = self._test(part)
+                return lambda lookup: not test(lookup)
+            case ("glob", subject, (_, pattern)):
+                term = self._term(subject)
+                return lambda lookup: _matches(lookup(term), pattern)
+            case (relation, subject, (kind, value)) if relation in _RELATIONS:
+                value = _number(value) if kind == "word" else value
+                comparison = Comparison(self._term(subject), relation, value)
+                self.comparisons.append(comparison)
+                return comparison.holds
+        term = self._term(tree)
+        return lambda lookup: bool(lookup(term))
+
+    def _term(self, tree: Tree) -> Term:
+        self.terms.append(_term(tree))
+        return self.terms[-1]
+
+
+class Comparison(NamedTuple):
+    """A term compared with a value: a number, or a text."""
+
+    term: Term
+    relation: str
+    value: str | float
+
+    def __str__(self) -> str:
+        value = f"{self.value:g}" if isinstance(self.value, float) else self.value
+        return f"{self.term}{_RELATIONS[self.relation][0]}{value}"
+
+    def holds(self, lookup: Lookup) -> bool:
+        value = lookup(self.term)
+        if value is None:
+            return False
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
+        # A text that reads like a number, as a version or a name may, is still a text.
+        if isinstance(value, str) != isinstance(self.value, str):
+            return self.relation == "not_equal"
+        return _RELATIONS[self.relation][1](value, self.value)
+
+
+def _term(tree: Tree) -> Term:
+    return Term(tree[1]) if tree[0] == "field" else Term(tree[1][1], tree[0])
 
 
 def parse_term(text: str, argument: str) -> Term:
     """A name, or a function of a name, as an option gives it; SetupError if it is neither."""
-    parser = _Parser(text, argument)
-    found = parser.term()
-    parser.end()
-    return found
-
-
-class _Parser:
-    def __init__(self, text: str, argument: str = "--where") -> None:
-        self._text = text
-        self._argument = argument
-        self._tokens: list[tuple[str, str, int]] = []
-        at = 0
-        while at < len(text.rstrip()):
-            match = _TOKEN.match(text, at)
-            if match is None:
-                raise self._refused("a name, a sign or a closed quote", at)
-            kind = match.lastgroup or ""
-            self._tokens.append((kind, match[kind], match.start(kind)))
-            at = match.end()
-        self._at = 0
-
-    def filter(self, depth: int) -> Filter:
-        return self._joined("or", lambda: self._joined("and", lambda: self._single(depth), True))
-
-    def end(self) -> None:
-        if self._at < len(self._tokens):
-            raise self._refused("the end, 'and' or 'or'")
-
-    def term(self) -> Term:
-        kind, name, _ = self._next()
-        if kind != "word" or name in ("and", "or", "not"):
-            self._at -= 1
-            raise self._refused("a name")
-        if not self._take("("):
-            return Term(name)
-        if name not in FUNCTIONS:
-            raise SetupError(self._argument, name, "is no function", choices=FUNCTIONS)
-        kind, inner, _ = self._next()
-        if kind == "sign" or not self._take(")"):
-            self._at -= 1
-            raise self._refused(f"one name in brackets, as in {name}(mass)")
-        return Term(inner.strip("\"'"), name)
-
-    def _joined(self, word: str, part: Callable[[], Filter], every: bool = False) -> Filter:
-        parts = [part()]
-        while self._take(word, "word"):
-            parts.append(part())
-        return parts[0] if len(parts) == 1 else Joined(tuple(parts), every)
-
-    def _single(self, depth: int) -> Filter:
-        if depth > MOST_NESTED:
-            raise self._refused(f"no more than {MOST_NESTED} levels of brackets")
-        if self._take("not", "word"):
-            return Not(self._single(depth + 1))
-        if self._take("("):
-            found = self.filter(depth + 1)
-            if not self._take(")"):
-                raise self._refused("')'")
-            return found
-        term = self.term()
-        kind, sign, _ = self._peek()
-        if kind != "sign" or sign in "()":
-            return Present(term)
-        self._at += 1
-        kind, value, _ = self._next()
-        if kind == "text":
-            return Compared(term, sign, value[1:-1])
-        if kind != "word":
-            self._at -= 1
-            raise self._refused("a value")
-        if sign == "~":
-            return Compared(term, sign, value)
-        number = _number(value)
-        if isinstance(number, float) and isnan(number):
-            raise SetupError(
-                self._argument,
-                f"{term}{sign}{value}",
-                f"compares {term} with a value that equals nothing and is in no order",
-                mend="Write non_finite for runs with NaN, or the text in quotes.",
-            )
-        return Compared(term, sign, number)
-
-    def _peek(self) -> tuple[str, str, int]:
-        if self._at < len(self._tokens):
-            return self._tokens[self._at]
-        return "", "", len(self._text)
-
-    def _next(self) -> tuple[str, str, int]:
-        token = self._peek()
-        self._at += 1
-        return token
-
-    def _take(self, wanted: str, kind: str = "sign") -> bool:
-        found = self._peek()[:2] == (kind, wanted)
-        self._at += found
-        return found
-
-    def _refused(self, wanted: str, at: int | None = None) -> SetupError:
-        position = self._peek()[2] if at is None else at
-        rest = self._text[position : position + 20]
-        where = f"at {rest!r}" if rest else "at its end"
-        return SetupError(self._argument, self._text, f"{where}, {wanted} was expected")
+    tree = parse(text, argument, FILTERS).tree
+    if tree[0] in ("field", "drift", "largest", "last"):
+        return _term(tree)
+    raise SetupError(argument, text, "is not a name", mend="Write a recorded name, or drift(mass).")
 
 
 def _number(word: str) -> str | float:
@@ -317,10 +154,12 @@ def _number(word: str) -> str | float:
         return word
 
 
-def _text(value: str | float) -> str:
+def _matches(value: Value, pattern: str | float) -> bool:
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+        value = int(value)
+    return value is not None and fnmatchcase(
+        str(value), f"{pattern:g}" if isinstance(pattern, float) else pattern
+    )
 
 
 LONGEST_KEPT = 200
@@ -456,8 +295,8 @@ def chosen(runs: Sequence[Listed], wanted: Filter) -> list[Listed]:
         If the filter names what none of the runs recorded, which is most likely misspelt, or
         orders numbers by a text or texts by a number.
     """
-    require_known(runs, wanted.terms(), "--where")
-    for comparison in wanted.comparisons():
+    require_known(runs, wanted.terms, "--where")
+    for comparison in wanted.comparisons:
         _require_order(runs, comparison)
     return [run for run in runs if wanted.holds(run.lookup)]
 
@@ -490,19 +329,27 @@ def require_known(runs: Sequence[Listed], terms: Iterable[Term], argument: str) 
             )
 
 
-def _require_order(runs: Sequence[Listed], comparison: Compared) -> None:
-    """SetupError for an order that holds for no run, whatever the values are."""
-    term, wanted = comparison.term, comparison.value
+def _require_order(runs: Sequence[Listed], comparison: Comparison) -> None:
+    """SetupError for a comparison that holds for no run, whatever the values are."""
+    term, relation, limit = comparison
+    if isinstance(limit, float) and isnan(limit):
+        raise SetupError(
+            "--where",
+            str(comparison),
+            f"compares {term} with a value that equals nothing and is in no order",
+            mend="Write non_finite for runs with NaN, or the text in quotes.",
+        )
     values = [v for run in runs if (v := run.lookup(term)) is not None]
     texts = [isinstance(v, str | bool) for v in values]
-    if not comparison.ordered or not values or any(t == isinstance(wanted, str) for t in texts):
+    equality = relation in ("equal", "not_equal")
+    if equality or not values or any(t == isinstance(limit, str) for t in texts):
         return
-    said, meant = ("a number", "a text") if isinstance(wanted, str) else ("a text", "a number")
+    recorded, other = ("a number", "a text") if isinstance(limit, str) else ("a text", "a number")
     raise SetupError(
         "--where",
         str(comparison),
-        f"compares {term}, which is {said} in each bundle, with {meant}",
-        mend="Write a text in quotes." if said == "a text" else "",
+        f"compares {term}, which is {recorded} in each bundle, with {other}",
+        mend="Write a text in quotes." if recorded == "a text" else "",
     )
 
 

@@ -66,7 +66,7 @@ def test_a_filter_chooses_by_settings_drifts_and_health(call):
     assert names(call("--json", "--where", "not sound")) == ["blown.simckpt.h5"]
     assert names(call("--json", "--where", "step<24")) == ["short.simckpt.h5"]
     assert names(call("--json", "--where", "ranks=2")) == ["again.simckpt.h5"]
-    assert names(call("--json", "--where", "name~re*")) == ["restarted.simckpt.h5"]
+    assert names(call("--json", "--where", "glob(name, 're*')")) == ["restarted.simckpt.h5"]
     wandering = names(call("--json", "--where", "rate=0.5 and drift(mass)>1e-12"))
     assert "base.simckpt.h5" in wandering
     assert "rate.simckpt.h5" not in wandering
@@ -97,14 +97,16 @@ def test_none_found_is_status_1(call):
     ("arguments", "told"),
     [
         (("--where", "rrate=1"), "rate"),
-        (("--where", "rate=="), "a value"),
+        (("--where", "rate=="), "at its end"),
         (("--sort", "nothing"), "nothing"),
         (("--show", "drift(nothing)"), "nothing"),
         (("--where", "rate>abc"), "rate>abc"),
         (("--where", "rate=0.6 and last(courant)<'abc'"), "last(courant)<abc"),
         (("--where", "ending>=3"), "ending>=3"),
         (("--where", "drift(mass)>nan"), "drift(mass)>nan"),
-        (("--where", "not drift(mass)=NaN"), "drift(mass)=NaN"),
+        (("--where", "not drift(mass)=NaN"), "drift(mass)=nan"),
+        (("--where", "name~re*"), "Write glob(name"),
+        (("--sort", "rate = 1"), "is not a name"),
     ],
 )
 def test_what_can_hold_for_no_run_is_an_error_and_no_empty_list(call, arguments, told):

@@ -1,4 +1,4 @@
-"""The grammar of bounds, and what each measure measures."""
+"""How bounds are written, and what each measure measures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def row(t: float = 0.0, **named: float) -> Any:
     return Row(t=t, values=np.array([values[n] for n in NAMES], float))
 
 
-def found(text: str, *rows: Any, first: dict[str, float] | None = None) -> list[bool]:
+def broken(text: str, *rows: Any, first: dict[str, float] | None = None) -> list[bool]:
     rule = BoundRule(simckpt.Bound.parse(text), SCHEMA, first or {})
     return [rule.look(r) is not None for r in rows]
 
@@ -48,11 +48,12 @@ def found(text: str, *rows: Any, first: dict[str, float] | None = None) -> list[
 @pytest.mark.parametrize(
     ("text", "bound"),
     [
-        ("mass drift > 1e-12", simckpt.Bound("mass", ">", 1e-12, "drift")),
+        ("drift(mass) > 1e-12", simckpt.Bound("mass", ">", 1e-12, "drift")),
         ("courant>1", simckpt.Bound("courant", ">", 1.0)),
         (" rho.min <= -.5 ", simckpt.Bound("rho.min", "<=", -0.5)),
-        ("E growth >= 2.", simckpt.Bound("E", ">=", 2.0, "growth")),
-        ("p change < +3E2", simckpt.Bound("p", "<", 300.0, "change")),
+        ("growth(E) >= 2.", simckpt.Bound("E", ">=", 2.0, "growth")),
+        ("change( p ) < +3E2", simckpt.Bound("p", "<", 300.0, "change")),
+        ("drift('mass') > 1", simckpt.Bound("mass", ">", 1.0, "drift")),
     ],
 )
 def test_a_bound_is_read_as_it_is_written(text: str, bound: simckpt.Bound) -> None:
@@ -61,13 +62,40 @@ def test_a_bound_is_read_as_it_is_written(text: str, bound: simckpt.Bound) -> No
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "mass", "mass >", "> 1", "1 > mass", "mass > nan", "mass > 1e999", "mass == 1",
-     "mass > 1 or True", "mass.drift() > 1", "__import__('os') > 1", "mass leak > 1", "a b c > 1"],
-)  # fmt: skip
-def test_what_is_no_bound_is_refused(text: str) -> None:
-    with pytest.raises(SetupError):
-        simckpt.Bound.parse(text)
+    ("text", "message"),
+    [
+        ("", "is not a bound"),
+        ("mass", "is not a bound"),
+        ("mass >", "at its end"),
+        ("> 1", "at character 1"),
+        ("1 > mass", "'1' is not a name"),
+        ("mass > nan", "is not a bound"),
+        ("mass > 1e999", "too large"),
+        ("mass == 1", "is not a bound"),
+        ("mass > 1 or True", "is not a name"),
+        ("mass > 1 or p > 1", "is not a bound"),
+        ("0 < mass < 1", "mass < 1"),
+        ("mass.drift() > 1", "is not a name"),
+        ("__import__('os') > 1", "calls '__import__'"),
+        ("leak(mass) > 1", "Choices: drift, change, growth"),
+        ("drfit(mass) > 1", "Did you mean drift?"),
+        ("drift(mass, p) > 1", "gives drift 2 arguments, not 1"),
+        ("2*mass > 1", "'2*mass' is not a name"),
+        ("a b c > 1", "at character 3, 'b c > 1'"),
+    ],
+)
+def test_what_is_no_bound_is_refused_and_says_why(text: str, message: str) -> None:
+    with pytest.raises(SetupError) as refused:
+        simckpt.Bound.parse(text, "triggers[0]")
+    assert message in str(refused.value)
+    assert refused.value.argument == "triggers[0]"
+
+
+@pytest.mark.parametrize("measure", ["drift", "change", "growth"])
+def test_a_measure_after_the_quantity_is_refused_with_the_way_to_write_it(measure: str) -> None:
+    with pytest.raises(SetupError, match=f"the measure '{measure}' after the quantity") as refused:
+        simckpt.Bound.parse(f"rho.min {measure} > 1e-12")
+    assert refused.value.mend == f"Write {measure}(rho.min) > 1e-12."
 
 
 @given(st.text(max_size=40))
@@ -89,32 +117,32 @@ def test_nonsense_is_refused_when_it_is_built(arguments: tuple[Any, ...]) -> Non
 
 def test_a_value_is_compared_as_it_is_and_nan_breaks_nothing() -> None:
     rows = [row(mass=x) for x in (1.0, 2.5, math.nan, math.inf)]
-    assert found("mass > 2", *rows) == [False, True, False, True]
+    assert broken("mass > 2", *rows) == [False, True, False, True]
 
 
 def test_drift_is_relative_to_the_scale_and_change_is_not() -> None:
     rows = [row(mass=x) for x in (2.0, 2.01, 1.9)]
-    assert found("mass drift > 0.02", *rows) == [False, False, True]
-    assert found("mass change > 0.02", *rows) == [False, False, True]
-    assert found("mass change > 0.005", *rows) == [False, True, True]
+    assert broken("drift(mass) > 0.02", *rows) == [False, False, True]
+    assert broken("change(mass) > 0.02", *rows) == [False, False, True]
+    assert broken("change(mass) > 0.005", *rows) == [False, True, True]
 
 
 def test_a_momentum_of_zero_drifts_relative_to_its_field() -> None:
     # Volume 2 (mass over density) times the largest momentum density, 3.
     rows = [row(momentum=0.0), row(momentum=6e-10)]
-    assert found("momentum drift > 0.9e-10", *rows) == [False, True]
-    assert found("momentum drift > 1.1e-10", *rows) == [False, False]
+    assert broken("drift(momentum) > 0.9e-10", *rows) == [False, True]
+    assert broken("drift(momentum) > 1.1e-10", *rows) == [False, False]
 
 
 def test_the_runs_first_value_counts_and_not_that_of_the_job() -> None:
-    assert found("mass drift > 0.1", row(mass=2.4), first={"mass": 2.0}) == [True]
-    assert found("mass drift > 0.1", row(mass=2.4)) == [False]
+    assert broken("drift(mass) > 0.1", row(mass=2.4), first={"mass": 2.0}) == [True]
+    assert broken("drift(mass) > 0.1", row(mass=2.4)) == [False]
 
 
 def test_growth_is_the_rate_of_the_logarithm_and_needs_time() -> None:
     rows = [row(t=0.0, m_max=1.0), row(t=0.5, m_max=math.e), row(t=0.5, m_max=9.0)]
-    assert found("m.max growth > 1.99", *rows) == [False, True, False]
-    assert found("m.max growth > 2.01", *rows) == [False, False, False]
+    assert broken("growth(m.max) > 1.99", *rows) == [False, True, False]
+    assert broken("growth(m.max) > 2.01", *rows) == [False, False, False]
 
 
 def test_a_bound_takes_any_number_and_any_spelling_of_a_name() -> None:

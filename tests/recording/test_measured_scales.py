@@ -34,8 +34,8 @@ def record(path, factors, more, *, field=ONES, triggers=True):
 @pytest.mark.parametrize("field", [ONES, OUTLIER, BLOB], ids=["even", "outlier", "blob"])
 @pytest.mark.parametrize("more", [{}, COUNT], ids=["alone", "beside a sum"])
 def test_a_drift_is_the_true_one_and_fires_its_trigger(tmp_path, field, more):
-    with record(tmp_path / "x", (1.0, 0.9), more, field=field, triggers=["M drift > 0.05"]) as b:
-        assert [e for e in b.events if "M drift is 0.1, past the bound" in e.text]
+    with record(tmp_path / "x", (1.0, 0.9), more, field=field, triggers=["drift(M) > 0.05"]) as b:
+        assert [e for e in b.events if "drift(M) is 0.1, past the bound" in e.text]
         drifts = {d.name: d.final for d in health(b).drifts}
         assert drifts["M"] == pytest.approx(0.1)
 

@@ -68,7 +68,7 @@ def document(path: Path, event: Any, name: str) -> Any:
 
 def test_a_rule_is_a_name_a_bound_or_a_callable() -> None:
     assert simckpt.Trigger("anomaly").kind == "anomaly"
-    assert simckpt.Trigger("mass drift > 1e-12").kind == "bound"
+    assert simckpt.Trigger("drift(mass) > 1e-12").kind == "bound"
     assert simckpt.Trigger(lambda sample: True).name == "predicate"
     assert simckpt.Trigger(drive).name == "drive"
     assert simckpt.Trigger("signal", then="logs").then == ("logs",)
@@ -79,7 +79,8 @@ def test_a_rule_is_a_name_a_bound_or_a_callable() -> None:
     [
         ("sometimes", None, "no rule"),
         (3, None, "no rule"),
-        ("mass leak > 1", None, "'leak' is not a measure"),
+        ("leak(mass) > 1", None, "calls 'leak', which is no function"),
+        ("mass drift > 1", None, r"Write drift\(mass\) > 1"),
         ("mass > much", None, "not a bound"),
         ("anomaly", "email", "no action"),
         ("exception", "stop", "which ends the run"),
@@ -91,7 +92,7 @@ def test_nonsense_in_a_trigger_is_refused(when: Any, then: Any, words: str) -> N
 
 
 def test_the_named_rules_are_always_there_and_give_way_to_the_users_own() -> None:
-    kinds = [t.kind for t in checked_triggers(["mass drift > 1e-12"])]
+    kinds = [t.kind for t in checked_triggers(["drift(mass) > 1e-12"])]
     assert kinds == ["environment", "anomaly", "exception", "signal", "bound"]
     own = checked_triggers([simckpt.Trigger("anomaly", then=["stop"])])
     assert [t.then for t in own if t.kind == "anomaly"] == [("stop",)]
@@ -114,12 +115,12 @@ def test_a_broken_bound_captures_the_flight_recorder_and_commits_a_checkpoint(
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        simckpt.run(bundle=tmp_path / "x", triggers=["mass drift > 1e-6"])(drive)()
+        simckpt.run(bundle=tmp_path / "x", triggers=["drift(mass) > 1e-6"])(drive)()
     event = captured(tmp_path / "x", "bound")
     assert event.step == 21
-    assert event.text.startswith("mass drift > 1e-06: mass drift is 0.001, past the bound")
+    assert event.text.startswith("drift(mass) > 1e-06: drift(mass) is 0.001, past the bound")
     # Relative to the integral of a field of one sign, as `simckpt show` has it.
-    assert event.facts["values"]["mass drift"] == pytest.approx(1e-3, rel=0.01)
+    assert event.facts["values"]["drift(mass)"] == pytest.approx(1e-3, rel=0.01)
     flight = document(tmp_path / "x", event, "flight")
     assert [s.step for s in flight.samples] == list(range(22))
     with simckpt.open(tmp_path / "x") as bundle:
@@ -136,14 +137,14 @@ def test_a_broken_bound_captures_the_flight_recorder_and_commits_a_checkpoint(
 
 
 def test_a_trigger_that_stops_ends_the_loop_of_a_driver_that_asks(tmp_path: Path) -> None:
-    trigger = simckpt.Trigger("mass drift > 1e-6", then=["stop"])
+    trigger = simckpt.Trigger("drift(mass) > 1e-6", then=["stop"])
     tank = simckpt.run(bundle=tmp_path / "x", triggers=[trigger])(drive)(steps=500)
     assert 21 <= tank.step <= 23
     with simckpt.open(tmp_path / "x") as bundle:
         assert bundle.segments[-1].ending == "aborted"
         last = bundle.checkpoints[-1]
         assert (last.label, last.reason) == ("stopped by a trigger", "trigger")
-        assert "mass drift" in last.why
+        assert "drift(mass)" in last.why
 
 
 def test_a_stop_that_the_driver_never_asks_about_is_told(tmp_path: Path) -> None:
@@ -152,14 +153,14 @@ def test_a_stop_that_the_driver_never_asks_about_is_told(tmp_path: Path) -> None
         for _ in range(5):
             advance(tank, 0.1, 0.1)
 
-    trigger = simckpt.Trigger("mass drift > 1e-6", then=["stop"])
+    trigger = simckpt.Trigger("drift(mass) > 1e-6", then=["stop"])
     with pytest.warns(SimckptWarning, match=r"never asks simckpt\.stopping"):
         simckpt.run(bundle=tmp_path / "x", triggers=[trigger])(deaf)()
 
 
 def test_a_bound_on_an_unknown_quantity_is_refused_at_the_first_sample(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"'mas' is not a quantity.*Choices: mass, courant"):
-        simckpt.run(bundle=tmp_path / "x", triggers=["mas drift > 1e-6"])(drive)()
+        simckpt.run(bundle=tmp_path / "x", triggers=["drift(mas) > 1e-6"])(drive)()
 
 
 def test_a_predicate_fires_when_it_begins_to_hold_and_says_why(tmp_path: Path) -> None:
@@ -278,15 +279,15 @@ def test_a_drift_is_measured_from_the_runs_first_sample_over_all_job_attempts(
         if fail:
             raise RuntimeError
 
-    run = simckpt.run(bundle=tmp_path / "x", triggers=["mass drift > 2e-3"])
+    run = simckpt.run(bundle=tmp_path / "x", triggers=["drift(mass) > 2e-3"])
     with pytest.raises(RuntimeError):
         run(part)(leak=6e-4, fail=True)
-    simckpt.run(bundle=tmp_path / "x", triggers=["mass drift > 2e-3"], start_step=3)(part)(
+    simckpt.run(bundle=tmp_path / "x", triggers=["drift(mass) > 2e-3"], start_step=3)(part)(
         leak=6e-4, fail=False
     )
     event = captured(tmp_path / "x", "bound")
     assert event.step == 4
-    assert event.facts["values"]["mass drift"] == pytest.approx(4 * 6e-4, rel=0.01)
+    assert event.facts["values"]["drift(mass)"] == pytest.approx(4 * 6e-4, rel=0.01)
 
 
 def test_without_triggers_nothing_is_captured(tmp_path: Path) -> None:
@@ -359,7 +360,7 @@ def simckpt_triggers() -> tuple[simckpt.Trigger, ...]:
 
 def test_triggers_are_part_of_the_specification(tmp_path: Path) -> None:
     for name, limit in (("a", 1e-9), ("b", 1e-6)):
-        rule = simckpt.Trigger(f"m drift > {limit}", then="stop", name="leak")
+        rule = simckpt.Trigger(f"drift(m) > {limit}", then="stop", name="leak")
         with simckpt.run(tmp_path / name, triggers=[rule], upstream=[*tmp_path.glob("a.*.h5")]):
             pass
     with simckpt.open(tmp_path / "b") as bundle:
@@ -367,7 +368,7 @@ def test_triggers_are_part_of_the_specification(tmp_path: Path) -> None:
         rules = bundle.document(parts.specification).facts["captures"]
         (change,) = bundle.document(parts.spec_diff).since_upstream
     assert rules["one_in"] == 10
-    assert rules["triggers"]["leak"] == {"rule": "m drift > 1e-06", "then": ["stop"]}
+    assert rules["triggers"]["leak"] == {"rule": "drift(m) > 1e-06", "then": ["stop"]}
     assert rules["triggers"]["signal"]["rule"] == "signal"
     assert change.path == "captures.triggers.leak.rule"
-    assert (change.old, change.new) == ("m drift > 1e-09", "m drift > 1e-06")
+    assert (change.old, change.new) == ("drift(m) > 1e-09", "drift(m) > 1e-06")

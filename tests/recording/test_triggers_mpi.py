@@ -21,7 +21,7 @@ calls = []
 def seen(sample):
     calls.append(sample.step)
 
-TRIGGERS = [simckpt.Trigger("mass drift > 1e-6", then=["flight", "checkpoint", "stop"]), seen]
+TRIGGERS = [simckpt.Trigger("drift(mass) > 1e-6", then=["flight", "checkpoint", "stop"]), seen]
 with simckpt.run(bundle="x", triggers=TRIGGERS) as run:
     step = 0
     while step < 5000 and not simckpt.stopping():
@@ -56,7 +56,7 @@ from mpi4py import MPI
 from verdict import tell
 comm = MPI.COMM_WORLD
 try:
-    with simckpt.run(bundle="x", triggers=["mas drift > 1"]) as run:
+    with simckpt.run(bundle="x", triggers=["drift(mas) > 1"]) as run:
         run.sample(step=0, fields={"u": np.ones(4)}, conserved={"mass": "u"},
                    grid=simckpt.Grid((4 * comm.size,), start=4 * comm.rank))
 except simckpt.SetupError as error:

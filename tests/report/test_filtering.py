@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt.errors import SetupError
-from simckpt.report.listing import Term, parse_filter
+from simckpt.report.listing import Filter, Term, parse_term
 
 RUN = {
     "solver": "HLLC",
@@ -13,11 +13,13 @@ RUN = {
     "zero": 0.0,
     "version": "2.1",
     "drift(mass)": 3e-12,
+    "drift(total energy)": float("inf"),
+    "layers.0": 3,
 }
 
 
 def holds(text):
-    return parse_filter(text).holds(lambda term: RUN.get(str(term)))
+    return Filter(text).holds(lambda term: RUN.get(str(term)))
 
 
 @pytest.mark.parametrize(
@@ -27,10 +29,13 @@ def holds(text):
         "solver == 'HLLC'",
         'solver="HLLC"',
         "solver!=Roe",
-        "solver~HL*",
+        "glob(solver, 'HL*')",
+        "glob(solver, HLLC)",
         "n=64",
         "n=64.0",
-        "n~6?",
+        "glob(n, '6?')",
+        "glob(n, 64)",
+        "n > -1 and n > +1",
         "n>=64 and n<=64",
         "dt<1e-2",
         "drift(mass)>1e-12",
@@ -41,6 +46,10 @@ def holds(text):
         "not (solver=Roe or n=3)",
         "finished",
         "finished=yes",
+        "finished == True",
+        "drift('total energy') > 1e300 and drift('total energy') = inf",
+        "'layers.0' = 3 and 'layers.0'",
+        "solver != '='",
         "not zero",
         "version='2.1'",
         "n=3 and solver=Roe or n=64",
@@ -64,6 +73,8 @@ def test_what_holds(text):
         "absent=1",
         "absent!=1",
         "absent<1",
+        "glob(absent, '*')",
+        "glob(solver, 'hl*')",
         "version=2.1",
         "n='64'",
         "n<HLLC",
@@ -75,42 +86,67 @@ def test_what_does_not_hold(text):
 
 
 def test_the_terms_are_those_that_are_named():
-    found = parse_filter("a=1 and (not drift(mass)>2 or b)").terms()
-    assert list(found) == [Term("a"), Term("mass", "drift"), Term("b")]
+    terms = Filter("a=1 and (not drift(mass)>2 or b) or glob(c, 'x')").terms
+    assert terms == [Term("a"), Term("mass", "drift"), Term("b"), Term("c")]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("", "a name"),
-        ("a=", "a value"),
-        ("a=1 b=2", "'and' or 'or'"),
-        ("(a=1", "')'"),
-        ("a=1)", "the end"),
-        ("and", "a name"),
-        ("a='x", "a closed quote"),
-        ("drift(mass", "one name in brackets"),
-        ("drift()", "one name in brackets"),
-        ("__import__(os)", "no function"),
-        ("a = = 1", "a value"),
-        ("(" * 60 + "a" + ")" * 60, "levels"),
-        ("not " * 60 + "a", "levels"),
+        ("", "is not a filter"),
+        ("a=", "at its end"),
+        ("a=1 b=2", "at character 6, 'b==2'"),
+        ("(a=1", "'(' was never closed"),
+        ("a=1)", "unmatched ')'"),
+        ("and", "at character 1"),
+        ("a='x", "unterminated string"),
+        ("drift(mass", "'(' was never closed"),
+        ("drift()", "gives drift 0 arguments, not 1"),
+        ("__import__(os)", "Choices: drift, largest, last, glob"),
+        ("dirft(mass) > 1", "Did you mean drift?"),
+        ("a = = 1", "at character 6, '== 1'"),
+        ("1 < a < 3", "'1 < a < 3' compares more than two values"),
+        ("0 + a", "'0 + a' is not a name"),
+        ("a < b < c", "Write a < b and b < c."),
+        ("solver=HLL-C", "'HLL-C' is not a number, a word or a text in quotes"),
+        ("created > 2024-01-01", "in quotes what is not an identifier"),
+        ("lambda = 3", "in quotes what is not an identifier"),
+        ("a in b", "is not a comparison"),
+        ("name~kh*", "Write glob(name, 'kh*') to match * and ?"),
+        ("not (name ~ 'kh*')", "Write glob(name, 'kh*') to match * and ?"),
+        ("~a", "glob(name"),
+        ("a=1 && b=2", "Write `and`"),
+        ("a=1 | b=2", "Write `or`"),
+        ("glob(a, 'x') = 1", "cannot be compared"),
+        ("glob(drift(a), 'x')", "'drift(a)' is not a name"),
+        ("(" * 300 + "a" + ")" * 300, "too many nested parentheses"),
+        ("not " * 160 + "a", "nested too deeply"),
+        ("a" * 3000, "longer than"),
     ],
 )
-def test_what_is_not_of_the_grammar_is_refused_and_says_what_was_expected(text, told):
+def test_what_is_not_a_filter_is_refused_with_its_place_or_what_to_write(text, message):
     with pytest.raises(SetupError, match="--where") as refused:
-        parse_filter(text)
-    assert told in str(refused.value)
+        Filter(text)
+    assert message in str(refused.value)
 
 
-@given(st.text(alphabet="ab()=<>!~'\" 1.-andort", max_size=40))
+@pytest.mark.parametrize("text", ["glob(a, 'x')", "a = 1", "a and b", "3", "drift(3)"])
+def test_what_is_shown_or_sorted_by_is_a_name(text):
+    assert parse_term("parameters.n", "--show") == Term("parameters.n")
+    assert parse_term("'layers.0'", "--show") == Term("layers.0")
+    assert parse_term("last(rho.min)", "--sort") == Term("rho.min", "last")
+    with pytest.raises(SetupError, match=r"--sort.*is not a name"):
+        parse_term(text, "--sort")
+
+
+@given(st.text(alphabet="ab()=<>!~'\" 1.-andortglob,", max_size=40))
 def test_any_text_is_a_filter_or_refused(text):
     try:
-        found = parse_filter(text)
+        wanted = Filter(text)
     except SetupError:
         return
-    assert found.holds(lambda term: "x") in (True, False)
-    assert found.holds(lambda term: 1.0) in (True, False)
+    assert wanted.holds(lambda term: "x") in (True, False)
+    assert wanted.holds(lambda term: 1.0) in (True, False)
 
 
 @given(
