@@ -32,21 +32,21 @@ class ManyReferences(click.Command):
 
 def one_each(arguments: list[str]) -> list[str]:
     """The arguments with ``--reference C D`` written as ``--reference C --reference D``."""
-    found: list[str] = []
+    result: list[str] = []
     taking = False
     for place, argument in enumerate(arguments):
         if argument == "--":
-            return found + arguments[place:]
+            return result + arguments[place:]
         if argument == OPTION:
             taking = True
             if place + 1 == len(arguments) or arguments[place + 1].startswith("-"):
-                found.append(argument)
+                result.append(argument)
         elif taking and not argument.startswith("-"):
-            found += [OPTION, argument]
+            result += [OPTION, argument]
         else:
             taking = False
-            found.append(argument)
-    return found
+            result.append(argument)
+    return result
 
 
 def read_window(text: str | None) -> tuple[int, int] | None:
@@ -67,8 +67,8 @@ def read_window(text: str | None) -> tuple[int, int] | None:
         raise SetupError("--window", text, "is no range of steps", mend=mend) from None
 
 
-def _print_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
+def _print_schema(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
         from ..report.exports import schema_text
 
         click.echo(schema_text(), nl=False)
@@ -233,19 +233,19 @@ def _tolerance(file: Path | None, options: dict[str, Any]) -> Tolerance:
 
     from ..compare.tolerance import Override, Tolerance, read_tolerances
 
-    found = read_tolerances(file) if file is not None else Tolerance()
+    tolerance = read_tolerances(file) if file is not None else Tolerance()
     for name in ("rtol", "atol", "ulp", "floor"):
         for text in options[name]:
             pattern, _, number = text.rpartition("=")
             value = _number(name, text, number)
             if pattern:
                 override = Override(pattern=pattern, **{name: value})
-                found = replace(found, overrides=(*found.overrides, override))
+                tolerance = replace(tolerance, overrides=(*tolerance.overrides, override))
             else:
-                found = replace(found, default=replace(found.default, **{name: value}))
+                tolerance = replace(tolerance, default=replace(tolerance.default, **{name: value}))
     if options["equal_nan"]:
-        found = replace(found, default=replace(found.default, equal_nan=True))
-    return found
+        tolerance = replace(tolerance, default=replace(tolerance.default, equal_nan=True))
+    return tolerance
 
 
 def _number(name: str, text: str, number: str) -> Any:
@@ -260,10 +260,10 @@ def _number(name: str, text: str, number: str) -> Any:
 
 def read_renames(pairs: tuple[str, ...]) -> dict[str, str]:
     """Names in B of what A calls otherwise, from options of the form A=B."""
-    found: dict[str, str] = {}
+    renames: dict[str, str] = {}
     for pair in pairs:
         name, equals, other = pair.partition("=")
         if not name or not equals or not other:
             raise SetupError("--map", pair, "is not of the form A=B")
-        found[name] = other
-    return found
+        renames[name] = other
+    return renames

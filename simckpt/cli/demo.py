@@ -66,7 +66,7 @@ class DemoError(SimckptError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class DemoRun:
     """One run of the demonstration: the name of its bundle, what it is, ranks and arguments."""
 
     name: str
@@ -75,15 +75,15 @@ class Plan:
     arguments: tuple[str, ...]
 
 
-def plans(ranks: int, n: int, t_end: float) -> tuple[Plan, Plan, Plan]:
+def demo_runs(ranks: int, n: int, t_end: float) -> tuple[DemoRun, DemoRun, DemoRun]:
     """The three runs: the base, the same on half the ranks, and one with another limiter."""
     fewer = max(1, ranks // 2)
     size = ("--n", str(n), "--t-end", str(t_end), "--seed", "1")
     again = ("kh-again", "again") if fewer == ranks else (f"kh-{fewer}", f"on {_ranks(fewer)}")
     return (
-        Plan(f"kh-{ranks}", f"on {_ranks(ranks)}", ranks, size),
-        Plan(*again, fewer, size),
-        Plan(
+        DemoRun(f"kh-{ranks}", f"on {_ranks(ranks)}", ranks, size),
+        DemoRun(*again, fewer, size),
+        DemoRun(
             f"kh-{ALTERED}",
             f"on {_ranks(ranks)}, limiter {ALTERED}",
             ranks,
@@ -111,8 +111,8 @@ def launcher(ranks: int) -> tuple[str, ...]:
     """
     if ranks == 1:
         return (sys.executable,)
-    beside = Path(sys.prefix) / "bin" / "mpiexec"
-    mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
+    bundled = Path(sys.prefix) / "bin" / "mpiexec"
+    mpiexec = str(bundled) if bundled.exists() else shutil.which("mpiexec")
     if mpiexec is None or find_spec("mpi4py") is None:
         raise SetupError(
             "--ranks",
@@ -145,27 +145,25 @@ def drive(command: Sequence[str], folder: Path, log: Path, progress: Progress) -
         If it fails or takes more than `TIME_LIMIT` seconds.
     """
     began = time.monotonic()
-    with log.open("w") as kept, _started(command, folder) as process:
+    with log.open("w") as output, _started(command, folder) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            kept.write(line)
-            if found := _TIME.search(line):
-                progress(float(found[1]) / float(found[2]))
+            output.write(line)
+            if match := _TIME.search(line):
+                progress(float(match[1]) / float(match[2]))
     seconds = time.monotonic() - began
     if process.returncode and seconds > TIME_LIMIT:
         raise DemoError(f"{log}: the run was ended after {TIME_LIMIT:g} s.")
     if process.returncode:
-        raise DemoError(
-            f"{log}: the run ended with status {process.returncode}: {_last_words(log)}"
-        )
+        raise DemoError(f"{log}: the run ended with status {process.returncode}: {_last_line(log)}")
     return seconds
 
 
-def _last_words(log: Path) -> str:
+def _last_line(log: Path) -> str:
     """The line that names an exception, if there is one: launchers print much after it."""
     lines = log.read_text(errors="replace").splitlines()
-    named = [line for line in lines if _EXCEPTION.match(line)]
-    return (named or lines or ["it printed nothing"])[-1]
+    exceptions = [line for line in lines if _EXCEPTION.match(line)]
+    return (exceptions or lines or ["it printed nothing"])[-1]
 
 
 @contextmanager
@@ -265,20 +263,20 @@ def demo(ctx: click.Context, folder: Path, n: int, t_end: float, ranks: int, as_
     """
     from rich.console import Console
 
-    planned = plans(ranks, n, t_end)
-    starts = [launcher(plan.ranks) for plan in planned]
+    runs = demo_runs(ranks, n, t_end)
+    starts = [launcher(plan.ranks) for plan in runs]
     driver = driver_path()
     folder = fresh_folder(folder)
     seconds = {}
-    with Board(Console(stderr=True)) as board:
+    with ProgressBoard(Console(stderr=True)) as board:
         title = "compiling the kernels"
         with board.stage(title) as progress:
             seconds[title] = compile_kernels(driver, folder / "kernels.log", progress)
-        for plan, start in zip(planned, starts, strict=True):
+        for plan, start in zip(runs, starts, strict=True):
             command = [*start, str(driver), *plan.arguments, "--bundle", plan.name]
             with board.stage(plan.title) as progress:
                 seconds[plan.title] = drive(command, folder, folder / f"{plan.name}.log", progress)
-    first, second, third = (folder / f"{plan.name}.simckpt.h5" for plan in planned)
+    first, second, third = (folder / f"{plan.name}.simckpt.h5" for plan in runs)
     outcome = Outcome(
         folder, (first, second, third), seconds, compared(first, second), compared(first, third)
     )
@@ -293,17 +291,17 @@ def demo(ctx: click.Context, folder: Path, n: int, t_end: float, ranks: int, as_
     ctx.exit(0 if outcome.expected else 1)
 
 
-def fresh_folder(wanted: Path) -> Path:
+def fresh_folder(path: Path) -> Path:
     """Make the folder `wanted`, or the first free one of `wanted-2`, `wanted-3`, ..."""
-    folder, number = wanted, 1
+    folder, number = path, 1
     try:
         while folder.exists() and not _is_empty(folder):
             number += 1
-            folder = wanted.with_name(f"{wanted.name}-{number}")
+            folder = path.with_name(f"{path.name}-{number}")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SetupError(
-            "--dir", str(wanted), f"cannot be made ({error.strerror})", mend="Choose another."
+            "--dir", str(path), f"cannot be made ({error.strerror})", mend="Choose another."
         ) from error
     return folder
 
@@ -347,7 +345,7 @@ def outcome_report(outcome: Outcome, driver: Path) -> RenderableType:
     return Group(*parts)
 
 
-class Board:
+class ProgressBoard:
     """Shows the stages of the work: bars on a terminal, and otherwise a line when each is done."""
 
     def __init__(self, console: Console) -> None:

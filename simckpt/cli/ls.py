@@ -17,7 +17,7 @@ import msgspec
 from .. import __version__
 from ..bundle.files import H5_SUFFIX, JOURNAL_SUFFIX, open_to_read
 from ..errors import NotABundleError, SetupError, SimckptError, harmless
-from ..report.listing import Listed, Listing, Unreadable
+from ..report.listing import BundleRow, Listing, Unreadable
 
 
 @click.command()
@@ -26,14 +26,14 @@ from ..report.listing import Listed, Listing, Unreadable
     "--where", metavar="FILTER", help="Only these: 'solver = HLLC and drift(mass) > 1e-12'."
 )
 @click.option("--sort", metavar="NAME", help="Order by a name; -NAME for falling.")
-@click.option("--show", "shown", multiple=True, metavar="NAME", help="One more column.")
+@click.option("--show", "extra", multiple=True, metavar="NAME", help="A further column.")
 @click.option(
     "-n",
     "--most",
     type=click.IntRange(0),
     default=50,
     show_default=True,
-    help="Show the first so many; 0 for all.",
+    help="Rows to show; 0 for all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 @click.pass_context
@@ -43,7 +43,7 @@ def ls(
     folder: Path,
     where: str | None,
     sort: str | None,
-    shown: tuple[str, ...],
+    extra: tuple[str, ...],
     most: int,
     as_json: bool,
 ) -> None:
@@ -61,37 +61,39 @@ def ls(
 
     from ..report.listing import (
         Filter,
-        chosen,
         listing_report,
         ordered,
         parse_term,
         require_known,
+        select,
     )
     from ..report.text import show, show_json
 
     if not folder.is_dir():
         raise SetupError("DIR", str(folder), "is no folder")
-    wanted = Filter(where)
-    columns = [parse_term(name, "--show") for name in shown]
-    found = list_folder(folder, told=_progress if sys.stderr.isatty() else untold)
+    condition = Filter(where)
+    columns = [parse_term(name, "--show") for name in extra]
+    listing = list_folder(folder, progress=_progress if sys.stderr.isatty() else no_progress)
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
-    require_known(found.bundles, columns, "--show")
-    runs = chosen(found.bundles, wanted)
+    require_known(listing.bundles, columns, "--show")
+    runs = select(listing.bundles, condition)
     if sort:
         runs = ordered(runs, sort)
         columns.append(parse_term(sort.removeprefix("-"), "--sort"))
-    found = replace(found, bundles=tuple(runs))
+    listing = replace(listing, bundles=tuple(runs))
     if as_json:
-        show_json(found)
+        show_json(listing)
     else:
-        show(listing_report(found, [*wanted.terms, *columns], most))
-    ctx.exit(2 if found.unreadable else 0 if runs else 1)
+        show(listing_report(listing, [*condition.terms, *columns], most))
+    ctx.exit(2 if listing.unreadable else 0 if runs else 1)
 
 
-def _progress(done: int, left: int) -> None:
+def _progress(done: int, remaining: int) -> None:
     if done % 10 == 0:
-        click.echo(f"\r\x1b[Kreading new bundles: {done:,}, {left:,} to go", nl=False, err=True)
+        click.echo(
+            f"\r\x1b[Kreading new bundles: {done:,}, {remaining:,} to go", nl=False, err=True
+        )
 
 
 # Many bundles read, by as many processes as there are cores.
@@ -106,61 +108,61 @@ MOST_PROCESSES = 16
 AT_ONCE = 16
 
 
-class Wanted(NamedTuple):
-    """A bundle to read: its stem, the path that opens it, and the path that is shown."""
+class BundleFile(NamedTuple):
+    """A bundle to read: its stem, the path that opens it, and the path to print."""
 
     stem: str
     path: str
-    shown: str
+    label: str
 
 
 class Read(NamedTuple):
     """What reading it gave: a row, or the problem."""
 
-    wanted: Wanted
-    row: Listed | None
+    file: BundleFile
+    row: BundleRow | None
     problem: str = ""
 
 
-Reader: TypeAlias = Callable[[str, str], Listed]
+Reader: TypeAlias = Callable[[str, str], BundleRow]
 
 
-def read_bundle(path: str, shown: str) -> Listed:
+def read_bundle(path: str, label: str) -> BundleRow:
     """Open one bundle and sum it up."""
     from ..bundle.reader import open_bundle
-    from ..report.listing import listed
+    from ..report.listing import bundle_row
 
     with open_bundle(path) as run:
-        return listed(run, shown)
+        return bundle_row(run, label)
 
 
-def read_all(wanted: Sequence[Wanted], read: Reader = read_bundle) -> Iterator[Read]:
+def read_all(files: Sequence[BundleFile], read: Reader = read_bundle) -> Iterator[Read]:
     """All of them, in no order."""
     processes = min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
-    if len(wanted) < FEWEST or processes < 2:
-        yield from _read_some(wanted, read)
+    if len(files) < FEWEST or processes < 2:
+        yield from _read_some(files, read)
         return
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
     # Not forked: a child of this process must not share its reader of HDF5.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        some = [wanted[i : i + AT_ONCE] for i in range(0, len(wanted), AT_ONCE)]
-        waiting = [pool.submit(_listed, part, read) for part in some]
-        for done in as_completed(waiting):
+        some = [files[i : i + AT_ONCE] for i in range(0, len(files), AT_ONCE)]
+        futures = [pool.submit(_read_part, part, read) for part in some]
+        for done in as_completed(futures):
             yield from done.result()
 
 
-def _listed(wanted: Iterable[Wanted], read: Reader) -> list[Read]:
-    return list(_read_some(wanted, read))
+def _read_part(files: Iterable[BundleFile], read: Reader) -> list[Read]:
+    return list(_read_some(files, read))
 
 
-def _read_some(wanted: Iterable[Wanted], read: Reader) -> Iterator[Read]:
-    for one in wanted:
+def _read_some(files: Iterable[BundleFile], read: Reader) -> Iterator[Read]:
+    for file in files:
         try:
-            yield Read(one, read(one.path, one.shown))
+            yield Read(file, read(file.path, file.label))
         except (SimckptError, OSError) as problem:
-            yield Read(one, None, str(problem))
+            yield Read(file, None, str(problem))
 
 
 # A cached index of bundles, never trusted over the files.
@@ -173,7 +175,7 @@ def _read_some(wanted: Iterable[Wanted], read: Reader) -> Iterator[Read]:
 # cache folder.
 
 
-MAGIC = b"SIMCKPTX\x02"
+MAGIC = b"SIMCKPTX\x03"
 SEALED = 512
 SAVE_EVERY = 5.0
 """Seconds after which what was read so far is saved, so that an interrupted listing goes on."""
@@ -185,20 +187,20 @@ A program may set the first of the times as it likes, and the second not.
 """
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class IndexEntry(msgspec.Struct, frozen=True, array_like=True):
     """What was read of one bundle, and of which files."""
 
     h5: Identity | None
     journal: Identity | None
-    row: Listed
+    row: BundleRow
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Index(msgspec.Struct, frozen=True):
     """An index: the entries of one folder by path."""
 
     version: str
     folder: str
-    entries: dict[str, Entry]
+    entries: dict[str, IndexEntry]
 
 
 def find_bundles(folder: Path) -> Iterator[str]:
@@ -215,12 +217,12 @@ def find_bundles(folder: Path) -> Iterator[str]:
     return iter(sorted(stems))
 
 
-def untold(done: int, left: int) -> None:
+def no_progress(done: int, remaining: int) -> None:
     """Where nobody watches the progress."""
 
 
 def list_folder(
-    folder: Path, read: Reader = read_bundle, told: Callable[[int, int], None] = untold
+    folder: Path, read: Reader = read_bundle, progress: Callable[[int, int], None] = no_progress
 ) -> Listing:
     """All bundles under a folder, from the index where their files have not changed.
 
@@ -228,49 +230,51 @@ def list_folder(
     ----------
     folder : Path
     read : callable
-        ``read(path, shown)`` opens one bundle and sums it up.
-    told : callable
+        ``read(path, label)`` opens one bundle and sums it up.
+    progress : callable
         Called with the number of bundles opened and of those still to open.
     """
     place = index_path(folder)
-    known = _load(place, folder)
-    entries: dict[str, Entry] = {}
+    index = _load(place, folder)
+    entries: dict[str, IndexEntry] = {}
     stale: list[str] = []
     identities: dict[str, tuple[Identity | None, Identity | None]] = {}
     for stem in find_bundles(folder):
         identities[stem] = identity(folder / stem)
-        entry = known.get(stem)
+        entry = index.get(stem)
         if entry is not None and (entry.h5, entry.journal) == identities[stem]:
             entries[stem] = entry
         else:
             stale.append(stem)
     unreadable = []
-    saved = monotonic()
-    wanted = [_wanted(folder, stem) for stem in stale]
-    for done, found in enumerate(read_all(wanted, read)):
-        told(done, len(stale) - done)
-        if found.row is None:
-            problem = _told(found.problem, Path(found.wanted.path))
-            unreadable.append(Unreadable(path=found.wanted.shown, problem=problem))
+    last_save = monotonic()
+    files = [_bundle_file(folder, stem) for stem in stale]
+    for done, result in enumerate(read_all(files, read)):
+        progress(done, len(stale) - done)
+        if result.row is None:
+            problem = _without_path(result.problem, Path(result.file.path))
+            unreadable.append(Unreadable(path=result.file.label, problem=problem))
             continue
-        entries[found.wanted.stem] = Entry(*identities[found.wanted.stem], found.row)
-        if monotonic() - saved > SAVE_EVERY:
+        entries[result.file.stem] = IndexEntry(*identities[result.file.stem], result.row)
+        if monotonic() - last_save > SAVE_EVERY:
             _save(place, folder, entries)
-            saved = monotonic()
-    if stale or len(entries) != len(known):
+            last_save = monotonic()
+    if stale or len(entries) != len(index):
         _save(place, folder, entries)
     rows = tuple(entries[stem].row for stem in sorted(entries))
     return Listing(
         folder=_text(str(folder)),
-        found=len(rows) + len(unreadable),
+        total=len(rows) + len(unreadable),
         bundles=rows,
         unreadable=tuple(sorted(unreadable, key=lambda u: u.path)),
     )
 
 
-def _wanted(folder: Path, stem: str) -> Wanted:
+def _bundle_file(folder: Path, stem: str) -> BundleFile:
     folded = (folder / (stem + H5_SUFFIX)).exists()
-    return Wanted(stem, str(folder / stem), _text(stem + (H5_SUFFIX if folded else JOURNAL_SUFFIX)))
+    return BundleFile(
+        stem, str(folder / stem), _text(stem + (H5_SUFFIX if folded else JOURNAL_SUFFIX))
+    )
 
 
 def _text(name: str) -> str:
@@ -311,27 +315,27 @@ def _identity(path: str, *, front: bool) -> Identity | None:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, seal
 
 
-def _load(place: Path, folder: Path) -> dict[str, Entry]:
+def _load(place: Path, folder: Path) -> dict[str, IndexEntry]:
     try:
         data = place.read_bytes()
         start = len(MAGIC) + 32
         sealed = blake3.blake3(memoryview(data)[start:]).digest()
         if data[:start] != MAGIC + sealed:
             return {}
-        kept = msgspec.msgpack.decode(memoryview(data)[start:], type=Kept)
+        index = msgspec.msgpack.decode(memoryview(data)[start:], type=Index)
     except (OSError, msgspec.MsgspecError):
         return {}
-    if kept.version != __version__ or kept.folder != _text(str(folder.resolve())):
+    if index.version != __version__ or index.folder != _text(str(folder.resolve())):
         return {}
-    return kept.entries
+    return index.entries
 
 
-def _save(place: Path, folder: Path, entries: dict[str, Entry]) -> None:
+def _save(place: Path, folder: Path, entries: dict[str, IndexEntry]) -> None:
     """Write the index in one step; without a place to write to, the next listing reads anew."""
     # A name that is no text cannot be a key; its bundle is read each time.
     entries = {stem: entry for stem, entry in entries.items() if stem == _text(stem)}
-    kept = Kept(version=__version__, folder=_text(str(folder.resolve())), entries=entries)
-    payload = msgspec.msgpack.encode(kept)
+    index = Index(version=__version__, folder=_text(str(folder.resolve())), entries=entries)
+    payload = msgspec.msgpack.encode(index)
     part = place.with_name(f"{place.name}.{os.getpid()}.part")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -342,7 +346,7 @@ def _save(place: Path, folder: Path, entries: dict[str, Entry]) -> None:
             part.unlink(missing_ok=True)
 
 
-def _told(text: str, stem: Path) -> str:
+def _without_path(text: str, stem: Path) -> str:
     """A problem without the path, which stands before it already."""
     for name in (f"{stem}{H5_SUFFIX}", f"{stem}{JOURNAL_SUFFIX}", str(stem)):
         text = text.removeprefix(f"{harmless(name)}: ")

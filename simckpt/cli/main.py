@@ -18,19 +18,19 @@ import click
 from ..errors import SimckptError
 
 VERBS = {
-    "show": "What ran, where, how healthy it was, what it cost.",
-    "compare": "Where two runs part, what kind of difference it is, and why.",
-    "ls": "The bundles under a folder, filtered by what they recorded.",
-    "log": "Job attempts, checkpoints and events in order.",
-    "watch": "Follow a run that is going on.",
-    "plot": "Figures of one run, or of two that are compared, as PNG or SVG.",
-    "verify": "Whether a bundle is what its run wrote.",
-    "recover": "Make a whole bundle of what a killed run left.",
-    "slurm": "Job templates for SLURM: list or copy them.",
-    "warm": "Compile the kernels ahead of a job.",
-    "demo": "Record one solver three times, and compare.",
+    "show": ("show", "What ran, where, whether it was healthy, what recording cost."),
+    "compare": ("compare", "Where two runs diverge, what type of difference it is, and why."),
+    "ls": ("ls", "The bundles under a folder, filtered by what they recorded."),
+    "log": ("show", "Job attempts, checkpoints and events in order."),
+    "watch": ("watch", "Follow a run that is still going on."),
+    "plot": ("plot", "Figures of one run, or of two that are compared, as PNG or SVG."),
+    "verify": ("verify", "Whether a bundle is what its run wrote."),
+    "recover": ("verify", "Rebuild a bundle after a crash."),
+    "slurm": ("slurm", "Job templates for SLURM: list or copy them."),
+    "warm": ("slurm", "Compile the kernels ahead of a job."),
+    "demo": ("demo", "Record one solver three times, and compare."),
 }
-"""Name of each verb, of its module and of its command, with its line in the help."""
+"""The module of each verb, which has a command of its name, and its line in the help."""
 
 FAILED = 2
 
@@ -44,12 +44,13 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+        module = import_module(f".{VERBS[cmd_name][0]}", __package__)
+        command: click.Command = getattr(module, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -64,12 +65,12 @@ class Verbs(click.Group):
         except (SimckptError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            complain(_told(error))
+            complain(_message(error))
             ctx.exit(FAILED)
 
 
-def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
@@ -127,7 +128,7 @@ def _status(arguments: list[str] | None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror or error}"
     return str(error)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write it there; .png, .svg or .pdf.  [default: the bundles' names, .png]",
+    help="Output file; .png, .svg or .pdf.  [default: the bundles' names, .png]",
 )
 @click.option("--quantity", "names", multiple=True, metavar="NAME", help="Draw this one.")
 @click.option(

@@ -1,9 +1,10 @@
-"""`simckpt slurm`: the job templates, and whether a chained job is to be started again."""
+"""`simckpt slurm`, templates and chains of jobs, and `simckpt warm`, run ahead of a job."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,11 +67,11 @@ def slurm(
         message = "--list, --copy, --next and --accounts are separate questions"
         raise click.UsageError(message, ctx)
     if accounted is not None:
-        found = store_accounts(accounted)
+        texts = store_accounts(accounted)
         if as_json:
-            show_json(found)
+            show_json(texts)
         else:
-            click.echo("\n".join(found) or "sacct says nothing that the bundle does not have")
+            click.echo("\n".join(texts) or "sacct says nothing that the bundle does not have")
         return
     if bundle is not None:
         from ..report.jobs import STATUS
@@ -89,12 +90,12 @@ def slurm(
             for path in copied:
                 click.echo(path)
         return
-    told = {path.name: purpose(path) for path in templates()}
+    purposes = {path.name: purpose(path) for path in templates()}
     if as_json:
-        show_json(told)
+        show_json(purposes)
         return
-    width = max(map(len, told))
-    for name, line in told.items():
+    width = max(map(len, purposes))
+    for name, line in purposes.items():
         click.echo(f"{name:<{width}}  {line}")
 
 
@@ -108,8 +109,8 @@ def templates() -> tuple[Path, ...]:
     """
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "_slurm", package.parent / "slurm"):
-        if found := sorted(p for p in folder.glob("*") if p.suffix in (".sbatch", ".sh")):
-            return tuple(found)
+        if files := sorted(p for p in folder.glob("*") if p.suffix in (".sbatch", ".sh")):
+            return tuple(files)
     raise SimckptError(f"the templates are not where simckpt is installed ({package})")
 
 
@@ -137,17 +138,17 @@ def copy_templates(folder: Path, *, replace: bool = False) -> tuple[Path, ...]:
         If a file there has other contents, which may be somebody's work, unless `replace`;
         nothing is copied then.
     """
-    wanted = templates()
-    kept = [p.name for p in wanted if _differs(p, folder / p.name)]
-    if kept and not replace:
+    sources = templates()
+    edited = [p.name for p in sources if _differs(p, folder / p.name)]
+    if edited and not replace:
         raise SetupError(
             "--copy",
             str(folder),
-            f"holds edited files that would be lost: {', '.join(kept)}",
+            f"holds edited files that would be lost: {', '.join(edited)}",
             mend="Choose another folder, or add --force.",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    return tuple(Path(shutil.copy(path, folder / path.name)) for path in wanted)
+    return tuple(Path(shutil.copy(path, folder / path.name)) for path in sources)
 
 
 def _differs(template: Path, existing: Path) -> bool:
@@ -197,3 +198,37 @@ def _next(bundle: str, most: int, *, warned: bool) -> Decision:
         jobs = {job_number(view.segment.scheduler) for view in run.segments} - {""}
         chain = attempts(run, accounts(jobs))
     return decide(chain, most, job, restarts, warned=warned)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print where and how long as JSON.")
+@click.pass_context
+def warm(ctx: click.Context, as_json: bool) -> None:
+    """Compile the kernels, or see that they are compiled.
+
+    Run it once on each kind of node, with the environment of the job: the machine code is kept in
+    SIMCKPT_CACHE_DIR (default: NUMBA_CACHE_DIR, else ~/.cache/simckpt). Many processes may do so at
+    once; one compiles and the others wait. Exits with 0 if the kernels are there, with 1 if they
+    could not be kept: each process then compiles for itself.
+    """
+    from ..diagnostics.kernel_cache import cache_folder, condition, warm_kernels
+    from ..errors import SimckptWarning
+    from ..report.text import show_json
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SimckptWarning)  # what it says is said below
+        seconds = warm_kernels()
+    folder = cache_folder()
+    problem = condition.unkept
+    if not (problem or any(folder.rglob("*.nbc"))):
+        problem = f"nothing could be kept in {folder}; set SIMCKPT_CACHE_DIR to another folder"
+    if as_json:
+        purposes = {"folder": str(folder), "seconds": seconds, "kept": not problem}
+        show_json({**purposes, "problem": problem, "mended": condition.mended})
+    elif condition.mended:
+        click.echo(f"Mended: {condition.mended}.")
+    if problem:
+        click.echo(f"Error: {problem}.", err=True)
+        ctx.exit(1)
+    if not as_json:
+        click.echo(f"The kernels are in {folder} ({seconds:.1f} s).")

@@ -24,7 +24,7 @@ ENDED = {"finished": 0}
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="Look so often.",
+    help="Seconds between updates.",
 )
 @click.option("--once", is_flag=True, help="Look once.")
 @click.option("--json", "as_json", is_flag=True, help="Look once and print it as JSON.")
@@ -89,13 +89,13 @@ def follow(
     from .ls import identity
 
     paths = bundle_paths(bundle)
-    known = None
-    seen: Watched | None = None
+    last_identity = None
+    state: Watched | None = None
     while True:
-        found = identity(Path(paths.stem))
-        if seen is None or found != known or writer_lives(paths.journal) is False:
-            seen, known = look(bundle), found
-        yield seen
-        if seen.ending is not None or seen.killed:
+        current = identity(Path(paths.stem))
+        if state is None or current != last_identity or writer_lives(paths.journal) is False:
+            state, last_identity = look(bundle), current
+        yield state
+        if state.ending is not None or state.killed:
             return
         pause(interval)

@@ -52,8 +52,8 @@ def _two_runs(c: Comparison) -> ET.Element:
         judged = counts and (difference is None or not _excused(c, difference))
         _case(suite, "quantity", name, _quantity(difference) if difference else "", judged)
     for t in c.tiles:
-        beyond = f"{t.tiles} of {t.of} tiles beyond the tolerance from step {t.step} on"
-        _case(suite, "tiles", f"{t.field}.{t.statistic}", beyond, True)
+        text = f"{t.tiles} of {t.of} tiles beyond the tolerance from step {t.step} on"
+        _case(suite, "tiles", f"{t.field}.{t.statistic}", text, True)
     for u in c.uncompared:
         case = _case(suite, u.what, f"{u.name} {u.reason}", "", True)
         tag = "error" if u.essential else "skipped"

@@ -40,17 +40,17 @@ def pair_figure(
     SetupError
         If a name is of no quantity that both runs have.
     """
-    known = {q.name: q for q in curves.quantities}
-    wanted = _wanted(names, list(known))
+    quantities = {q.name: q for q in curves.quantities}
+    chosen = _chosen_names(names, list(quantities))
     maps = [m for m in curves.maps if any(f.differing for f in m.frames)][:1]
-    rows = 2 * len(wanted)
+    rows = 2 * len(chosen)
     figure = _figure(9.0, 2.0 * rows + 3.2 * len(maps) + 0.6)
     figure.suptitle(f"A  {_name(paths[0])}    B  {_name(paths[1])}", fontsize=10)
-    heights = [2.2, 1.6] * len(wanted) + [3.2] * len(maps)
+    heights = [2.2, 1.6] * len(chosen) + [3.2] * len(maps)
     axes = figure.subplots(rows + len(maps), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for i, name in enumerate(wanted):
-        quantity = known[name]
-        values, apart = axes[2 * i], axes[2 * i + 1]
+    for i, name in enumerate(chosen):
+        quantity = quantities[name]
+        values, difference = axes[2 * i], axes[2 * i + 1]
         for line, letter, colour, style in zip(
             (quantity.a, quantity.b), "AB", COLOURS, ("-", "--"), strict=True
         ):
@@ -58,7 +58,7 @@ def pair_figure(
         values.set_ylabel(_label(name, 24))
         values.legend(loc="best", fontsize=8, frameon=False, ncols=2)
         y = np.array(quantity.difference.y)
-        apart.semilogy(
+        difference.semilogy(
             _x(quantity.difference, against),
             np.where(y > 0, y, np.nan),
             color=BAD,
@@ -67,27 +67,31 @@ def pair_figure(
             ms=2.5,
         )
         if not (y > 0).any():
-            apart.set_yticks([])
-            apart.text(0.5, 0.5, _unseen(y), transform=apart.transAxes, ha="center", va="center")
-        apart.set_ylabel("difference\n(relative)")
+            difference.set_yticks([])
+            difference.text(
+                0.5, 0.5, _unseen(y), transform=difference.transAxes, ha="center", va="center"
+            )
+        difference.set_ylabel("difference\n(relative)")
         onset = curves.t if against == "t" else curves.step
-        apart.sharex(values)
-        for axis in (values, apart):
+        difference.sharex(values)
+        for axis in (values, difference):
             _plain(axis)
             if onset is not None:
                 axis.axvline(onset, color=BAD, lw=0.9, ls=":")
-        apart.set_xlabel(against)
-    for axis, shown in zip(axes[rows:], maps, strict=True):
-        _draw_map(axis, shown)
+        difference.set_xlabel(against)
+    for axis, tile_map in zip(axes[rows:], maps, strict=True):
+        _draw_map(axis, tile_map)
     return figure
 
 
 def _unseen(difference: Floats) -> str:
     """What to write where no difference is above zero: NaN is not zero."""
-    lost = int(np.count_nonzero(~np.isfinite(difference)))
+    missing = int(np.count_nonzero(~np.isfinite(difference)))
     if not len(difference):
         return "no sample in common"
-    return f"not finite in A or B at {lost} of {len(difference)} points" if lost else "the same"
+    return (
+        f"not finite in A or B at {missing} of {len(difference)} points" if missing else "the same"
+    )
 
 
 def runs_figure(
@@ -96,11 +100,11 @@ def runs_figure(
     """The quantities of one run, or of several in the same axes; raises as `pair_figure` does."""
     kinds = {name: kind for run in reversed(runs) for name, kind in run.kinds.items()}
     order = {kind: i for i, kind in enumerate(FIRST_KINDS)}
-    wanted = _wanted(names, sorted(kinds, key=lambda n: order.get(kinds[n], len(order))))
-    figure = _figure(9.0, 2.2 * len(wanted) + 0.8)
+    chosen = _chosen_names(names, sorted(kinds, key=lambda n: order.get(kinds[n], len(order))))
+    figure = _figure(9.0, 2.2 * len(chosen) + 0.8)
     figure.suptitle(_name(runs[0].path) if len(runs) == 1 else f"{len(runs)} runs", fontsize=10)
-    axes = figure.subplots(max(1, len(wanted)), 1, squeeze=False, sharex=True)[:, 0]
-    for axis, name in zip(axes, wanted, strict=False):
+    axes = figure.subplots(max(1, len(chosen)), 1, squeeze=False, sharex=True)[:, 0]
+    for axis, name in zip(axes, chosen, strict=False):
         for run in runs[:MOST_RUNS]:
             line = run.lines.get(name)
             if line is not None:
@@ -133,15 +137,15 @@ def _figure(width: float, height: float) -> Figure:
         raise SetupError(
             "plot", "matplotlib", "is not installed", mend="pip install 'simckpt[report]'."
         ) from error
-    made: Figure = NewFigure(figsize=(width, height), layout="constrained")
-    return made
+    figure: Figure = NewFigure(figsize=(width, height), layout="constrained")
+    return figure
 
 
-def _wanted(names: Sequence[str], known: Sequence[str]) -> list[str]:
+def _chosen_names(names: Sequence[str], available: Sequence[str]) -> list[str]:
     for name in names:
-        if name not in known:
-            raise SetupError("--quantity", name, "is recorded in no run", choices=known[:40])
-    return list(dict.fromkeys(names)) or list(known[:MOST_DRAWN])
+        if name not in available:
+            raise SetupError("--quantity", name, "is recorded in no run", choices=available[:40])
+    return list(dict.fromkeys(names)) or list(available[:MOST_DRAWN])
 
 
 def _x(line: Line, against: str) -> tuple[int, ...] | tuple[float, ...]:
@@ -164,11 +168,11 @@ def _plain(axis: Axes) -> None:
     axis.set_axisbelow(True)
 
 
-def _draw_map(axis: Axes, shown: TileMap) -> None:
+def _draw_map(axis: Axes, tile_map: TileMap) -> None:
     """The tiles of the first moment that differs, and of the last beside it."""
-    first = next(f for f in shown.frames if f.differing)
-    last = shown.frames[-1]
-    rows, columns = len(shown.rows) - 1, len(shown.columns) - 1
+    first = next(f for f in tile_map.frames if f.differing)
+    last = tile_map.frames[-1]
+    rows, columns = len(tile_map.rows) - 1, len(tile_map.columns) - 1
     gap = np.full((rows, max(1, columns // 8)), np.nan)
     cells: list[Any] = [
         np.array([float(c) for c in f.cells]).reshape(rows, columns) for f in (first, last)
@@ -178,7 +182,8 @@ def _draw_map(axis: Axes, shown: TileMap) -> None:
     picture = np.concatenate([cells[0], gap, cells[1]], axis=1)
     axis.imshow(picture, cmap=ListedColormap([CELL, BAD]), vmin=0, vmax=1, interpolation="nearest")
     axis.set_axis_off()
-    told = [f"step {f.step}: {f.differing} of {shown.of}" for f in (first, last)]
+    captions = [f"step {f.step}: {f.differing} of {tile_map.of}" for f in (first, last)]
     axis.set_title(
-        f"tiles of {_label(shown.field, 24)} that differ, {told[0]}; {told[1]}", fontsize=9
+        f"tiles of {_label(tile_map.field, 24)} that differ, {captions[0]}; {captions[1]}",
+        fontsize=9,
     )

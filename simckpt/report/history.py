@@ -61,7 +61,7 @@ def _drawn(graph: Ancestry) -> Iterator[tuple[str, RunNode | None]]:
         here = [i for i, child in enumerate(lanes) if child == node.id]
         column = here[0] if here else _free(lanes, 0)
         if len(here) > 1:
-            yield _joint(lanes, column, set(here[1:]), "┴╯"), None
+            yield _junction(lanes, column, set(here[1:]), "┴╯"), None
             for i in here[1:]:
                 lanes[i] = None
         done.add(node.id)
@@ -77,7 +77,7 @@ def _drawn(graph: Ancestry) -> Iterator[tuple[str, RunNode | None]]:
             lanes[i] = child
             new.add(i)
         if new:
-            yield _joint(lanes, column, new, "┬╮"), None
+            yield _junction(lanes, column, new, "┬╮"), None
         while lanes and lanes[-1] is None:
             lanes.pop()
 
@@ -94,7 +94,7 @@ def _free(lanes: list[str | None], start: int) -> int:
     return len(lanes) - 1
 
 
-def _joint(lanes: Sequence[str | None], column: int, ends: set[int], marks: str) -> str:
+def _junction(lanes: Sequence[str | None], column: int, ends: set[int], signs: str) -> str:
     """A line that leads from `column` to the lanes `ends` on its right, across the others."""
     last = max(ends)
     out = []
@@ -102,7 +102,7 @@ def _joint(lanes: Sequence[str | None], column: int, ends: set[int], marks: str)
         if i == column:
             out.append("├")
         elif i in ends:
-            out.append(marks[1] if i == last else marks[0])
+            out.append(signs[1] if i == last else signs[0])
         elif column < i < last:
             out.append("┼" if child is not None else "─")
         else:
@@ -126,11 +126,11 @@ def _about(node: RunNode, graph: Ancestry) -> str:
         return ""
     kind = node.stage or ("" if node.role == "simulation" else node.role)
     parts = [kind, _extent(node)]
-    mine = [link for link in graph.links if link.child == node.id]
+    links = [link for link in graph.links if link.child == node.id]
     names = {run.id: _name(run) for run in graph.runs if run.known}
-    origins = [_origin(link, names) for link in mine[:MOST_PARENTS]]
-    if len(mine) > MOST_PARENTS:
-        origins.append(f"{len(mine) - MOST_PARENTS} more")
+    origins = [_origin(link, names) for link in links[:MOST_PARENTS]]
+    if len(links) > MOST_PARENTS:
+        origins.append(f"{len(links) - MOST_PARENTS} more")
     if origins:
         parts.append("from " + " and ".join(origins))
     return "  " + clean("; ".join(filter(None, parts)))
@@ -301,19 +301,19 @@ def history(
     )
 
 
-def history_report(told: History, most: int = 0) -> Group:
+def history_report(history: History, most: int = 0) -> Group:
     """The page that `simckpt log` prints; with `most`, the last so many entries."""
-    entries = told.entries[-most:] if most else told.entries
+    entries = history.entries[-most:] if most else history.entries
     out = table("when", "step>", "what", "")
     for entry in entries:
         style = STYLES.get(entry.severity, "")
         row = (moment(entry.wall), str(entry.step), entry.what)
         out.add_row(*row, styled(entry.text, style, longest=200))
-    parts: list[RenderableType] = [Text.assemble(styled(told.path, "bold"))]
-    left = len(told.entries) - len(entries)
-    if left:
-        parts.append(Text(f"... {left:,} entries before these", style="dim"))
-    parts.append(section(f"Run {clean(short_hash(told.run_id))}", out))
-    parts.append(job_table(told.jobs))
-    parts.append(restart_section(told.restarts))
+    parts: list[RenderableType] = [Text.assemble(styled(history.path, "bold"))]
+    earlier = len(history.entries) - len(entries)
+    if earlier:
+        parts.append(Text(f"... {earlier:,} entries before these", style="dim"))
+    parts.append(section(f"Run {clean(short_hash(history.run_id))}", out))
+    parts.append(job_table(history.jobs))
+    parts.append(restart_section(history.restarts))
     return Group(*parts)

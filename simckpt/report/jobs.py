@@ -21,6 +21,7 @@ from ..errors import UNSAFE
 from ..model.documents import Manifest
 from ..model.record import Facts, Record
 from ..model.series import Event
+from .overview import latest_document
 from .text import plural
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ def recorded(run: Bundle) -> dict[int, Account]:
 
 def unrecorded(run: Bundle, accounts: Iterable[Account]) -> tuple[Event, ...]:
     """An event for each attempt of which `accounts` know what the bundle does not hold yet."""
-    known, found = recorded(run), tuple(accounts)
+    recorded_accounts, current = recorded(run), tuple(accounts)
     events = []
     for view in run.segments:
-        account = account_of(view, found)
-        if account is None or account == known.get(view.index):
+        account = account_of(view, current)
+        if account is None or account == recorded_accounts.get(view.index):
             continue
         step = view.end.step if view.end else view.start_step
         events.append(_event(view.index, step, account))
@@ -232,9 +233,9 @@ def attempts(run: Bundle, accounts: Iterable[Account] = ()) -> tuple[Attempt, ..
 
     `accounts` are what the scheduler says now; where it says nothing, what the bundle holds counts.
     """
-    known = tuple(accounts)
+    current = tuple(accounts)
     # What was recorded while a job was still running does not say how it ended.
-    held = {
+    recorded_accounts = {
         segment: replace(account, state="") if account.state in UNDER_WAY else account
         for segment, account in recorded(run).items()
     }
@@ -242,9 +243,9 @@ def attempts(run: Bundle, accounts: Iterable[Account] = ()) -> tuple[Attempt, ..
     series = run.series(effective=False)
     sampled: dict[int, tuple[int, float]] = {}
     for view in run.segments:
-        mine = series.segment == view.index
-        if mine.any():
-            sampled[view.index] = int(series.step[mine].max()), float(series.wall[mine].max())
+        rows = series.segment == view.index
+        if rows.any():
+            sampled[view.index] = int(series.step[rows].max()), float(series.wall[rows].max())
     committed = _committed(run)
     last = run.segments[-1].index if run.segments else 0
     return tuple(
@@ -252,7 +253,7 @@ def attempts(run: Bundle, accounts: Iterable[Account] = ()) -> tuple[Attempt, ..
             view,
             sampled.get(view.index),
             committed.get(view.index),
-            account_of(view, known) or held.get(view.index),
+            account_of(view, current) or recorded_accounts.get(view.index),
             unknown="killed, or still running" if view.index == last else "killed",
         )
         for view in run.segments
@@ -288,40 +289,40 @@ def decide(
     last = chain[-1] if chain else None
     if last is not None and last.ending == "finished":
         return Decision(verdict="finished", reason=f"finished at step {last.step}")
-    made = plural(len(chain), "attempt")
+    count = plural(len(chain), "attempt")
     if last is None or (job and (last.job, last.restarts) != (job, restarts or 0)):
-        nothing = f"this job recorded nothing: no run began ({made} before)"
+        nothing = f"this job recorded nothing: no run began ({count} before)"
         if not warned:
             return Decision(verdict="stop", reason=nothing)
         # The scheduler starts a job again under the same number, and counts.
-        known = last.restarts if last is not None and last.job == job else -1
-        return _idle((restarts or 0) - known, f"{nothing}, since it was told to stop")
+        previous = last.restarts if last is not None and last.job == job else -1
+        return _idle((restarts or 0) - previous, f"{nothing}, since it was told to stop")
     # The job that asks is still running, so the scheduler's word on it is none.
     why = last.reason if last.ending or last.reason in TAKEN_AWAY else "killed"
-    said = f"attempt {len(chain)} ended at step {last.step} ({why})"
+    text = f"attempt {len(chain)} ended at step {last.step} ({why})"
     if len(chain) >= most:
-        return Decision(verdict="stop", reason=f"{said}, and no more than {most} may be made")
+        return Decision(verdict="stop", reason=f"{text}, and no more than {most} may be made")
     failed = last.failed and not (warned and not last.ending)
     if last.step <= last.start_step:
-        said += " without having made a step"
+        text += " without having made a step"
         if failed:
-            return Decision(verdict="stop", reason=said)
+            return Decision(verdict="stop", reason=text)
         idle = takewhile(lambda a: a.step <= a.start_step and not a.failed, reversed(chain[:-1]))
-        return _idle(1 + sum(1 for _ in idle), said)
+        return _idle(1 + sum(1 for _ in idle), text)
     before = next((a for a in reversed(chain[:-1]) if a.failed), None)
     if failed and before is not None and last.step <= before.step:
         return Decision(
             verdict="stop",
-            reason=f"{said}, no further than the attempt before that failed, at {before.step}",
+            reason=f"{text}, no further than the attempt before that failed, at {before.step}",
         )
-    return Decision(verdict="again", reason=f"{said}; it goes on from there")
+    return Decision(verdict="again", reason=f"{text}; it goes on from there")
 
 
-def _idle(times: int, said: str) -> Decision:
+def _idle(times: int, text: str) -> Decision:
     """What to do after so many attempts in a row that were stopped before they made a step."""
     if times >= IDLE:
-        return Decision(verdict="stop", reason=f"{said}, {times} times in a row")
-    return Decision(verdict="again", reason=f"{said}; it is tried again")
+        return Decision(verdict="stop", reason=f"{text}, {times} times in a row")
+    return Decision(verdict="again", reason=f"{text}; it is tried again")
 
 
 def _committed(run: Bundle) -> dict[int, Checkpoint]:
@@ -329,12 +330,12 @@ def _committed(run: Bundle) -> dict[int, Checkpoint]:
     by_id = {checkpoint.id: checkpoint for checkpoint in run.checkpoints}
     last: dict[int, Checkpoint] = {c.segment: c for c in by_id.values()}
     for view in run.segments:
-        mine = last.get(view.index)
-        if mine is None or mine.reason == "start":
+        checkpoint = last.get(view.index)
+        if checkpoint is None or checkpoint.reason == "start":
             # It came no further than where it went on from.
-            found = by_id.get(view.resumed_from or "", mine)
-            if found is not None:
-                last[view.index] = found
+            origin = by_id.get(view.resumed_from or "", checkpoint)
+            if origin is not None:
+                last[view.index] = origin
     return last
 
 
@@ -391,12 +392,12 @@ def _reason(view: SegmentView, account: Account | None, silent: float, unknown: 
             return "out of memory"
         if _over(view.segment, account):
             return "out of memory, probably"
-    said = _STATES.get(account.state, "") if account else ""
+    state = _STATES.get(account.state, "") if account else ""
     if end is not None:
-        told = "told to stop" if end.ending == "signal" else end.ending
-        return said if said in TAKEN_AWAY else told
-    if said:
-        return said
+        ending = "told to stop" if end.ending == "signal" else end.ending
+        return state if state in TAKEN_AWAY else ending
+    if state:
+        return state
     ends = view.segment.scheduler.get("ends")
     if isinstance(ends, int | float) and silent > ends - GRACE:
         return "time limit, probably"
@@ -444,7 +445,7 @@ def continuation(run: Bundle, template: str = "chain.sbatch") -> str:
     if not views or (views[-1].end is not None and views[-1].end.ending == "finished"):
         return ""
     segment = views[-1].segment
-    manifest = _manifest(run)
+    manifest = latest_document(run, "manifest", Manifest)
     if manifest is None:
         return ""
     path = run.path.absolute()
@@ -487,9 +488,9 @@ def _joined(words: list[str]) -> str:
 def _filled_in(word: str, numbers: count[int]) -> str:
     """A word for a shell, with a gap to be filled in for each secret that was kept out of it."""
     parts = word.split(REDACTED)
-    shown = [quoted(part) if part else "" for part in parts]
+    quoted_parts = [quoted(part) if part else "" for part in parts]
     gaps = [f'"${{SECRET_{next(numbers)}:?{MISSING}}}"' for _ in parts[1:]]
-    text = "".join(part + gap for part, gap in zip(shown, [*gaps, ""], strict=True))
+    text = "".join(part + gap for part, gap in zip(quoted_parts, [*gaps, ""], strict=True))
     return text or "''"
 
 
@@ -518,11 +519,3 @@ def _options(segment: Segment) -> list[str]:
     if isinstance(seconds := facts.get("time_limit_s"), int):
         options.append(f"--time={math.ceil(seconds / 60)}")
     return options
-
-
-def _manifest(run: Bundle) -> Manifest | None:
-    for checkpoint in reversed(run.checkpoints):
-        if checkpoint.parts.manifest is not None:
-            document = run.document(checkpoint.parts.manifest)
-            return document if isinstance(document, Manifest) else None
-    return None

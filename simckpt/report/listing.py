@@ -20,9 +20,9 @@ from ..errors import SetupError
 from .text import clean, moment, plural, styled, table
 
 if TYPE_CHECKING:
-    from .overview import RecordedRun
+    from .overview import Overview, RecordedRun
 
-Value: TypeAlias = str | float | bool | None
+Value: TypeAlias = str | int | float | bool | None
 """What a run recorded under a name; None if nothing."""
 
 Lookup: TypeAlias = Callable[["Term"], Value]
@@ -162,17 +162,48 @@ def _matches(value: Value, pattern: str | float) -> bool:
     )
 
 
-LONGEST_KEPT = 200
+LONGEST_SETTING = 200
 MOST_COLUMNS = 4
 
+COLUMNS: Final[dict[str, Callable[[Overview], Value]]] = {
+    "ending": lambda o: o.ending,
+    "finished": lambda o: o.ending == "finished",
+    "run_id": lambda o: o.run_id,
+    "campaign": lambda o: o.campaign,
+    "driver": lambda o: o.driver,
+    "goal": lambda o: o.intent.goal if o.intent is not None else "",
+    "created": lambda o: moment(o.created),
+    "ranks": lambda o: o.ranks[-1] if o.ranks else None,
+    "segments": lambda o: o.segments,
+    "samples": lambda o: o.samples,
+    "step": lambda o: o.last_step,
+    "t": lambda o: o.last_t,
+    "checkpoints": lambda o: o.checkpoints,
+    "warnings": lambda o: o.health.warnings,
+    "errors": lambda o: o.health.errors,
+    "faults": lambda o: o.health.faults,
+    "non_finite": lambda o: o.health.non_finite_step is not None,
+    "non_finite_step": lambda o: o.health.non_finite_step,
+    "sound": lambda o: o.health.sound,
+    "simckpt_version": lambda o: o.simckpt_version,
+}
+"""Columns that every run has, each by its name: a row here is all that one takes.
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+A setting of the same name is reached as ``parameters.t``.
+"""
+
+
+class BundleRow(msgspec.Struct, frozen=True, kw_only=True):
     """One bundle in a line.
 
     Parameters
     ----------
     path : str
-        As it was found, relative to the folder that is listed.
+        Relative to the folder that is listed.
+    columns : dict
+        The value of each of `COLUMNS`.
+    parameters, numerics : dict
+        Settings that a filter may name: plain values, and no long texts.
     drift : dict
         Largest relative drift of each conserved integral; infinite where it is not finite.
     largest : dict
@@ -182,53 +213,38 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     path: str
-    ending: str
-    run_id: str
-    campaign: str
-    driver: str
-    goal: str
-    created: float
-    ranks: tuple[int, ...]
-    segments: int
-    samples: int
-    last_step: int | None
-    last_t: float | None
-    checkpoints: int
-    warnings: int
-    errors: int
-    faults: int
-    non_finite_step: int | None
-    simckpt_version: str
-    wrong_way: int = 0
-    parameters: dict[str, Any] = {}
-    numerics: dict[str, Any] = {}
+    columns: dict[str, Value]
+    parameters: dict[str, Value] = {}
+    numerics: dict[str, Value] = {}
     drift: dict[str, float] = {}
     largest: dict[str, float] = {}
     last: dict[str, float] = {}
 
-    @property
-    def sound(self) -> bool:
-        """Whether all values are finite and nothing failed, went the wrong way or was an error."""
-        wrong = self.faults or self.errors or self.wrong_way
-        return self.non_finite_step is None and not wrong
-
     def lookup(self, term: Term) -> Value:
-        """What the run says to a term; None if nothing."""
+        """The value of a term in this run; None if it has none."""
+        name = term.name
         if term.function:
-            found: dict[str, float] = getattr(self, term.function)
-            return found.get(term.name)
-        own = _OWN.get(term.name)
-        if own is not None:
-            said: Value = own(self)
-            return said
-        part, _, rest = term.name.partition(".")
+            values: dict[str, float] = getattr(self, term.function)
+            return values.get(name)
+        if name == "path":
+            return self.path
+        if name == "name":
+            return PurePath(self.path).name.partition(".simckpt")[0]
+        part, _, setting = name.partition(".")
         tables = {"numerics": self.numerics, "parameters": self.parameters}
-        if part in tables and rest in tables[part]:
-            return _plain(tables[part][rest])
-        for settings in tables.values():
-            if term.name in settings:
-                return _plain(settings[term.name])
+        if part in tables and setting in tables[part]:
+            return tables[part][setting]
+        for settings in (self.columns, self.numerics, self.parameters):
+            if name in settings:
+                return settings[name]
         return None
+
+    def names(self, function: str) -> Iterable[str]:
+        """What a term, or a function of one, may name."""
+        if function:
+            values: dict[str, float] = getattr(self, function)
+            return values
+        return ["path", "name", *self.columns, *self.numerics, *self.parameters]
 
 
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,54 +255,46 @@ class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """The bundles of a folder that a filter lets through, of `found` in all."""
+    """The bundles of a folder that a filter lets through, of `total`."""
 
     folder: str
-    found: int
-    bundles: tuple[Listed, ...]
+    total: int
+    bundles: tuple[BundleRow, ...]
     unreadable: tuple[Unreadable, ...] = ()
 
 
-def listed(run: RecordedRun, path: str) -> Listed:
-    """Sum up one bundle."""
+def bundle_row(run: RecordedRun, path: str) -> BundleRow:
+    """The row of one bundle."""
     from ..model.changes import flatten
     from .overview import overview
 
     o = overview(run)
     series = run.series()
-    drift = dict.fromkeys(o.health.constant, 0.0)
-    for moved in o.health.drifts:
-        known = moved.final is not None and moved.largest is not None
-        drift[moved.name] = moved.largest if known and moved.largest is not None else inf
-    return Listed(
+    drifts = {
+        d.name: inf if d.final is None or d.largest is None else d.largest for d in o.health.drifts
+    }
+    return BundleRow(
         path=path,
-        ending=o.ending,
-        run_id=o.run_id,
-        campaign=o.campaign,
-        driver=o.driver,
-        goal=o.intent.goal if o.intent is not None else "",
-        created=o.created,
-        ranks=o.ranks,
-        segments=o.segments,
-        samples=o.samples,
-        last_step=o.last_step,
-        last_t=o.last_t,
-        checkpoints=o.checkpoints,
-        warnings=o.health.warnings,
-        errors=o.health.errors,
-        faults=o.health.faults,
-        non_finite_step=o.health.non_finite_step,
-        simckpt_version=o.simckpt_version,
-        wrong_way=len(o.health.reversals),
-        parameters=_kept(flatten(o.parameters)),
-        numerics=_kept(flatten(o.numerics)),
-        drift=drift,
+        columns={name: value(o) for name, value in COLUMNS.items()},
+        parameters=_settings(flatten(o.parameters)),
+        numerics=_settings(flatten(o.numerics)),
+        drift=dict.fromkeys(o.health.constant, 0.0) | drifts,
         largest={peak.name: peak.value for peak in o.health.peaks},
         last={name: float(series[name][-1]) for name in series} if o.samples else {},
     )
 
 
-def chosen(runs: Sequence[Listed], wanted: Filter) -> list[Listed]:
+def _settings(leaves: Iterable[tuple[str, Any]]) -> dict[str, Value]:
+    """The settings that a person would filter by: plain, and not long."""
+    return {
+        name: value if isinstance(value, str | bool) else float(value)
+        for name, value in leaves
+        if isinstance(value, bool | int | float)
+        or (isinstance(value, str) and len(value) <= LONGEST_SETTING)
+    }
+
+
+def select(runs: Sequence[BundleRow], condition: Filter) -> list[BundleRow]:
     """The runs that pass.
 
     Raises
@@ -295,31 +303,31 @@ def chosen(runs: Sequence[Listed], wanted: Filter) -> list[Listed]:
         If the filter names what none of the runs recorded, which is most likely misspelt, or
         orders numbers by a text or texts by a number.
     """
-    require_known(runs, wanted.terms, "--where")
-    for comparison in wanted.comparisons:
+    require_known(runs, condition.terms, "--where")
+    for comparison in condition.comparisons:
         _require_order(runs, comparison)
-    return [run for run in runs if wanted.holds(run.lookup)]
+    return [run for run in runs if condition.holds(run.lookup)]
 
 
-def ordered(runs: Sequence[Listed], key: str) -> list[Listed]:
+def ordered(runs: Sequence[BundleRow], key: str) -> list[BundleRow]:
     """The runs in order of a term, falling if a minus stands before it; those without it last."""
     term = parse_term(key.removeprefix("-"), "--sort")
     require_known(runs, [term], "--sort")
     falling = key.startswith("-")
-    there = [(value, run) for run in runs if (value := run.lookup(term)) is not None]
-    rest = [run for run in runs if run.lookup(term) is None]
+    with_value = [(value, run) for run in runs if (value := run.lookup(term)) is not None]
+    without = [run for run in runs if run.lookup(term) is None]
     # Numbers before texts, and within each in their own order.
-    there.sort(key=lambda item: _rank(item[0]), reverse=falling)
-    return [run for _, run in there] + rest
+    with_value.sort(key=lambda item: _rank(item[0]), reverse=falling)
+    return [run for _, run in with_value] + without
 
 
-def require_known(runs: Sequence[Listed], terms: Iterable[Term], argument: str) -> None:
+def require_known(runs: Sequence[BundleRow], terms: Iterable[Term], argument: str) -> None:
     """SetupError for a term that no run has a value for."""
     for term in terms:
         lookups: list[Lookup] = [run.lookup for run in runs]
-        own = not term.function and term.name in _OWN
+        own = not term.function and term.name in ("path", "name", *COLUMNS)
         if not own and lookups and all(lookup(term) is None for lookup in lookups):
-            names = sorted({n for run in runs for n in _names(run, term.function)})
+            names = sorted({n for run in runs for n in run.names(term.function)})
             near = get_close_matches(term.name, names, n=6, cutoff=0.5)
             raise SetupError(
                 argument,
@@ -329,7 +337,7 @@ def require_known(runs: Sequence[Listed], terms: Iterable[Term], argument: str) 
             )
 
 
-def _require_order(runs: Sequence[Listed], comparison: Comparison) -> None:
+def _require_order(runs: Sequence[BundleRow], comparison: Comparison) -> None:
     """SetupError for a comparison that holds for no run, whatever the values are."""
     term, relation, limit = comparison
     if isinstance(limit, float) and isnan(limit):
@@ -357,43 +365,47 @@ def listing_report(listing: Listing, terms: Sequence[Term] = (), most: int = 0) 
     """The page that `simckpt ls` prints; a column more for each term."""
     parts: list[RenderableType] = []
     runs = listing.bundles
-    shown = runs[:most] if most else runs
+    rows = runs[:most] if most else runs
     extra = [t for t in dict.fromkeys(terms) if t.name not in ("path", "ending")][:MOST_COLUMNS]
-    if shown:
+    if rows:
         heads = [clean(str(t), 24) for t in extra]
         out = table("bundle", *(f"{h}>" for h in heads), "ending", "ranks>", "step>", "health")
-        for run in shown:
+        for run in rows:
+            columns = run.columns
             out.add_row(
                 styled(_middle(run.path)),
-                *(_shown(run.lookup(t)) for t in extra),
-                styled(run.ending[:9], "" if run.ending == "finished" else "yellow"),
-                ", ".join(str(n) for n in run.ranks[:3]),
-                "-" if run.last_step is None else str(run.last_step),
+                *(_cell(run.lookup(t)) for t in extra),
+                styled(str(columns["ending"])[:9], "" if columns["finished"] else "yellow"),
+                _cell(columns["ranks"]),
+                _cell(columns["step"]),
                 _health(run),
             )
         parts.append(out)
-    if len(shown) < len(runs):
-        parts.append(Text(f"... and {len(runs) - len(shown):,} more (-n 0 shows all)", style="dim"))
-    count = plural(listing.found, "bundle")
-    told = count if len(runs) == listing.found else f"{len(runs):,} of {count}"
-    parts.append(Text(f"{told} in {clean(listing.folder)}", style="dim"))
+    if len(rows) < len(runs):
+        parts.append(Text(f"... and {len(runs) - len(rows):,} more (-n 0 shows all)", style="dim"))
+    count = plural(listing.total, "bundle")
+    text = count if len(runs) == listing.total else f"{len(runs):,} of {count}"
+    parts.append(Text(f"{text} in {clean(listing.folder)}", style="dim"))
     parts += [styled(f"not read: {u.path}: {u.problem}", "yellow") for u in listing.unreadable[:10]]
     if len(listing.unreadable) > 10:
         parts.append(Text(f"... and {len(listing.unreadable) - 10:,} more not read"))
     return Group(*parts)
 
 
-def _health(run: Listed) -> Text:
-    if run.non_finite_step is not None:
-        return Text(f"non-finite at {run.non_finite_step}", style="red")
-    if run.errors:
-        return Text(plural(run.errors, "error"), style="red")
-    if run.faults:
-        return Text(f"{run.faults:,} with faults", style="yellow")
-    return Text(plural(run.warnings, "warning") if run.warnings else "sound")
+def _health(run: BundleRow) -> Text:
+    columns = run.columns
+    if columns["non_finite"]:
+        return Text(f"non-finite at {columns['non_finite_step']}", style="red")
+    if columns["errors"]:
+        return Text(plural(int(columns["errors"]), "error"), style="red")
+    if columns["faults"]:
+        return Text(f"{columns['faults']:,} with faults", style="yellow")
+    return Text(
+        plural(int(columns["warnings"] or 0), "warning") if columns["warnings"] else "sound"
+    )
 
 
-def _shown(value: Value) -> Text:
+def _cell(value: Value) -> Text:
     if value is None:
         return Text("-", style="dim")
     if isinstance(value, bool):
@@ -407,54 +419,7 @@ def _middle(path: str) -> str:
     return text if len(text) <= 48 else "..." + text[-45:]
 
 
-_OWN: dict[str, Any] = {
-    "path": lambda r: r.path,
-    "name": lambda r: PurePath(r.path).name.partition(".simckpt")[0],
-    "ending": lambda r: r.ending,
-    "finished": lambda r: r.ending == "finished",
-    "run_id": lambda r: r.run_id,
-    "campaign": lambda r: r.campaign,
-    "driver": lambda r: r.driver,
-    "goal": lambda r: r.goal,
-    "created": lambda r: moment(r.created),
-    "ranks": lambda r: r.ranks[-1] if r.ranks else None,
-    "segments": lambda r: r.segments,
-    "samples": lambda r: r.samples,
-    "step": lambda r: r.last_step,
-    "t": lambda r: r.last_t,
-    "checkpoints": lambda r: r.checkpoints,
-    "warnings": lambda r: r.warnings,
-    "errors": lambda r: r.errors,
-    "faults": lambda r: r.faults,
-    "non_finite": lambda r: r.non_finite_step is not None,
-    "sound": lambda r: r.sound,
-    "simckpt_version": lambda r: r.simckpt_version,
-}
-"""Names that every run has; a setting of the same name is reached as ``parameters.t``."""
-
-
-def _names(run: Listed, function: str) -> Iterable[str]:
-    if function:
-        found: dict[str, float] = getattr(run, function)
-        return found
-    return [*_OWN, *run.numerics, *run.parameters]
-
-
 def _rank(value: Value) -> tuple[int, float, str]:
     if isinstance(value, str):
         return 1, 0.0, value
     return 0, float(value or 0), ""
-
-
-def _plain(value: Any) -> Value:
-    return value if isinstance(value, str | float | bool) else float(value)
-
-
-def _kept(leaves: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """The settings that a person would filter by: plain, and not long."""
-    return {
-        name: value
-        for name, value in leaves
-        if isinstance(value, bool | int | float)
-        or (isinstance(value, str) and len(value) <= LONGEST_KEPT)
-    }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
-import msgspec
 import numpy as np
+from msgspec.structs import replace
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -14,13 +14,13 @@ from ..compare.facts import ending, run_facts
 from ..compare.health import Health, health
 from ..compare.restart import Restart
 from ..compare.run_view import RunView
-from ..model.changes import Change, SpecDiff, flatten
-from ..model.documents import ArtifactIndex, Intent, Manifest
+from ..model.changes import flatten
+from ..model.documents import Intent, Manifest
 from ..model.numerics import NumericalSettings
 from ..model.record import Facts, Record
 from ..model.series import Cost
 from ..model.transform import Dataset, SchemaChange, Transform, TransformManifest
-from .comparison import OWN_SIZE, health_rows
+from .comparison import health_rows
 from .text import (
     clean,
     duration,
@@ -35,52 +35,46 @@ from .text import (
     value,
 )
 
-# What is told of a run's restarts: a sentence each.
-
-
 MOST_NAMES = 6
 
 
-def restart_section(found: Sequence[Restart]) -> RenderableType:
+def restart_section(restarts: Sequence[Restart]) -> RenderableType:
     """A section with a line for each restart; nothing for a run that was never restarted."""
-    if not found:
+    if not restarts:
         return Group()
-    lines = [styled(restart_text(r), "yellow" if r.verdict == "differs" else "") for r in found]
+    lines = [styled(restart_text(r), "yellow" if r.verdict == "differs" else "") for r in restarts]
     return section("Restart reproducibility", *lines)
 
 
-def restart_text(found: Restart) -> str:
+def restart_text(restart: Restart) -> str:
     """One restart in a sentence."""
-    who = f"segment {found.segment}, from step {found.start_step}"
-    if found.verdict == "no-overlap":
+    who = f"job attempt {restart.segment}, from step {restart.start_step}"
+    if restart.verdict == "no-overlap":
         return f"{who}: repeats no sample of those before it, so there is nothing to compare"
-    segments = ", ".join(map(str, found.repeats))
+    segments = ", ".join(map(str, restart.repeats))
     steps = (
-        f"step {found.first_step}"
-        if found.first_step == found.last_step
-        else f"steps {found.first_step} to {found.last_step}"
+        f"step {restart.first_step}"
+        if restart.first_step == restart.last_step
+        else f"steps {restart.first_step} to {restart.last_step}"
     )
-    many = "s" if len(found.repeats) > 1 else ""
-    what = f"{plural(found.samples, 'sample')} of segment{many} {segments} repeated, {steps}"
-    if found.verdict == "bit-for-bit":
+    many = "s" if len(restart.repeats) > 1 else ""
+    what = f"{plural(restart.samples, 'sample')} of job attempt{many} {segments} repeated, {steps}"
+    if restart.verdict == "bit-for-bit":
         return f"{who}: {what}, bit for bit the same"
     names = [
-        *found.fields,
-        *(q for q in found.quantities if q.partition(".")[0] not in found.fields),
+        *restart.fields,
+        *(q for q in restart.quantities if q.partition(".")[0] not in restart.fields),
     ]
-    shown = ", ".join(clean(n) for n in names[:MOST_NAMES])
-    shown += f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    tiles = f", {found.tiles} of {found.of} tiles" if found.of else ""
-    if found.in_state:
+    text = ", ".join(clean(n) for n in names[:MOST_NAMES])
+    text += f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    tiles = f", {restart.tiles} of {restart.of} tiles" if restart.of else ""
+    if restart.in_state:
         meaning = "the state that was read is not the one that was sampled"
-    elif found.first_step == found.start_step:
+    elif restart.first_step == restart.start_step:
         meaning = "the state that was read is the same, so the restart lacks what a step needs"
     else:
-        meaning = f"nothing tells of the state at step {found.start_step}"
-    return f"{who}: {what}; DIFFERENT from step {found.parts_at} on ({shown}{tiles}): {meaning}"
-
-
-# The transforms of an analysis as a table: what was done, by which rule, and what it left.
+        meaning = f"nothing tells of the state at step {restart.start_step}"
+    return f"{who}: {what}; DIFFERENT from step {restart.parts_at} on ({text}{tiles}): {meaning}"
 
 
 MOST_TRANSFORMS = 20
@@ -91,15 +85,15 @@ def transforms_section(manifest: TransformManifest | None) -> RenderableType:
     """A row for each transform; nothing for a run that is no analysis."""
     if manifest is None:
         return Group()
-    known = {dataset.id: dataset for dataset in manifest.datasets}
+    datasets = {dataset.id: dataset for dataset in manifest.datasets}
     out = table("", "from", "to", "by which rule", "schema")
-    for made in manifest.transforms[:MOST_TRANSFORMS]:
+    for transform in manifest.transforms[:MOST_TRANSFORMS]:
         out.add_row(
-            styled(made.name or made.kind, longest=24),
-            _sizes(made.sources, known),
-            _sizes(made.results, known),
-            styled(_rule(made), longest=80),
-            styled(_changes_transforms(made.changes), longest=60),
+            styled(transform.name or transform.kind, longest=24),
+            _sizes(transform.sources, datasets),
+            _sizes(transform.results, datasets),
+            styled(_rule(transform), longest=80),
+            styled(_changes_transforms(transform.changes), longest=60),
         )
     parts: list[RenderableType] = []
     if manifest.problem:
@@ -109,9 +103,9 @@ def transforms_section(manifest: TransformManifest | None) -> RenderableType:
     if manifest.transforms:
         parts.append(out)
     total = len(manifest.transforms) + manifest.left_out
-    left = total - min(len(manifest.transforms), MOST_TRANSFORMS)
-    if left:
-        parts.append(Text(f"... and {left:,} more transforms", style="dim"))
+    remaining = total - min(len(manifest.transforms), MOST_TRANSFORMS)
+    if remaining:
+        parts.append(Text(f"... and {remaining:,} more transforms", style="dim"))
     return section(f"Transforms ({total})", *parts)
 
 
@@ -127,17 +121,19 @@ def size_text(dataset: Dataset) -> str:
     return "lazy" if dataset.columns is not None else "?"
 
 
-def _sizes(ids: Iterable[str], known: dict[str, Dataset]) -> Text:
+def _sizes(ids: Iterable[str], datasets: dict[str, Dataset]) -> Text:
     lines = [
-        f"{short_hash(id_)[:6]} {size_text(known[id_])}" if id_ in known else short_hash(id_)[:6]
+        f"{short_hash(id_)[:6]} {size_text(datasets[id_])}"
+        if id_ in datasets
+        else short_hash(id_)[:6]
         for id_ in ids
     ]
     return Text("\n".join(lines) or "-")
 
 
-def _rule(made: Transform) -> str:
-    failed = f"FAILED: {made.problem}" if made.problem else ""
-    rule = made.selection + (f" ({made.why})" if made.why else "")
+def _rule(transform: Transform) -> str:
+    failed = f"FAILED: {transform.problem}" if transform.problem else ""
+    rule = transform.selection + (f" ({transform.why})" if transform.why else "")
     return "; ".join(filter(None, (failed, rule)))
 
 
@@ -159,6 +155,9 @@ def _change_transforms(change: SchemaChange) -> str:
 MOST_SETTINGS = 12
 MOST_CHECKPOINTS = 6
 MOST_EVENTS = 5
+
+
+D = TypeVar("D")
 
 
 class RecordedRun(RunView, Protocol):
@@ -222,19 +221,20 @@ class Overview(Record, frozen=True, kw_only=True):
     cost: Cost | None
     restarts: tuple[Restart, ...] = ()
     transforms: TransformManifest | None = None
+    rows: dict[str, str] = {}
 
 
 def overview(run: RecordedRun, restarts: tuple[Restart, ...] = ()) -> Overview:
     """Sum up one bundle with what its restarts repeat; reads its documents, opens nothing."""
     series, segments = run.series(), list(run.segments)
-    gathered = run_facts(run).parts
-    manifest = _latest(run, "manifest", Manifest)
-    settings = _latest(run, "numerics", NumericalSettings)
+    facts = run_facts(run).parts
+    manifest = latest_document(run, "manifest", Manifest)
+    settings = latest_document(run, "numerics", NumericalSettings)
     nodes = [node for view in segments for node in view.segment.nodes]
     times = series.t[np.isfinite(series.t)]
     steps = series.step
     checkpoints = list(run.checkpoints)
-    return Overview(
+    o = Overview(
         path=str(run.path),
         run_id=run.run_id,
         campaign=run.campaign,
@@ -246,12 +246,12 @@ def overview(run: RecordedRun, restarts: tuple[Restart, ...] = ()) -> Overview:
         parameters=manifest.parameters if manifest else {},
         numerics=(settings.requested | settings.effective) if settings else {},
         fallbacks=settings.fallbacks() if settings else {},
-        code={k: v for k, v in gathered.get("code", {}).items() if k.endswith(".commit")},
-        intent=_latest(run, "intent", Intent),
+        code={k: v for k, v in facts.get("code", {}).items() if k.endswith(".commit")},
+        intent=latest_document(run, "intent", Intent),
         ranks=tuple(dict.fromkeys(view.segment.ranks for view in segments)),
         hosts=tuple(dict.fromkeys(node.host for node in nodes)),
-        layout=str(gathered.get("ranks", {}).get("layout", "")),
-        python=str(gathered.get("environment", {}).get("python.version", "")),
+        layout=str(facts.get("ranks", {}).get("layout", "")),
+        python=str(facts.get("environment", {}).get("python.version", "")),
         segments=len(segments),
         samples=len(steps),
         first_step=int(steps[0]) if len(steps) else None,
@@ -280,13 +280,19 @@ def overview(run: RecordedRun, restarts: tuple[Restart, ...] = ()) -> Overview:
         uncommitted=run.uncommitted,
         cost=checkpoints[-1].cost if checkpoints else None,
         restarts=restarts,
-        transforms=_latest(run, "transforms", TransformManifest),
+        transforms=latest_document(run, "transforms", TransformManifest),
     )
+    rows = {heading: text(run, o) for heading, text in ROWS.items()}
+    return replace(o, rows={heading: text for heading, text in rows.items() if text})
 
 
 def overview_report(o: Overview) -> Group:
     """The page that `simckpt show` prints."""
-    parts: list[RenderableType] = [_head(o), Text(""), facts(_what(o))]
+    parts: list[RenderableType] = [
+        _head(o),
+        Text(""),
+        facts([(n, styled(t)) for n, t in o.rows.items()]),
+    ]
     if o.numerics:
         parts.append(_settings(o))
     parts.append(
@@ -308,32 +314,20 @@ def _head(o: Overview) -> Text:
     return Text.assemble(styled(o.path, "bold"), "  ", styled(o.ending, style))
 
 
-def _what(o: Overview) -> list[tuple[str, str | Text]]:
-    rows: list[tuple[str, str | Text]] = []
-    if o.intent is not None:
-        rows.append(("goal", styled(o.intent.goal)))
-        rows += [("assuming", styled("; ".join(o.intent.assumptions)))] * bool(o.intent.assumptions)
-        rows += [("concluding", styled(o.intent.conclusion))] * bool(o.intent.conclusion)
+def _call(o: Overview) -> str:
     arguments = ", ".join(f"{clean(k)}={value(v, 24)}" for k, v in o.parameters.items())
-    if o.driver:
-        rows.append(("driver", styled(f"{o.driver}({arguments})", longest=240)))
-    if o.command:
-        rows.append(("command", styled(" ".join(o.command), longest=160)))
-    commits = [
-        f"{k.removesuffix('.commit').removeprefix('git ')} {value(v)}" for k, v in o.code.items()
-    ]
-    if commits:
-        rows.append(("code", styled(", ".join(commits))))
-    rows.append(("recorded", f"{moment(o.created)}, simckpt {clean(o.simckpt_version)}"))
-    place = ", ".join(clean(h) for h in o.hosts[:4]) + (" ..." if len(o.hosts) > 4 else "")
+    return clean(f"{o.driver}({arguments})", 240) if o.driver else ""
+
+
+def _commits(o: Overview) -> str:
+    names = {k.removesuffix(".commit").removeprefix("git "): v for k, v in o.code.items()}
+    return ", ".join(f"{name} {value(commit)}" for name, commit in names.items())
+
+
+def _place(o: Overview) -> str:
+    hosts = ", ".join(clean(h) for h in o.hosts[:4]) + (" ..." if len(o.hosts) > 4 else "")
     python = f"; Python {clean(o.python)}" if o.python else ""
-    rows.append(("where", f"{clean(o.layout)} on {place or 'an unknown host'}{python}"))
-    campaign = "" if o.campaign == o.run_id else f", campaign {o.campaign}"
-    rows.append(("run", styled(f"{o.run_id}{campaign}")))
-    rows.append(("samples", _extent(o)))
-    if o.segments > 1:
-        rows.append(("segments", f"{o.segments} job attempts"))
-    return rows
+    return f"{clean(o.layout)} on {hosts or 'an unknown host'}{python}"
 
 
 def _extent(o: Overview) -> str:
@@ -342,19 +336,32 @@ def _extent(o: Overview) -> str:
     text = f"{plural(o.samples, 'sample')}, steps {o.first_step} to {o.last_step}"
     if o.first_t is not None and o.last_t is not None:
         text += f", t = {o.first_t:.6g} to {o.last_t:.6g}"
-    return (
-        text
-        + f"; {plural(len(o.quantities), 'quantity', 'quantities')}, digests of "
-        + (", ".join(clean(f) for f in o.fields[:8]) or "no field")
-    )
+    fields = ", ".join(clean(f) for f in o.fields[:8]) or "no field"
+    return f"{text}; {plural(len(o.quantities), 'quantity', 'quantities')}, digests of {fields}"
+
+
+ROWS: dict[str, Callable[[RecordedRun, Overview], str]] = {
+    "goal": lambda _, o: o.intent.goal if o.intent else "",
+    "assuming": lambda _, o: "; ".join(o.intent.assumptions) if o.intent else "",
+    "concluding": lambda _, o: o.intent.conclusion if o.intent else "",
+    "driver": lambda _, o: _call(o),
+    "command": lambda _, o: clean(" ".join(o.command), 160),
+    "code": lambda _, o: _commits(o),
+    "recorded": lambda _, o: f"{moment(o.created)}, simckpt {o.simckpt_version}",
+    "where": lambda _, o: _place(o),
+    "run": lambda _, o: o.run_id + (f", campaign {o.campaign}" * (o.campaign != o.run_id)),
+    "samples": lambda _, o: _extent(o),
+    "job attempts": lambda _, o: str(o.segments) if o.segments > 1 else "",
+}
+"""The rows at the top of `simckpt show`: a heading, and its text; an empty text is left out."""
 
 
 def _settings(o: Overview) -> RenderableType:
     settings = dict(flatten(o.numerics))
-    # What is not as it was asked for comes first: a solver has more settings than are shown.
+    # Settings that differ from the request come first: a solver has more than fit here.
     rows: list[tuple[str, str | Text]] = [
-        (clean(name), styled(f"{value(effective)} (asked for {value(asked)})", "yellow"))
-        for name, (asked, effective) in o.fallbacks.items()
+        (clean(name), styled(f"{value(effective)} (requested {value(requested)})", "yellow"))
+        for name, (requested, effective) in o.fallbacks.items()
     ]
     rows += [
         (clean(name), styled(value(setting)))
@@ -399,255 +406,25 @@ def _price(cost: Cost) -> str:
     share = f"{100 * cost.share:.2g} %" if cost.share < 0.1 else f"{100 * cost.share:.0f} %"
     once = f", and {duration(cost.setup)} once to load its kernels" if cost.setup > 0 else ""
     wall = f"{duration(cost.wall)} wall time"
-    return f"The instrument took {share} of {wall} ({parts or 'nothing'}){once}."
+    return f"Recording took {share} of {wall} ({parts or 'nothing'}){once}."
 
 
-def _latest(run: RunView, part: str, kind: type[Any]) -> Any:
-    """The document of one part at the last checkpoint that has it."""
+def documents(run: RunView, part: str, kind: type[D]) -> Iterator[D]:
+    """The documents of one part of the checkpoints, the last first, each once."""
+    references: set[str] = set()
     for checkpoint in reversed(list(run.checkpoints)):
-        reference = getattr(checkpoint.parts, part)
-        if reference is not None:
-            try:
-                found = run.document(reference)
-            except KeyError:
-                continue
-            if isinstance(found, kind):
-                return found
-    return None
-
-
-# What the next step in a chain needs to know of a run, in less than 2 KB.
-#
-# It is read by people, by scripts and by whatever plans the next step, so that it has to be small
-# whatever was recorded: texts are cut, and lists are shortened until it fits.
-
-
-LARGEST = 2_000
-"""Bytes of the text, and of the indented JSON."""
-
-LONGEST = 160
-MOST = 8
-MOST_MOVED = 3
-
-D = TypeVar("D")
-
-
-class Output(Record, frozen=True, kw_only=True):
-    """Where an output is; `hash` is shortened, and empty where it was not hashed."""
-
-    path: str
-    status: str = "stable"
-    hash: str = ""
-
-
-class Brief(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A run for whoever goes on from it.
-
-    `checkpoint` is the id to give as ``upstream=``; `upstream` are the ids it started from.
-    `moved` are conserved quantities that changed by their own size: no failure by itself, since a
-    sum near zero does, and what to look at first where the quantity has a scale. `changed` are the
-    last changes of the specification, each ``path: old -> new``. Counts that
-    begin with `more_` say how many entries were left out.
-    """
-
-    path: str
-    goal: str = ""
-    concluding: str = ""
-    stage: str = ""
-    ending: str = ""
-    step: int | None = None
-    t: float | None = None
-    checkpoint: str = ""
-    label: str = ""
-    uncommitted: int = 0
-    sound: bool = True
-    moved: tuple[str, ...] = ()
-    health: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    more_changed: int = 0
-    why: str = ""
-    upstream: tuple[str, ...] = ()
-    more_upstream: int = 0
-    transforms: str = ""
-    folder: str = ""
-    outputs: tuple[Output, ...] = ()
-    more_outputs: int = 0
-
-
-def brief(run: RunView, o: Overview) -> Brief:
-    """The run in brief; `o` is its overview."""
-    most = MOST
-    while True:
-        told = _brief(run, o, most)
-        sizes = len(brief_text(told).encode()), len(msgspec.json.format(msgspec.json.encode(told)))
-        if max(sizes) <= LARGEST or most == 0:
-            return told
-        most -= 1
-
-
-def brief_text(told: Brief) -> str:
-    """The page that `simckpt show --brief` prints: a name and a text to a line."""
-    lines = [f"{told.path}: {told.ending}"]
-    rows: list[tuple[str, str]] = [
-        ("goal", told.goal),
-        ("concluding", told.concluding),
-        ("stage", told.stage),
-        ("stands", _stands(told)),
-        ("checkpoint", told.checkpoint),
-        ("health", _soundness(told)),
-        *(("", text) for text in told.health),
-        *_named("changed", told.changed, told.more_changed),
-        ("why", told.why),
-        *_named("upstream", told.upstream, told.more_upstream),
-        ("transforms", told.transforms),
-        ("outputs in", told.folder),
-        *(("", " ".join(filter(None, (o.path, _state(o))))) for o in told.outputs),
-        ("", f"and {told.more_outputs} more" if told.more_outputs else ""),
-    ]
-    lines += [f"{name:<11} {text}" for name, text in rows if text]
-    return "\n".join(lines) + "\n"
-
-
-def artifact_index(run: RunView) -> ArtifactIndex | None:
-    """The last index of its outputs that a run recorded."""
-    return _last(run, "artifacts", ArtifactIndex)
-
-
-def _brief(run: RunView, o: Overview, most: int) -> Brief:
-    manifest = _last(run, "manifest", Manifest)
-    index = artifact_index(run)
-    changes, why = _changes(run)
-    entries = index.entries if index else ()
-    upstream = manifest.upstream if manifest else ()
-    # What is missing or was still changing is what the next step has to know first.
-    ordered = sorted(entries, key=lambda e: (e.status == "stable", e.path))
-    health = [f"{name}: {text}" for name, text in health_rows(o.health).items()]
-    health += [restart_text(r) for r in o.restarts if r.verdict == "differs"]
-    last = o.latest[-1] if o.latest else None
-    return Brief(
-        path=_cut(o.path),
-        goal=_cut(o.intent.goal if o.intent else ""),
-        concluding=_cut(o.intent.conclusion if o.intent else ""),
-        stage=_cut(_stage(manifest)),
-        ending=_cut(o.ending, 40),
-        step=last.step if last else o.last_step,
-        t=last.t if last else o.last_t,
-        checkpoint=last.id if last else "",
-        label=_cut(last.label if last else "", 60),
-        uncommitted=o.uncommitted if o.ending.startswith("killed") else 0,
-        sound=o.health.sound,
-        moved=tuple(
-            _cut(drift.name, 40)
-            for drift in o.health.drifts
-            if drift.largest is not None and drift.largest >= OWN_SIZE
-        )[:MOST_MOVED],
-        health=tuple(_cut(text) for text in health[: max(most, 1)]),
-        changed=tuple(_cut(_change(c), 120) for c in changes[:most]),
-        more_changed=max(0, len(changes) - most),
-        why=_cut(why),
-        upstream=tuple(_cut(id_, 64) for id_ in upstream[: max(most, 1)]),
-        more_upstream=max(0, len(upstream) - max(most, 1)),
-        transforms=_transforms(o.transforms),
-        folder=_cut(index.root if index else ""),
-        outputs=tuple(
-            Output(path=_cut(e.path, 80), status=e.status, hash=short_hash(e.hash or ""))
-            for e in ordered[:most]
-        ),
-        more_outputs=max(0, len(entries) - most),
-    )
-
-
-def _stands(told: Brief) -> str:
-    if told.step is None:
-        return "before its first step"
-    text = f"step {told.step}"
-    if told.t is not None:
-        text += f", t = {told.t:.6g}"
-    if told.label:
-        text += f", at {told.label!r}"
-    if told.uncommitted:
-        text += f"; {plural(told.uncommitted, 'record')} after it, not confirmed on disk"
-    return text
-
-
-def _soundness(told: Brief) -> str:
-    if not told.sound:
-        return "NOT SOUND"
-    if not told.moved:
-        return "sound"
-    return f"nothing failed, but {', '.join(told.moved)} moved by as much as it was"
-
-
-def _state(output: Output) -> str:
-    return output.hash if output.status == "stable" else output.status.upper()
-
-
-def _named(name: str, texts: Iterable[str], left: int) -> list[tuple[str, str]]:
-    rows = [(name if i == 0 else "", text) for i, text in enumerate(texts)]
-    return [*rows, ("" if rows else name, f"and {left} more")] if left else rows
-
-
-def _stage(manifest: Manifest | None) -> str:
-    if manifest is None:
-        return ""
-    return " ".join(filter(None, (manifest.stage.role, manifest.stage.name)))
-
-
-def _transforms(steps: TransformManifest | None) -> str:
-    if steps is None:
-        return ""
-    shown = ", ".join(t.kind for t in steps.transforms[:MOST])
-    return _cut(f"{len(steps.transforms) + steps.left_out}: {shown}")
-
-
-def _changes(run: RunView) -> tuple[tuple[Change, ...], str]:
-    """The last changes of the specification in this run, or else those since its upstream."""
-    upstream: tuple[Change, ...] = ()
-    why = ""
-    for diff in _all(run, "spec_diff", SpecDiff):
-        if diff.changes:
-            return diff.changes, diff.why
-        # Against another program everything differs, and nothing was changed.
-        if not any(change.path == "driver" for change in diff.since_upstream):
-            why = why or (diff.why if not upstream else "")
-            upstream = upstream or diff.since_upstream
-    return upstream, why if upstream else ""
-
-
-def _change(change: Change) -> str:
-    return f"{change.path}: {value(change.old, 40)} -> {value(change.new, 40)}"
-
-
-def _cut(text: str, longest: int = LONGEST) -> str:
-    """Clean text that takes at most so many bytes as it is, and within JSON."""
-    cleaned = clean(text)
-    if _size(cleaned) <= longest:
-        return cleaned
-    kept = cleaned[: longest - 3]
-    while _size(kept) > longest - 3:
-        kept = kept[: len(kept) * 9 // 10]
-    return kept + "..."
-
-
-def _size(text: str) -> int:
-    return len(msgspec.json.encode(text)) - 2
-
-
-def _last(run: RunView, part: str, kind: type[D]) -> D | None:
-    return next(iter(_all(run, part, kind)), None)
-
-
-def _all(run: RunView, part: str, kind: type[D]) -> Iterable[D]:
-    """The documents of one part, the last first, each once."""
-    seen: set[str] = set()
-    for checkpoint in reversed(list(run.checkpoints)):
-        reference: Any = getattr(checkpoint.parts, part)
-        if reference is None or reference in seen:
+        reference: str | None = getattr(checkpoint.parts, part)
+        if reference is None or reference in references:
             continue
-        seen.add(reference)
+        references.add(reference)
         try:
-            found = run.document(reference)
+            document = run.document(reference)
         except KeyError:
             continue
-        if isinstance(found, kind):
-            yield found
+        if isinstance(document, kind):
+            yield document
+
+
+def latest_document(run: RunView, part: str, kind: type[D]) -> D | None:
+    """The document of one part at the last checkpoint that has it."""
+    return next(documents(run, part, kind), None)

@@ -249,6 +249,6 @@ def facts(rows: list[tuple[str, str | Text]]) -> Table:
     return out
 
 
-def more(total: int, shown: int, what: str) -> Text:
+def more(total: int, printed: int, what: str) -> Text:
     """A line that says how many rows were left out."""
-    return Text(f"... and {total - shown:,} more {what} (--json has all)", style="dim")
+    return Text(f"... and {total - printed:,} more {what} (--json has all)", style="dim")

@@ -49,11 +49,13 @@ def outputs_section(lines: Sequence[OutputLine]) -> RenderableType:
     wrong = [line for line in lines if not line.holds]
     parts: list[RenderableType] = []
     if wrong:
-        shown = [(line, _about(line)) for line in wrong[:MOST_OUTPUTS]]
-        told = any(about for _, about in shown)
-        out = table("", "", "") if told else table("", "")  # an empty column would take its room
+        rows = [(line, _about(line)) for line in wrong[:MOST_OUTPUTS]]
+        has_notes = any(about for _, about in rows)
+        out = (
+            table("", "", "") if has_notes else table("", "")
+        )  # an empty column would take its room
         out.show_header = False
-        for line, about in shown:
+        for line, about in rows:
             cells = (styled(line.status, "yellow"), styled(line.path), styled(about))
             out.add_row(*cells[: len(out.columns)])
         parts.append(out)
@@ -172,12 +174,12 @@ def verification_report(result: Verification) -> Group:
         parts.append(Text(f"Last checkpoint: {result.last_checkpoint}"))
     if result.expected is False:
         parts.append(Text("The checkpoint that was asked for is not among them.", style="red"))
-    for found in result.findings[:MOST_FINDINGS]:
-        mark = "damage" if found.severity == "damage" else "note"
+    for finding in result.findings[:MOST_FINDINGS]:
+        word = "damage" if finding.severity == "damage" else "note"
         parts.append(
-            Text.assemble((f"{mark}  ", "red" if mark == "damage" else "dim"), styled(found.what))
+            Text.assemble((f"{word}  ", "red" if word == "damage" else "dim"), styled(finding.what))
         )
-        parts.append(indented(styled(found.where, "dim"), 8))
+        parts.append(indented(styled(finding.where, "dim"), 8))
     if len(result.findings) > MOST_FINDINGS:
         parts.append(Text(f"... and {len(result.findings) - MOST_FINDINGS} more", style="dim"))
     if result.outputs is not None:
@@ -199,9 +201,11 @@ def recovery_report(result: RecoveredView) -> Group:
     if result.broken:
         parts.append(section("Where the records ended", styled(result.broken)))
     if result.salvaged or result.refused:
-        taken = f"{plural(result.salvaged, 'record')} from behind the damage taken over"
-        left = f"{plural(result.refused, 'record')} left, which make no sense without the lost ones"
-        parts.append(section("Salvage", Text(taken), Text(left)))
+        salvaged = f"{plural(result.salvaged, 'record')} from behind the damage taken over"
+        refused = (
+            f"{plural(result.refused, 'record')} left, which make no sense without the lost ones"
+        )
+        parts.append(section("Salvage", Text(salvaged), Text(refused)))
     if result.kept:
         parts.append(section("Kept as they were", *(Text(clean(path)) for path in result.kept)))
     return Group(*parts)

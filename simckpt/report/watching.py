@@ -14,10 +14,10 @@ from ..compare.health import Health, health
 from ..compare.quantities import columns
 from ..compare.run_view import Floats, SeriesView
 from ..model.documents import Manifest
-from ..model.record import Facts, Record
+from ..model.record import Record
 from ..model.series import Ending
 from .comparison import health_rows
-from .overview import RecordedRun
+from .overview import RecordedRun, latest_document
 from .text import clean, duration, facts, plural, section, small, styled, table
 
 RECENT = 60
@@ -96,9 +96,9 @@ def watched(run: RecordedRun, lives: bool | None = None) -> Watched:
     segments = list(run.segments)
     last = segments[-1] if segments else None
     checkpoints = list(run.checkpoints)
-    known = columns(run)
-    names = [n for n, c in known.items() if c.kind in ("conserved", "stability", "residual")]
-    names += [n for n in ("dt",) if n in known]
+    available = columns(run)
+    names = [n for n, c in available.items() if c.kind in ("conserved", "stability", "residual")]
+    names += [n for n in ("dt",) if n in available]
     span = slice(-RECENT, None)
     seconds = float(wall[span][-1] - wall[span][0]) if len(wall) else 0.0
     pace = float(step[span][-1] - step[span][0]) / seconds if seconds > 0 else None
@@ -172,10 +172,10 @@ def watch_line(w: Watched, now: float) -> str:
 def watch_news(w: Watched, before: Watched | None, now: float) -> list[str]:
     """What there is to say in a log since the look `before`: the state, alarms and events."""
     lines = []
-    if before is None or _marks(w) != _marks(before):
+    if before is None or _position(w) != _position(before):
         lines.append(watch_line(w, now))
-    told = _alarms(before) if before is not None else {}
-    lines += [clean(f"{name}: {text}") for name, text in _alarms(w).items() if name not in told]
+    earlier = _alarms(before) if before is not None else {}
+    lines += [clean(f"{name}: {text}") for name, text in _alarms(w).items() if name not in earlier]
     fresh = max(w.happened - (before.happened if before is not None else 0), 0)
     if fresh > len(w.events):
         lines.append(f"{plural(fresh - len(w.events), 'earlier event')} not shown")
@@ -183,7 +183,7 @@ def watch_news(w: Watched, before: Watched | None, now: float) -> list[str]:
     return lines
 
 
-def _marks(w: Watched) -> tuple[int | None, str | None, bool]:
+def _position(w: Watched) -> tuple[int | None, str | None, bool]:
     return w.step, w.ending, w.killed
 
 
@@ -194,8 +194,8 @@ def _alarms(w: Watched) -> dict[str, str]:
 
 def spark(values: Sequence[float], width: int = 30) -> Text:
     """A curve in one line of text: each sign stands for the last value of its stretch."""
-    shown = [values[round(i)] for i in np.linspace(0, len(values) - 1, min(width, len(values)))]
-    finite = [v for v in shown if isfinite(v)]
+    picked = [values[round(i)] for i in np.linspace(0, len(values) - 1, min(width, len(values)))]
+    finite = [v for v in picked if isfinite(v)]
     if not finite:
         return Text("not finite", style="red")
     low, high = min(finite), max(finite)
@@ -208,7 +208,7 @@ def spark(values: Sequence[float], width: int = 30) -> Text:
         part = (v * 0.5 - low * 0.5) / span if span else 0.0
         return _BARS[round((len(_BARS) - 1) * part)]
 
-    signs = [sign(v) for v in shown]
+    signs = [sign(v) for v in picked]
     return Text("".join(signs))
 
 
@@ -245,7 +245,8 @@ def _goal(
     run: RecordedRun, step: int, t: float | None, series: SeriesView, seconds: float
 ) -> tuple[str, float | None, float | None]:
     """The parameter that says how far, the part that is done, and the seconds left."""
-    parameters = _parameters(run)
+    manifest = latest_document(run, "manifest", Manifest)
+    parameters = manifest.parameters if manifest is not None else {}
     ways = [(name, float(step), series.step.astype(np.float64)) for name in STEP_GOALS]
     ways += [(name, t if t is not None else 0.0, series.t) for name in TIME_GOALS]
     for name, at, axis in ways:
@@ -259,14 +260,3 @@ def _goal(
         left = (goal - at) / moved * seconds if moved > 0 and seconds > 0 else None
         return f"{name} = {goal:g}", min(at / goal, 1.0), left
     return "", None, None
-
-
-def _parameters(run: RecordedRun) -> Facts:
-    checkpoints = run.checkpoints
-    if not len(checkpoints) or checkpoints[-1].parts.manifest is None:
-        return {}
-    try:
-        manifest = run.document(checkpoints[-1].parts.manifest)
-    except KeyError:
-        return {}
-    return manifest.parameters if isinstance(manifest, Manifest) else {}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.cli import demo as demo_runs
-from simckpt.cli.demo import DemoError, drive, fresh_folder, launcher, plans
+from simckpt.cli import demo as demo_module
+from simckpt.cli.demo import DemoError, demo_runs, drive, fresh_folder, launcher
 from simckpt.errors import SetupError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,11 +59,11 @@ def test_one_rank_needs_no_mpi_and_json_holds_both_comparisons(tmp_path: Path) -
 
 
 def test_the_three_runs_differ_in_one_thing_each() -> None:
-    base, same, altered = plans(4, n=64, t_end=1.0)
+    base, same, altered = demo_runs(4, n=64, t_end=1.0)
     assert (base.ranks, same.ranks, altered.ranks) == (4, 2, 4)
     assert base.arguments == same.arguments
     assert altered.arguments == (*base.arguments, "--limiter", "minmod")
-    assert len({plan.name for plan in plans(1, 64, 1.0)}) == 3
+    assert len({plan.name for plan in demo_runs(1, 64, 1.0)}) == 3
 
 
 def test_a_folder_that_holds_something_is_never_written_to(tmp_path: Path) -> None:
@@ -86,11 +86,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_without_mpi_it_says_what_to_install_and_offers_one_rank(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str
 ) -> None:
-    monkeypatch.setattr(demo_runs.sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(demo_module.sys, "prefix", str(tmp_path))
     monkeypatch.setattr(
-        demo_runs.shutil, "which", lambda name: None if name == missing else f"/bin/{name}"
+        demo_module.shutil, "which", lambda name: None if name == missing else f"/bin/{name}"
     )
-    monkeypatch.setattr(demo_runs, "find_spec", lambda name: None if name == missing else object())
+    monkeypatch.setattr(
+        demo_module, "find_spec", lambda name: None if name == missing else object()
+    )
     with pytest.raises(SetupError) as raised:
         launcher(4)
     assert f"no {missing} here" in str(raised.value)
@@ -102,9 +104,9 @@ def test_without_mpi_it_says_what_to_install_and_offers_one_rank(
 def test_the_launcher_of_this_environment_comes_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(demo_runs.shutil, "which", lambda name: f"/elsewhere/{name}")
-    monkeypatch.setattr(demo_runs, "find_spec", lambda name: object())
-    monkeypatch.setattr(demo_runs.sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(demo_module.shutil, "which", lambda name: f"/elsewhere/{name}")
+    monkeypatch.setattr(demo_module, "find_spec", lambda name: object())
+    monkeypatch.setattr(demo_module.sys, "prefix", str(tmp_path))
     assert launcher(2)[0] == "/elsewhere/mpiexec"
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "mpiexec").touch()
@@ -131,7 +133,7 @@ def test_a_run_that_fails_is_told_by_its_exception_and_its_log(tmp_path: Path) -
 
 
 def test_a_run_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(demo_runs, "TIME_LIMIT", 0.5)
+    monkeypatch.setattr(demo_module, "TIME_LIMIT", 0.5)
     with pytest.raises(DemoError, match=r"run\.log: the run was ended after 0\.5 s"):
         run_text("import time; time.sleep(100)", tmp_path)
 

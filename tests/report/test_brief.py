@@ -12,7 +12,8 @@ from simckpt.compare.restart import Restart
 from simckpt.model.changes import Change, SpecDiff
 from simckpt.model.documents import Artifact, ArtifactIndex, Intent, Manifest, Stage
 from simckpt.model.transform import Transform, TransformManifest
-from simckpt.report.overview import Brief, brief, brief_text, overview
+from simckpt.report.brief import Brief, brief, brief_text
+from simckpt.report.overview import overview
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 

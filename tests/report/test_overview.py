@@ -29,7 +29,7 @@ def test_the_overview_says_what_ran_where_and_what_it_cost():
     assert text.splitlines()[0] == "small.simckpt.h5  finished"
     for shown in ("try small", "solver:main(", "4 ranks, 2 x 2 on n1", "13 samples, steps 0 to 24"):
         assert shown in text
-    assert "The instrument took 0.6 % of 10 s wall time" in text
+    assert "Recording took 0.6 % of 10 s wall time" in text
     assert "mass, drift" in text
     assert max(len(line) for line in text.splitlines()) <= 100
 
@@ -40,7 +40,7 @@ def test_the_overview_says_what_ran_where_and_what_it_cost():
 def test_a_share_of_the_time_is_told_in_plain_digits(spent, shown):
     made = overview(recorded())
     text = printed(overview_report(replace(made, cost=Cost(wall=10.0, samples=spent))))
-    assert f"The instrument took {shown} of 10 s wall time" in text
+    assert f"Recording took {shown} of 10 s wall time" in text
 
 
 def test_a_killed_run_says_so_and_counts_what_is_not_confirmed():

@@ -3,15 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
+from simckpt.report.sections import share_text
 from simckpt.report.text import (
-    apart,
     clean,
+    distinct,
     index_range,
     moment,
     percent,
     plural,
     ranks,
-    share,
     small,
     styled,
     value,
@@ -61,15 +61,15 @@ def test_recorded_values_are_short_and_exact(recorded, shown):
 
 @given(st.floats(), st.floats())
 def test_two_numbers_are_shown_apart_if_they_are(a, b):
-    one, two = apart(a, b)
+    one, two = distinct(a, b)
     assert (one != two) == (repr(a) != repr(b))
     assert len(one) <= 24
 
 
 def test_two_numbers_show_no_more_digits_than_it_takes():
-    assert apart(0.4, 0.39) == ("0.4", "0.39")
-    assert apart(1.0, 1.0 + 2**-52) == ("1.0", "1.0000000000000002")
-    assert apart(3.7602430419915382, 3.7602505087847735) == ("3.760243", "3.7602505")
+    assert distinct(0.4, 0.39) == ("0.4", "0.39")
+    assert distinct(1.0, 1.0 + 2**-52) == ("1.0", "1.0000000000000002")
+    assert distinct(3.7602430419915382, 3.7602505087847735) == ("3.760243", "3.7602505")
 
 
 def test_numbers_and_ranges_read_as_in_the_field():
@@ -88,6 +88,6 @@ def test_numbers_and_ranges_read_as_in_the_field():
 
 
 def test_a_share_is_an_ordering_and_never_reads_as_certainty():
-    assert share(1.0) == share(0.999) == "99 %"
-    assert share(0.5) == "50 %"
-    assert share(0.001) == "< 1 %"
+    assert share_text(1.0) == share_text(0.999) == "99 %"
+    assert share_text(0.5) == "50 %"
+    assert share_text(0.001) == "< 1 %"
