@@ -301,7 +301,7 @@ def main(
         every=every,
     )(advance)
 
-    while flow.t < t_end and flow.step != steps and not simckpt.stopping():
+    while flow.t < t_end and flow.step != steps and not simckpt.should_stop():
         dt = min(flow.stable_dt(cfl), t_end - flow.t)
         step(flow, dt)
         if flow.step % every == 0 or flow.t >= t_end:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from .model.numerics import Numerics
     from .recording.anomaly import Anomaly
     from .recording.bounds import Bound
-    from .recording.cadence import Overhead as overhead  # noqa: N813
-    from .recording.run import active_run, checkpoint, run, stopping
+    from .recording.cadence import MaxOverhead
+    from .recording.run import active_run, checkpoint, run, should_stop
     from .recording.step import step
     from .recording.triggers import Trigger
 
@@ -45,9 +45,9 @@ _HOMES = {
     "run": "recording.run",
     "active_run": "recording.run",
     "checkpoint": "recording.run",
-    "stopping": "recording.run",
+    "should_stop": "recording.run",
     "step": "recording.step",
-    "overhead": "recording.cadence:Overhead",
+    "MaxOverhead": "recording.cadence",
     "Grid": "diagnostics.grid",
     "Particles": "diagnostics.particles",
     "CFL": "diagnostics.declarations",
@@ -95,6 +95,7 @@ __all__ = [
     "Grid",
     "Growth",
     "Intent",
+    "MaxOverhead",
     "Norm",
     "Numerics",
     "Particles",
@@ -109,10 +110,9 @@ __all__ = [
     "checkpoint",
     "describe",
     "open",
-    "overhead",
     "run",
+    "should_stop",
     "step",
-    "stopping",
 ]
 
 

@@ -124,7 +124,7 @@ class Declarations:
     conserved : mapping of str to str, Conserved or AngularMomentum
         Integrals over the volume: ``{"mass": "rho"}``.
     budget : mapping of str to str or Budget
-        Integrals that sources and boundaries change, as ``run.account`` tells:
+        Integrals that sources and boundaries change, as ``run.add_source`` tells:
         ``{"mass": "rho"}``.
     stability : mapping of str to CFL or another diagnostic
         `CFL`, `Diffusion`, `Frequency`, `Divergence`, `TotalVariation`, `Growth`: such as
@@ -277,7 +277,7 @@ class Declarations:
     def undeclared(self, reported: Reported) -> Iterator[tuple[str, str, str]]:
         """The reports that nothing was declared for: the method of `Run`, the name, the mend."""
         for method, given, group in (
-            ("account", reported.amounts, "budget"),
+            ("add_source", reported.amounts, "budget"),
             ("count", reported.counts, "counts"),
             ("residual", reported.solves, "residuals"),
             ("scalar", reported.scalars, "scalars"),

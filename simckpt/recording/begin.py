@@ -31,31 +31,33 @@ if TYPE_CHECKING:
     from ..model.record import Facts, Hash
     from ..model.series import Checkpoint
     from ..parallel.comm import Comm
-    from .settings import Exists
+    from .settings import IfExists
 
 
-def open_writer(path: str, exists: Exists, campaign: str, options: WriterOptions) -> BundleWriter:
+def open_writer(
+    path: str, if_exists: IfExists, campaign: str, options: WriterOptions
+) -> BundleWriter:
     """The writer for a run whose bundle is to be at `path`.
 
-    With ``exists="auto"`` a run that has not finished is continued as a new segment of its
+    With ``if_exists="auto"`` a run that has not finished is continued as a new segment of its
     bundle, and a finished one is kept: the new run gets the next free name beside it
-    (``kh.simckpt.h5``, ``kh-2.simckpt.h5``). ``"continue"`` and ``"new"`` ask for one of the
+    (``kh.simckpt.h5``, ``kh-2.simckpt.h5``). ``"continue"`` and ``"rename"`` ask for one of the
     two, ``"error"`` refuses a path that is taken.
 
     Raises
     ------
     BundleError
         If the place cannot be written to, is taken by something that is not a bundle, or by
-        a bundle while ``exists="error"``.
+        a bundle while ``if_exists="error"``.
     """
     if not bundle_paths(path).exists():
         return _created(path, campaign, options)
-    if exists == "error":
-        raise BundleError(path, "exists already", 'Choose another path, or exists="auto".')
-    if exists != "new":
+    if if_exists == "error":
+        raise BundleError(path, "exists already", 'Choose another path, or if_exists="auto".')
+    if if_exists != "rename":
         with open_bundle(path) as bundle:
             finished = bool(bundle.segments) and bundle.segments[-1].ending == "finished"
-        if exists == "continue" or not finished:
+        if if_exists == "continue" or not finished:
             return BundleWriter.resume(path, options)
     return _created(_free_name(path), campaign, options)
 

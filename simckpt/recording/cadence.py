@@ -132,11 +132,11 @@ _CHOICES = (
     "a positive int (steps)",
     "a positive float (simulated time)",
     "a list of steps",
-    "simckpt.overhead(share)",
+    "simckpt.MaxOverhead(share)",
 )
 _MEND = (
     "Write every=10 for steps, every=0.5 for simulated time, every=[0, 100] for a list, or "
-    "every=simckpt.overhead(0.01) for one per cent of the wall time."
+    "every=simckpt.MaxOverhead(0.01) for one per cent of the wall time."
 )
 
 
@@ -223,7 +223,7 @@ LONGEST_INTERVAL = 1 << 20
 
 
 @dataclass(frozen=True)
-class Overhead:
+class MaxOverhead:
     """Samples as often as a share of the wall time allows.
 
     Parameters
@@ -246,10 +246,10 @@ class Overhead:
         number = isinstance(share, numbers.Real) and not isinstance(share, bool)
         if not number or not 0 < share < 1:
             raise SetupError(
-                "overhead",
+                "MaxOverhead",
                 self.share,
                 "is not a share of the wall time between 0 and 1",
-                mend="Write simckpt.overhead(0.01) for one per cent.",
+                mend="Write simckpt.MaxOverhead(0.01) for one per cent.",
             )
         # The ranks hold their cadences against each other by what they print.
         object.__setattr__(self, "share", float(share))

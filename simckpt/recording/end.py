@@ -251,7 +251,7 @@ class Leaving:
             stage=self._settings.profile.parting(),
         )
         parting = Parting((farewell,), missing=self._comm.size > 1)
-        if error is not None and not self._settings.abort:
+        if error is not None and not self._settings.abort_on_error:
             with self._faults.contained("telling the other ranks"):
                 # They go on, and are not to wait for this one where they end.
                 self._comm.leave(farewell.error)
@@ -274,12 +274,14 @@ class Leaving:
         for problem in parting.problems:
             self._faults.note("ranks_out_of_step", problem)
         if self._stopping.unheard:
-            text = "a trigger asked the run to stop, and the driver never asks simckpt.stopping()"
+            text = (
+                "a trigger asked the run to stop, and the driver never asks simckpt.should_stop()"
+            )
             self._faults.note("stop_unheard", text)
 
     def abort(self, error: BaseException | None, parting: Parting) -> None:
         """End all ranks if this one raised and others did not come to hear of it."""
-        if error is None or not parting.missing or not self._settings.abort:
+        if error is None or not parting.missing or not self._settings.abort_on_error:
             return
         with self._faults.contained("printing the exception", recorded=False):
             sys.excepthook(type(error), error, error.__traceback__)
@@ -298,7 +300,7 @@ class Leaving:
 
 # Signals that ask a run to end: noted, acted on by the recorder, and passed on.
 #
-# A driver that asks `simckpt.stopping` leaves its loop by itself, on all ranks at one step. For
+# A driver that asks `simckpt.should_stop` leaves its loop by itself, on all ranks at one step. For
 # any other driver rank 0 commits a checkpoint as soon as the signal is seen, and then what would
 # have happened without simckpt happens: the previous handler is called, or the default action is
 # taken. Only the default action of SIGUSR1, which SLURM sends as a warning, is left out. Where that

@@ -132,7 +132,7 @@ def _opened(
         if alone:
             _stop_where_told()
             path = beside(path, f"rank{launched_rank() or 0}")
-        return open_writer(path, settings.exists, campaign, options), lineage, None
+        return open_writer(path, settings.if_exists, campaign, options), lineage, None
     except SimckptError as error:
         return None, Lineage(), error
     except Exception as error:  # noqa: BLE001 - whatever it is, every rank is to hear of it

@@ -82,7 +82,7 @@ class Scribe(Protocol):
         """Something happened."""
 
     @abstractmethod
-    def effective(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
+    def report_settings(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
         """Numerical settings as they are in effect: solver objects, and settings by name."""
 
     @abstractmethod
@@ -143,7 +143,7 @@ class SilentScribe:
         if len(self._events) < MOST_KEPT_EVENTS:
             self._events.append(event)
 
-    def effective(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
+    def report_settings(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
         """Nothing to do: rank 0 reports the settings."""
 
     def follow(self, source: Callable[[], Any]) -> None:
@@ -353,7 +353,7 @@ class BundleScribe:
     def event(self, event: Event) -> None:
         self._writer.append(told(event))
 
-    def effective(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
+    def report_settings(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
         step = self._reading.step if self._reading else self._segment.start_step
         self._in_effect(self._captures.in_effect.report(things, settings, step), step)
 

@@ -233,16 +233,16 @@ class Recorder:
             self._stopping.attend()
         return made
 
-    def stopping(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether a signal has asked any rank to stop; every rank asks once a step."""
         return not self._over and self._stopping.agreed(EXCHANGE_TIMEOUT)
 
-    def effective(self, *things: Any, **settings: Any) -> None:
+    def report_settings(self, *things: Any, **settings: Any) -> None:
         """Report numerical settings in effect: solver objects, ``dt``, or a fall-back."""
         if self._over:
             return
         with self._stopping.deferred(), self._faults.contained("effective settings"):
-            self._scribe.effective(things, settings)
+            self._scribe.report_settings(things, settings)
 
     def follow(self, source: Callable[[], Any]) -> None:
         """Say where solver objects are found when their settings are read."""

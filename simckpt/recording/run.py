@@ -120,7 +120,7 @@ class Run:
         """Say, before the first step, which step a restarted driver continues from."""
         self._begun("run.resume").resume(step_number("run.resume", step))
 
-    def effective(self, *solvers: Any, **settings: Any) -> None:
+    def report_settings(self, *solvers: Any, **settings: Any) -> None:
         """Report numerical settings as they are in effect.
 
         A setting whose requested value was another one is recorded as a fall-back.
@@ -133,20 +133,20 @@ class Run:
         **settings
             Settings by name; their values may be solvers too: ``pressure=ksp``.
         """
-        self._begun("run.effective").effective(*solvers, **settings)
+        self._begun("run.report_settings").report_settings(*solvers, **settings)
 
     def event(self, name: str, text: str = "", **facts: Any) -> None:
         """Record that something happened: a stable `name`, one sentence, and values."""
         known: Facts = plain(facts)
         self._begun("run.event").event(name, text or name, **known)
 
-    def account(self, name: str, amount: float) -> None:
+    def add_source(self, name: str, amount: float) -> None:
         """Report what has come into the budget `name` on this rank, in units of its integral.
 
         Negative amounts have gone out. Amounts are added up exactly, over ranks and time.
         """
-        self._begun("run.account").report(
-            f"run.account({name!r}, ...)", lambda reports: reports.account(name, amount)
+        self._begun("run.add_source").report(
+            f"run.add_source({name!r}, ...)", lambda reports: reports.add_source(name, amount)
         )
 
     def count(self, name: str, n: int = 1) -> None:
@@ -264,7 +264,7 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
         Log files whose tails are captured.
     start_step : int
         The step number that a restarted driver continues from.
-    exists : {"auto", "continue", "new", "error"}
+    if_exists : {"auto", "continue", "rename", "error"}
         What to do where the path is taken: continue an unfinished run and keep a finished one
         (the new run gets the next free name), or one of the three always.
     durability : {"fsync", "flush"}
@@ -274,7 +274,7 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
         All ranks of the run; by default the world of the program.
     strict : bool
         Faults of the instrumentation raise instead of being recorded.
-    abort : bool
+    abort_on_error : bool
         Abort all ranks if one leaves by an exception that the others do not share. If not, they
         go on, and wait a few seconds for it where they end.
 
@@ -332,26 +332,26 @@ def checkpoint(label: str, *, why: str = "") -> Checkpoint | None:
 
 
 def active_run() -> Run | None:
-    """The run that is being recorded, None outside of any: its `path`, `resume`, `effective`..."""
+    """The run that is being recorded, None outside of any."""
     recorder = active.current()
     return None if recorder is None else Run.of(recorder)
 
 
-def stopping() -> bool:
+def should_stop() -> bool:
     """Whether the run was asked to stop: the same answer on every rank.
 
     A driver that asks once a step, on every rank, can save its state and leave its loop in an
     orderly way once SIGTERM, SIGINT, or SIGUSR1 (SLURM's warning before the time limit) has
     reached any of its ranks::
 
-        while t < t_end and not simckpt.stopping():
+        while t < t_end and not simckpt.should_stop():
             advance(sim, dt)
 
     The run then ends as stopped by a signal, and the next job continues it in the same bundle.
     Outside of a run the answer is no.
     """
     recorder = active.current()
-    return recorder is not None and recorder.stopping()
+    return recorder is not None and recorder.should_stop()
 
 
 def _check_driver(driver: Callable[..., Any]) -> None:
@@ -393,13 +393,13 @@ class BareRun(Run):
     def resume(self, step: int) -> None:
         """Nothing to do."""
 
-    def effective(self, *solvers: Any, **settings: Any) -> None:
+    def report_settings(self, *solvers: Any, **settings: Any) -> None:
         """Nothing to do."""
 
     def event(self, name: str, text: str = "", **facts: Any) -> None:
         """Nothing to do."""
 
-    def account(self, name: str, amount: float) -> None:
+    def add_source(self, name: str, amount: float) -> None:
         """Nothing to do."""
 
     def count(self, name: str, n: int = 1) -> None:

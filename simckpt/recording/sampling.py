@@ -138,7 +138,7 @@ class Reports:
         self._solves: dict[str, Solves] = {}
         self._scalars: dict[str, float] = {}
 
-    def account(self, name: str, amount: float) -> None:
+    def add_source(self, name: str, amount: float) -> None:
         """Add what has come in; exact."""
         from ..diagnostics.exact import exact_term
 

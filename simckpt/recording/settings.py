@@ -54,7 +54,7 @@ class SimulationProfile:
         """Nothing to do."""
 
 
-Exists = Literal["auto", "continue", "new", "error"]
+IfExists = Literal["auto", "continue", "rename", "error"]
 Durability = Literal["fsync", "flush"]
 
 EXCHANGE_TIMEOUT = 300.0
@@ -92,10 +92,10 @@ class RunSettings:
     captures: int = ONE_IN
     logs: tuple[str, ...] = ()
     start_step: int = 0
-    exists: Exists = "auto"
+    if_exists: IfExists = "auto"
     durability: Durability = "fsync"
     strict: bool = False
-    abort: bool = True
+    abort_on_error: bool = True
     whole_world: bool = True
     profile: Profile = field(default_factory=SimulationProfile)
 
@@ -117,16 +117,16 @@ class RunSettings:
         captures: str | int = ONE_IN,
         logs: str | Iterable[str | os.PathLike[str]] = (),
         start_step: int = 0,
-        exists: Exists = "auto",
+        if_exists: IfExists = "auto",
         durability: Durability = "fsync",
         strict: bool = False,
-        abort: bool = True,
+        abort_on_error: bool = True,
         whole_world: bool = True,
         profile: Callable[[], Profile] = SimulationProfile,
     ) -> RunSettings:
         """Settings from what a user may write; SetupError names what cannot be used."""
-        if exists not in get_args(Exists):
-            raise SetupError("exists", exists, "is not a choice", choices=get_args(Exists))
+        if if_exists not in get_args(IfExists):
+            raise SetupError("if_exists", if_exists, "is not a choice", choices=get_args(IfExists))
         if durability not in get_args(Durability):
             raise SetupError(
                 "durability", durability, "is not a choice", choices=get_args(Durability)
@@ -147,10 +147,10 @@ class RunSettings:
             captures=checked_rate(captures),
             logs=_paths("logs", logs),
             start_step=step_number("start_step", start_step),
-            exists=exists,
+            if_exists=if_exists,
             durability=durability,
             strict=bool(strict),
-            abort=bool(abort),
+            abort_on_error=bool(abort_on_error),
             whole_world=whole_world,
             profile=profile(),
         )

@@ -352,7 +352,7 @@ def step(
     numerics : callable
         The solver objects, one or a dict of them, whose settings in effect are recorded: see
         `simckpt.describe`. Asked for at the first sample and at each checkpoint, on rank 0 only.
-    every : int, float, list of int, or `simckpt.overhead(share)`
+    every : int, float, list of int, or `simckpt.MaxOverhead(share)`
         The cadence: steps, simulated time, a list of steps, or as often as a share of the wall
         time allows. The initial condition is always sampled, before the first step, and so is
         the last state.

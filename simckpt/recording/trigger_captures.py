@@ -175,11 +175,11 @@ class Evidence:
             "trigger": trigger.name,
             "rule": trigger.kind,
             "values": plain(dict(finding.values)),
-            "actions": list(trigger.then),
+            "actions": list(trigger.actions),
         }
         problems: list[str] = []
         if firing.captures:
-            documents, problems = self._documents(trigger.then, error)
+            documents, problems = self._documents(trigger.actions, error)
             facts |= {"documents": documents, "checkpoint": checkpoint}
         reason = redact_text(clean_text(finding.reason))
         capped = "" if firing.captures else "; nothing is captured, as the cap is reached"
@@ -201,7 +201,7 @@ class Evidence:
         problems: list[str] = []
         parts: dict[str, Callable[[], dict[str, Any]]] = {
             "environment": self._environment,
-            "flight": self._dump,
+            "recent_samples": self._dump,
             "logs": self._tails,
         }
         wanted = [(name, parts[name]) for name in actions if name in parts]
@@ -228,7 +228,7 @@ class Evidence:
 
     def _dump(self) -> dict[str, Any]:
         flight = self._flight.dump(self._schema) if self._schema else None
-        return {"flight": self._store(flight)} if flight else {}
+        return {"recent_samples": self._store(flight)} if flight else {}
 
     def _tails(self) -> dict[str, Any]:
         texts = tail_logs(self._logs) if self._logs else ()

@@ -157,7 +157,7 @@ class Sentry:
     def _answer(self, firing: Firing, error: BaseException | None) -> None:
         event, problems = self._evidence.event(firing, self._checkpoint, error)
         self._append(told(event))
-        actions = firing.trigger.then
+        actions = firing.trigger.actions
         checkpoint = event.text if "checkpoint" in actions and firing.captures else ""
         stop = event.text if "stop" in actions else ""
         self._wish(Wishes(checkpoint, stop, problems))

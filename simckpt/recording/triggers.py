@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .trigger_engine import Rule
 
 Kind = Literal["environment", "anomaly", "exception", "signal", "bound", "predicate"]
-Action = Literal["environment", "flight", "logs", "checkpoint", "stop"]
+Action = Literal["environment", "recent_samples", "logs", "checkpoint", "stop"]
 When = str | Bound | Anomaly | Callable[..., Any]
 
 NAMED = ("environment", "anomaly", "exception", "signal")
@@ -37,7 +37,7 @@ NAMED = ("environment", "anomaly", "exception", "signal")
 ONE_IN = 10
 """Captures are capped to one in so many checkpoints."""
 
-_LOOKING: tuple[Action, ...] = ("flight", "logs")
+_LOOKING: tuple[Action, ...] = ("recent_samples", "logs")
 _DEFAULTS: dict[Kind, tuple[Action, ...]] = {
     "environment": ("environment",),
     "anomaly": (*_LOOKING, "checkpoint"),
@@ -60,11 +60,11 @@ class Trigger:
         ``"drift(mass) > 1e-12"``; or a predicate, which gets each complete sample on rank 0
         (``sample["mass"]``, ``sample.step``, ``sample.t``) and returns whether to fire, or a
         text that says why.
-    then : list of str, optional
+    actions : list of str, optional
         Of ``"environment"`` (all facts of the machine and the whole list of packages),
-        ``"flight"`` (the last samples at full tile resolution), ``"logs"`` (the tails of the
-        log files), ``"checkpoint"``, and ``"stop"`` (`simckpt.stopping` says yes, on all ranks
-        at one step). An empty list records that the rule fired, and nothing else.
+        ``"recent_samples"`` (the last ones, at full tile resolution), ``"logs"`` (the tails of
+        the log files), ``"checkpoint"``, and ``"stop"`` (`simckpt.should_stop` says yes, on all
+        ranks at one step). An empty list records that the rule fired, and nothing else.
     name : str, optional
         What the record calls it; by default the rule itself, or the predicate's name.
 
@@ -75,25 +75,29 @@ class Trigger:
 
     Examples
     --------
-    >>> Trigger("drift(mass) > 1e-12", then=["flight", "stop"]).kind
+    >>> Trigger("drift(mass) > 1e-12", actions=["recent_samples", "stop"]).kind
     'bound'
     """
 
     when: When
-    then: tuple[Action, ...]
+    actions: tuple[Action, ...]
     name: str
     kind: Kind
 
-    def __init__(self, when: When, then: str | Iterable[str] | None = None, name: str = "") -> None:
+    def __init__(
+        self, when: When, actions: str | Iterable[str] | None = None, name: str = ""
+    ) -> None:
         kind, rule = _rule(when)
         put = object.__setattr__
         put(self, "when", rule)
         put(self, "kind", kind)
-        put(self, "then", _DEFAULTS[kind] if then is None else _actions(then))
+        put(self, "actions", _DEFAULTS[kind] if actions is None else _actions(actions))
         put(self, "name", str(name) or _name(kind, rule))
-        if "stop" in self.then and kind in ("exception", "signal"):
+        if "stop" in self.actions and kind in ("exception", "signal"):
             raise SetupError(
-                "Trigger.then", list(self.then), f"has a stop for {kind!r}, which ends the run"
+                "Trigger.actions",
+                list(self.actions),
+                f"has a stop for {kind!r}, which ends the run",
             )
 
     @property
@@ -107,7 +111,7 @@ class Trigger:
         rule: Any = self.when
         if isinstance(rule, Bound):
             rule = str(rule)
-        return {"rule": plain(rule), "then": list(self.then)}
+        return {"rule": plain(rule), "actions": list(self.actions)}
 
     def check(self, schema: SeriesSchema) -> None:
         """SetupError if the rule needs what samples of `schema` do not have."""
@@ -189,12 +193,12 @@ def _rule(when: Any) -> tuple[Kind, When]:
     raise SetupError("Trigger.when", when, "is no rule", choices=(*NAMED, "a bound", "a callable"))
 
 
-def _actions(then: str | Iterable[str]) -> tuple[Action, ...]:
+def _actions(actions: str | Iterable[str]) -> tuple[Action, ...]:
     known = get_args(Action)
-    listed = (then,) if isinstance(then, str) else tuple(then)
+    listed = (actions,) if isinstance(actions, str) else tuple(actions)
     for action in listed:
         if action not in known:
-            raise SetupError("Trigger.then", action, "is no action", choices=known)
+            raise SetupError("Trigger.actions", action, "is no action", choices=known)
     return tuple(action for action in known if action in listed)
 
 

@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
     start = comm.bcast(int(lines[-1].split()[1]) if lines else 0)
     u = np.arange(CELLS, dtype=float) + comm.rank + start
     grid = simckpt.Grid((CELLS * comm.size,), start=CELLS * comm.rank)
-    with simckpt.run(bundle=folder / "run", start_step=start, exists="continue") as run:
+    with simckpt.run(bundle=folder / "run", start_step=start, if_exists="continue") as run:
         for step in range(start, 10**9):
             run.sample(grid=grid, fields={"u": u}, conserved={"total": "u"}, step=step, t=step / 8)
             u += 1.0

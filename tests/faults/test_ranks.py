@@ -103,7 +103,7 @@ def test_without_abort_the_others_do_not_wait_long_for_a_rank_that_raised(
         if step == 5: break
         """
     begun = time.monotonic()
-    done = mpiexec(program(change, "abort=False"), ranks=4, timeout=LIMIT, runner=())
+    done = mpiexec(program(change, "abort_on_error=False"), ranks=4, timeout=LIMIT, runner=())
     assert time.monotonic() - begun < LIMIT
     assert done.status != 0
     assert sorted(done.verdicts) == [0, 1, 3]
@@ -217,7 +217,7 @@ heard = []
 signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
 with simckpt.run(bundle="x") as run:
     for step in range(400):
-        if simckpt.stopping():
+        if simckpt.should_stop():
             break
         run.sample(grid=grid, fields={"u": u}, conserved={"total": "u"}, step=step)
         comm.Barrier()

@@ -115,7 +115,7 @@ grid = simckpt.Grid((64 * comm.size,), start=64 * comm.rank)
 asks = sys.argv[1] == "asks"
 with simckpt.run(bundle="x") as run:
     for step in range(100_000):
-        if asks and simckpt.stopping():
+        if asks and simckpt.should_stop():
             break
         run.sample(grid=grid, fields={"u": u}, conserved={"total": "u"}, step=step)
         comm.allreduce(1)

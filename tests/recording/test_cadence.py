@@ -14,7 +14,7 @@ from simckpt.parallel.comm import SerialComm, Vote
 from simckpt.recording.cadence import (
     MEASURED_STEPS,
     Beat,
-    Overhead,
+    MaxOverhead,
     OverheadBeat,
     cadence,
     cadence_text,
@@ -119,8 +119,8 @@ def test_the_slowest_rank_decides_the_interval_of_all() -> None:
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 2.0, float("nan"), "1 %"])
 def test_a_share_that_is_none_is_refused(share: object) -> None:
-    with pytest.raises(SetupError, match=r"overhead = .*between 0 and 1"):
-        Overhead(share)  # type: ignore[arg-type]
+    with pytest.raises(SetupError, match=r"MaxOverhead = .*between 0 and 1"):
+        MaxOverhead(share)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("nonsense", [0, -1, 0.0, float("nan"), "10", True, [], [1.5], None])
@@ -139,12 +139,12 @@ def test_numbers_of_numpy_count_like_pythons() -> None:
 
 
 def test_the_text_of_a_cadence_is_the_same_in_every_process() -> None:
-    rules = [4, 0.5, [30, 1, 7], Overhead(0.01)]
+    rules = [4, 0.5, [30, 1, 7], MaxOverhead(0.01)]
     assert [cadence_text(cadence(rule)) for rule in rules] == [
         "4 steps",
         "a simulated time of 0.5",
         "the steps 1, 7, 30",
-        "Overhead(share=0.01)",
+        "MaxOverhead(share=0.01)",
     ]
 
 
@@ -189,16 +189,18 @@ def test_a_whole_number_of_numpys_counts_steps(every: object) -> None:
 
 @pytest.mark.parametrize("share", [np.float32(0.25), np.array(0.25), Fraction(1, 4)])
 def test_a_share_may_be_any_number(share: Any) -> None:
-    assert repr(Overhead(share)) == "Overhead(share=0.25)"
+    assert repr(MaxOverhead(share)) == "MaxOverhead(share=0.25)"
 
 
 @pytest.mark.parametrize("share", [True, "0.1", None, math.nan, 1, np.array([0.1]), 0.1j])
 def test_what_is_no_share_is_refused(share: Any) -> None:
-    with pytest.raises(SetupError, match=r"simckpt.overhead\(0.01\) for one per cent"):
-        Overhead(share)
+    with pytest.raises(SetupError, match=r"simckpt.MaxOverhead\(0.01\) for one per cent"):
+        MaxOverhead(share)
 
 
-@pytest.mark.parametrize("every", [Overhead, None, 2j, np.array("a"), object(), [[1]], 0, math.inf])
+@pytest.mark.parametrize(
+    "every", [MaxOverhead, None, 2j, np.array("a"), object(), [[1]], 0, math.inf]
+)
 def test_what_is_no_cadence_is_refused_with_the_choices_and_the_mend(every: Any) -> None:
-    with pytest.raises(SetupError, match=r"every = .*a positive int.*simckpt.overhead\(0.01\)"):
+    with pytest.raises(SetupError, match=r"every = .*a positive int.*simckpt.MaxOverhead\(0.01\)"):
         cadence(every)

@@ -40,8 +40,8 @@ def test_what_a_child_records_is_not_recorded_and_it_is_told_so(tmp_path: Path) 
         assert simckpt.checkpoint("of the child") is None
         run.event("of_the_child")
         run.resume(4)
-        run.effective(dt=0.1)
-        assert not simckpt.stopping()
+        run.report_settings(dt=0.1)
+        assert not simckpt.should_stop()
 
     def child() -> None:
         with pytest.warns(SimckptWarning, match="forked") as said:
@@ -81,7 +81,7 @@ def test_a_child_has_the_drivers_own_signal_handlers(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     with simckpt.run(bundle=tmp_path / "x"):
-        simckpt.stopping()
+        simckpt.should_stop()
         assert in_child(child) == -signal.SIGTERM
 
 

@@ -111,7 +111,7 @@ def test_the_step_says_where_the_solver_is(tmp_path: Path) -> None:
 def test_a_reported_solver_is_read_again_and_not_kept_alive(tmp_path: Path) -> None:
     solver = Multigrid()
     with simckpt.run(tmp_path / "x") as run:
-        run.effective(solver, order=np.int64(2))
+        run.report_settings(solver, order=np.int64(2))
         solver.rtol = 1e-3
         run.checkpoint("one")
         gone = [solver]
@@ -128,7 +128,7 @@ def test_a_reported_solver_is_read_again_and_not_kept_alive(tmp_path: Path) -> N
 def test_a_settings_file_and_a_namespace_are_what_was_asked_for(tmp_path: Path) -> None:
     (tmp_path / "case.toml").write_text('rtol = 1e-6\nlimiter = "mc"\n[pressure]\nrtol = 1e-9\n')
     with simckpt.run(tmp_path / "x", numerics=tmp_path / "case.toml") as run:
-        run.effective(limiter="mc", pressure=Multigrid(rtol=1e-9))
+        run.report_settings(limiter="mc", pressure=Multigrid(rtol=1e-9))
     found = numerics(tmp_path / "x")
     assert found.requested == {"rtol": 1e-6, "limiter": "mc", "pressure": {"rtol": 1e-9}}
     assert found.fallbacks() == {}
@@ -242,7 +242,7 @@ def _(_solver: Laconic) -> int:
 def test_a_describer_that_gives_no_dict_is_told_of_and_ends_no_run(tmp_path: Path) -> None:
     solver = Laconic()
     with simckpt.run(tmp_path / "x", numerics=simckpt.Numerics(solver=solver)) as run:
-        run.effective(solver, inner=solver)
+        run.report_settings(solver, inner=solver)
         run.checkpoint("set up")
     told = [text for name, text in events(tmp_path / "x") if name == "numerics_unreadable"]
     assert "describe gives a int for it, and no dict" in told[0]

@@ -36,7 +36,7 @@ def attempt(
         grid=simckpt.Grid((16,)), fields={"x": walk.x}, every=every, conserved={"sum": "x"}
     )(advance)
     with simckpt.run(bundle, start_step=start):
-        while walk.step < STEPS and not simckpt.stopping():
+        while walk.step < STEPS and not simckpt.should_stop():
             if walk.step == until - 2:
                 if not signalled:
                     raise RuntimeError("in the middle")

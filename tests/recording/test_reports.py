@@ -33,7 +33,7 @@ def drive(bundle: Path, steps: int = 4, **declared: object) -> None:
         run = simckpt.active_run()
         assert run is not None
         rho[3] += 0.25
-        run.account("mass", 0.125)
+        run.add_source("mass", 0.125)
         run.count("limiter")
         run.count("limiter", 2)
         run.residual("poisson", iterations=7, initial=1.0, final=1e-8)
@@ -76,7 +76,7 @@ def test_what_is_declared_is_specified_and_no_change_of_the_specification(tmp_pa
 
 def test_declarations_that_changed_between_job_attempts_are_a_change(tmp_path: Path) -> None:
     def attempt(step: int, declared: str) -> None:
-        with simckpt.run(bundle=tmp_path / "x", exists="continue", start_step=step) as run:
+        with simckpt.run(bundle=tmp_path / "x", if_exists="continue", start_step=step) as run:
             for i in range(2):
                 run.sample(
                     grid=simckpt.Grid(4),
@@ -96,7 +96,7 @@ def test_declarations_that_changed_between_job_attempts_are_a_change(tmp_path: P
 
 
 def test_a_report_that_nothing_was_declared_for_is_said_once(tmp_path: Path) -> None:
-    with pytest.warns(SimckptWarning, match=r"run\.account\('mass', \.\.\.\).*budget="):
+    with pytest.warns(SimckptWarning, match=r"run\.add_source\('mass', \.\.\.\).*budget="):
         drive(tmp_path / "x", counts=["limiter"])
     with simckpt.open(tmp_path / "x") as bundle:
         said = [e.text for e in bundle.events if e.name == "report_undeclared"]
@@ -185,7 +185,7 @@ def test_reports_are_found_under_letters_that_are_the_same(tmp_path: Path) -> No
             run.count(f"n{micro}", 2)
             run.scalar(f"s{mu}", 3.0)
             run.residual(f"r{micro}", iterations=4)
-            run.account(f"b{micro}", 0.0)
+            run.add_source(f"b{micro}", 0.0)
             run.sample(grid=simckpt.Grid(4), fields={"rho": np.ones(4)}, step=step, **declared)
     with simckpt.open(tmp_path / "x") as bundle:
         found = bundle.series()
@@ -211,11 +211,11 @@ def test_a_callable_that_leaves_the_program_does_not_end_the_run(tmp_path: Path)
 def test_a_report_outside_of_a_run_is_a_mistake_and_none_where_nothing_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SetupError, match=r"run\.account"):
-        simckpt.run(bundle=tmp_path / "x").account("mass", 1.0)
+    with pytest.raises(SetupError, match=r"run\.add_source"):
+        simckpt.run(bundle=tmp_path / "x").add_source("mass", 1.0)
     monkeypatch.setenv("SIMCKPT_DISABLE", "1")
     with simckpt.run(bundle=tmp_path / "x") as run:
-        run.account("mass", 1.0)
+        run.add_source("mass", 1.0)
         run.count("limiter")
         run.residual("poisson", iterations=1)
         run.scalar("a", 1.0)
@@ -225,7 +225,7 @@ def test_a_report_outside_of_a_run_is_a_mistake_and_none_where_nothing_is_record
 def test_what_was_taken_is_not_given_again() -> None:
     reports = Reports()
     for amount in (1e16, 1.0, -1e16):
-        reports.account("mass", amount)
+        reports.add_source("mass", amount)
     reports.count("n", 2)
     taken = reports.take()
     assert taken.amounts["mass"].rounded == 1.0
@@ -246,7 +246,7 @@ with simckpt.run(bundle=sys.argv[1]) as run:
     for step in range(3):
         if step:
             rho += 0.5
-            run.account("mass", 3.0)
+            run.add_source("mass", 3.0)
             run.count("limiter", comm.rank)
             run.residual("poisson", iterations=5, initial=0.5, final=1e-9)
             run.scalar("same", 2.0)
@@ -310,7 +310,7 @@ def test_what_is_given_back_comes_before_what_was_reported_later() -> None:
     taken = reports.take()
     reports.scalar("a", 2.0)
     reports.count("n", 3)
-    reports.account("m", 0.5)
+    reports.add_source("m", 0.5)
     reports.give_back(taken)
     again = reports.take()
     assert again.scalars == {"a": 2.0}
@@ -328,14 +328,14 @@ def test_an_amount_that_is_not_finite_is_an_event_and_not_counted(
         for step in range(3):
             run.sample(step=step, **given)
             rho[0] += 0.5
-            run.account("mass", 0.5)
+            run.add_source("mass", 0.5)
             if step == 0:
                 with pytest.warns(SimckptWarning, match="is not finite"):
-                    run.account("mass", amount)
+                    run.add_source("mass", amount)
     with simckpt.open(tmp_path / "x") as bundle:
         assert list(bundle.series()["mass.imbalance"]) == [0.0, 0.0, 0.0]
         (event,) = [e for e in bundle.events if e.name == "instrument_failed"]
-        assert "run.account('mass', ...)" in event.text
+        assert "run.add_source('mass', ...)" in event.text
         assert "is not finite: it is not counted" in event.text
 
 

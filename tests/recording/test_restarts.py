@@ -23,7 +23,7 @@ class Wave:
 
 
 def drive(path: Path, wave: Wave, start: int, stop: int) -> None:
-    with simckpt.run(path, exists="continue" if start else "new", start_step=start):
+    with simckpt.run(path, if_exists="continue" if start else "rename", start_step=start):
         step = simckpt.step(
             grid=simckpt.Grid((40,)), fields=lambda w: {"u": w.u}, conserved={"sum": "u"}
         )(Wave.advance)

@@ -274,7 +274,7 @@ def test_disabled_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     with simckpt.run(bundle="x") as run:
         simckpt.checkpoint("none")
-        run.effective(dt=1.0)
+        run.report_settings(dt=1.0)
         run.event("none")
         run.sample(fields={"u": np.zeros(3)})
     assert list(tmp_path.iterdir()) == []
@@ -282,8 +282,8 @@ def test_disabled_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_fall_back_is_an_event(tmp_path: Path) -> None:
     with simckpt.run(bundle=tmp_path / "x", numerics={"limiter": "mc", "cfl": 0.4}) as run:
-        run.effective(limiter="minmod", cfl=0.4)
-        run.effective(limiter="minmod")
+        run.report_settings(limiter="minmod", cfl=0.4)
+        run.report_settings(limiter="minmod")
         run.event("remeshed", "finer now", cells=np.int64(64))
     with simckpt.open(tmp_path / "x") as bundle:
         fallback, remeshed = (e for e in bundle.events if e.name != "capture")

@@ -51,7 +51,7 @@ def test_outside_of_a_run_a_step_works_and_says_once_that_nothing_is_recorded() 
         assert step(Heat()) == "moved"
     with pytest.raises(SetupError, match="outside of a run"):
         simckpt.checkpoint("no run")
-    assert simckpt.stopping() is False
+    assert simckpt.should_stop() is False
 
 
 def test_an_unknown_field_is_named_with_the_choices_before_the_first_step(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_driver_that_asks_leaves_its_loop_after_a_signal(tmp_path: Path) -> No
 import os, signal, simckpt
 with simckpt.run(bundle="x"):
     for step in range(1000):
-        if simckpt.stopping():
+        if simckpt.should_stop():
             break
         if step == 5:
             os.kill(os.getpid(), signal.SIGTERM)

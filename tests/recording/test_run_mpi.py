@@ -223,7 +223,7 @@ from verdict import tell
 comm = MPI.COMM_WORLD
 u = np.arange(4.0)
 step = simckpt.step(grid=simckpt.Grid((4 * comm.size,), start=4 * comm.rank), fields={"u": u},
-                    conserved={"total": "u"}, every=simckpt.overhead(0.02))
+                    conserved={"total": "u"}, every=simckpt.MaxOverhead(0.02))
 with simckpt.run(bundle="x"):
     for _ in range(400):
         step.done()
@@ -250,7 +250,7 @@ comm = MPI.COMM_WORLD
 u = np.arange(4.0)
 with simckpt.run(bundle="x") as run:
     step = 0
-    while step < 5000 and not simckpt.stopping():
+    while step < 5000 and not simckpt.should_stop():
         step += 1
         run.sample(step=step, fields={"u": u}, conserved={"total": "u"},
                    grid=simckpt.Grid((4 * comm.size,), start=4 * comm.rank))

@@ -96,7 +96,7 @@ def talkative(path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> 
         assert run is not None
         for text in texts:
             run.event("said", text, line=text, password=SECRET)
-        run.effective(Solver(texts), limiter=texts[0], note=many)
+        run.report_settings(Solver(texts), limiter=texts[0], note=many)
         run.checkpoint(many, why=many)
         simckpt.checkpoint("from the variable")
         raise RuntimeError(many)

@@ -53,7 +53,7 @@ def test_variables_override_the_path_and_give_the_upstream(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("exists", "overwrite"),
+        ("if_exists", "overwrite"),
         ("checkpoint_every", 0),
         ("checkpoint_every", 2.5),
         ("start_step", -1),

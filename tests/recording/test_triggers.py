@@ -46,7 +46,7 @@ def advance(tank: Tank, dt: float = 0.1, leak: float = 0.0) -> None:
 
 def drive(steps: int = 30, leak_from: int = 20, leak: float = 1e-3) -> Tank:
     tank = Tank()
-    while tank.step < steps and not simckpt.stopping():
+    while tank.step < steps and not simckpt.should_stop():
         advance(tank, 0.1, leak if tank.step >= leak_from else 0.0)
     return tank
 
@@ -71,11 +71,11 @@ def test_a_rule_is_a_name_a_bound_or_a_callable() -> None:
     assert simckpt.Trigger("drift(mass) > 1e-12").kind == "bound"
     assert simckpt.Trigger(lambda sample: True).name == "predicate"
     assert simckpt.Trigger(drive).name == "drive"
-    assert simckpt.Trigger("signal", then="logs").then == ("logs",)
+    assert simckpt.Trigger("signal", actions="logs").actions == ("logs",)
 
 
 @pytest.mark.parametrize(
-    ("when", "then", "words"),
+    ("when", "actions", "words"),
     [
         ("sometimes", None, "no rule"),
         (3, None, "no rule"),
@@ -86,16 +86,16 @@ def test_a_rule_is_a_name_a_bound_or_a_callable() -> None:
         ("exception", "stop", "which ends the run"),
     ],
 )
-def test_nonsense_in_a_trigger_is_refused(when: Any, then: Any, words: str) -> None:
+def test_nonsense_in_a_trigger_is_refused(when: Any, actions: Any, words: str) -> None:
     with pytest.raises(SetupError, match=words):
-        simckpt.Trigger(when, then)
+        simckpt.Trigger(when, actions)
 
 
 def test_the_named_rules_are_always_there_and_give_way_to_the_users_own() -> None:
     kinds = [t.kind for t in checked_triggers(["drift(mass) > 1e-12"])]
     assert kinds == ["environment", "anomaly", "exception", "signal", "bound"]
-    own = checked_triggers([simckpt.Trigger("anomaly", then=["stop"])])
-    assert [t.then for t in own if t.kind == "anomaly"] == [("stop",)]
+    own = checked_triggers([simckpt.Trigger("anomaly", actions=["stop"])])
+    assert [t.actions for t in own if t.kind == "anomaly"] == [("stop",)]
     assert checked_triggers(False) == ()
     with pytest.raises(SetupError, match=r"triggers\[1\].*there twice"):
         checked_triggers(["u.max > 1", "u.max > 1"])
@@ -120,8 +120,8 @@ def test_a_broken_bound_captures_the_flight_recorder_and_commits_a_checkpoint(
     assert event.step == 21
     assert event.text.startswith("drift(mass) > 1e-06: drift(mass) is 0.001, past the bound")
     # Relative to the integral of a field of one sign, as `simckpt show` has it.
-    assert event.facts["values"]["drift(mass)"] == pytest.approx(1e-3, rel=0.01)
-    flight = document(tmp_path / "x", event, "flight")
+    assert event.facts["values"]["mass drift"] == pytest.approx(1e-3, rel=0.01)
+    flight = document(tmp_path / "x", event, "recent_samples")
     assert [s.step for s in flight.samples] == list(range(22))
     with simckpt.open(tmp_path / "x") as bundle:
         (made,) = [c for c in bundle.checkpoints if c.reason == "trigger"]
@@ -137,7 +137,7 @@ def test_a_broken_bound_captures_the_flight_recorder_and_commits_a_checkpoint(
 
 
 def test_a_trigger_that_stops_ends_the_loop_of_a_driver_that_asks(tmp_path: Path) -> None:
-    trigger = simckpt.Trigger("drift(mass) > 1e-6", then=["stop"])
+    trigger = simckpt.Trigger("drift(mass) > 1e-6", actions=["stop"])
     tank = simckpt.run(bundle=tmp_path / "x", triggers=[trigger])(drive)(steps=500)
     assert 21 <= tank.step <= 23
     with simckpt.open(tmp_path / "x") as bundle:
@@ -153,8 +153,8 @@ def test_a_stop_that_the_driver_never_asks_about_is_told(tmp_path: Path) -> None
         for _ in range(5):
             advance(tank, 0.1, 0.1)
 
-    trigger = simckpt.Trigger("drift(mass) > 1e-6", then=["stop"])
-    with pytest.warns(SimckptWarning, match=r"never asks simckpt\.stopping"):
+    trigger = simckpt.Trigger("drift(mass) > 1e-6", actions=["stop"])
+    with pytest.warns(SimckptWarning, match=r"never calls simckpt\.should_stop"):
         simckpt.run(bundle=tmp_path / "x", triggers=[trigger])(deaf)()
 
 
@@ -189,8 +189,8 @@ def test_a_predicate_that_raises_is_told_once_and_the_run_goes_on(tmp_path: Path
 
 
 def test_captures_are_capped_and_the_first_of_each_trigger_is_made(tmp_path: Path) -> None:
-    odd = simckpt.Trigger(lambda s: s.step % 2 == 1, then=["flight"], name="odd")
-    rare = simckpt.Trigger(lambda s: s.step == 21, then=["flight"], name="rare")
+    odd = simckpt.Trigger(lambda s: s.step % 2 == 1, actions=["recent_samples"], name="odd")
+    rare = simckpt.Trigger(lambda s: s.step == 21, actions=["recent_samples"], name="rare")
     run = simckpt.run(
         bundle=tmp_path / "x", triggers=[odd, rare], captures="1 in 4", checkpoint_every=3
     )
@@ -251,7 +251,7 @@ def test_an_exception_leaves_its_traceback_and_the_tails_of_the_logs(
     with simckpt.open("x") as bundle:
         (log,) = (bundle.document(h) for h in event.facts["documents"]["logs"])
         assert log.text == "step 1\npassword=***\nstep 2\n"
-        assert bundle.document(event.facts["documents"]["flight"]).samples[-1].step == 3
+        assert bundle.document(event.facts["documents"]["recent_samples"]).samples[-1].step == 3
 
 
 def test_the_first_checkpoint_of_a_campaign_has_the_whole_environment(tmp_path: Path) -> None:
@@ -360,7 +360,7 @@ def simckpt_triggers() -> tuple[simckpt.Trigger, ...]:
 
 def test_triggers_are_part_of_the_specification(tmp_path: Path) -> None:
     for name, limit in (("a", 1e-9), ("b", 1e-6)):
-        rule = simckpt.Trigger(f"drift(m) > {limit}", then="stop", name="leak")
+        rule = simckpt.Trigger(f"m drift > {limit}", actions="stop", name="leak")
         with simckpt.run(tmp_path / name, triggers=[rule], upstream=[*tmp_path.glob("a.*.h5")]):
             pass
     with simckpt.open(tmp_path / "b") as bundle:
@@ -368,7 +368,7 @@ def test_triggers_are_part_of_the_specification(tmp_path: Path) -> None:
         rules = bundle.document(parts.specification).facts["captures"]
         (change,) = bundle.document(parts.spec_diff).since_upstream
     assert rules["one_in"] == 10
-    assert rules["triggers"]["leak"] == {"rule": "drift(m) > 1e-06", "then": ["stop"]}
+    assert rules["triggers"]["leak"] == {"rule": "m drift > 1e-06", "actions": ["stop"]}
     assert rules["triggers"]["signal"]["rule"] == "signal"
     assert change.path == "captures.triggers.leak.rule"
     assert (change.old, change.new) == ("drift(m) > 1e-09", "drift(m) > 1e-06")

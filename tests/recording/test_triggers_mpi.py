@@ -21,10 +21,11 @@ calls = []
 def seen(sample):
     calls.append(sample.step)
 
-TRIGGERS = [simckpt.Trigger("drift(mass) > 1e-6", then=["flight", "checkpoint", "stop"]), seen]
+ACTIONS = ["recent_samples", "checkpoint", "stop"]
+TRIGGERS = [simckpt.Trigger("drift(mass) > 1e-6", actions=ACTIONS), seen]
 with simckpt.run(bundle="x", triggers=TRIGGERS) as run:
     step = 0
-    while step < 5000 and not simckpt.stopping():
+    while step < 5000 and not simckpt.should_stop():
         run.sample(step=step, fields={"u": u}, conserved={"mass": "u"},
                    grid=simckpt.Grid((4 * comm.size,), start=4 * comm.rank))
         step += 1
@@ -46,7 +47,7 @@ def test_a_stop_trigger_stops_all_ranks_at_one_step(mpiexec, tmp_path: Path) -> 
         assert bundle.segments[-1].ending == "aborted"
         assert bundle.checkpoints[-1].label == "stopped by a trigger"
         (event,) = [e for e in bundle.events if e.facts.get("rule") == "bound"]
-        flight = bundle.document(event.facts["documents"]["flight"])
+        flight = bundle.document(event.facts["documents"]["recent_samples"])
         assert flight.samples[-1].step >= event.step == 20
 
 

@@ -37,7 +37,7 @@ for case, kw in {
     def advance():
         pass
     try:
-        with S.run(sys.argv[1] + case, abort=False):
+        with S.run(sys.argv[1] + case, abort_on_error=False):
             advance()
     except S.SetupError as error:
         told[case] = str(error)

@@ -119,7 +119,7 @@ class Job:
             for fault in self.faults:
                 fault.at_start(state)
         if solver is not None:
-            run.effective(simulation=solver)
+            run.report_settings(simulation=solver)
         self.witness.note(state)
 
 

@@ -99,7 +99,7 @@ def main(
         numerics=simckpt.Numerics(integrator="Euler-Maruyama", dt=dt, rng=bits, seed=seed),
         seeds={"seed": seed, "noise": field.rng},
     ) as run:
-        run.effective(
+        run.report_settings(
             n=n,
             streams=streams,
             rank_offset=rank_offset,

@@ -104,7 +104,7 @@ class Budget:
     """An integral over the volume, closed against sources and boundary fluxes.
 
     The driver says on any rank what has come in (or gone out, with a minus sign) by
-    ``run.account(name, amount)``, in units of the integral. Of these, and of the integral at two
+    ``run.add_source(name, amount)``, in units of the integral. Of these, and of the integral at two
     samples, all ranks' exact values are taken, and each column is rounded once:
 
     ========================  ===============================================================

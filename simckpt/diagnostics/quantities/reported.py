@@ -73,7 +73,7 @@ class Reported:
     Parameters
     ----------
     amounts : mapping of str to ExactSum
-        What `run.account` was given, added up exactly.
+        What `run.add_source` was given, added up exactly.
     counts : mapping of str to int
         What `run.count` was given, added up.
     solves : mapping of str to Solves
