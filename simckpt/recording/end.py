@@ -274,9 +274,7 @@ class Leaving:
         for problem in parting.problems:
             self._faults.note("ranks_out_of_step", problem)
         if self._stopping.unheard:
-            text = (
-                "a trigger asked the run to stop, and the driver never asks simckpt.should_stop()"
-            )
+            text = "a trigger asked the run to stop; the driver never calls simckpt.should_stop()"
             self._faults.note("stop_unheard", text)
 
     def abort(self, error: BaseException | None, parting: Parting) -> None:

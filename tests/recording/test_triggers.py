@@ -120,7 +120,7 @@ def test_a_broken_bound_captures_the_flight_recorder_and_commits_a_checkpoint(
     assert event.step == 21
     assert event.text.startswith("drift(mass) > 1e-06: drift(mass) is 0.001, past the bound")
     # Relative to the integral of a field of one sign, as `simckpt show` has it.
-    assert event.facts["values"]["mass drift"] == pytest.approx(1e-3, rel=0.01)
+    assert event.facts["values"]["drift(mass)"] == pytest.approx(1e-3, rel=0.01)
     flight = document(tmp_path / "x", event, "recent_samples")
     assert [s.step for s in flight.samples] == list(range(22))
     with simckpt.open(tmp_path / "x") as bundle:
@@ -360,7 +360,7 @@ def simckpt_triggers() -> tuple[simckpt.Trigger, ...]:
 
 def test_triggers_are_part_of_the_specification(tmp_path: Path) -> None:
     for name, limit in (("a", 1e-9), ("b", 1e-6)):
-        rule = simckpt.Trigger(f"m drift > {limit}", actions="stop", name="leak")
+        rule = simckpt.Trigger(f"drift(m) > {limit}", actions="stop", name="leak")
         with simckpt.run(tmp_path / name, triggers=[rule], upstream=[*tmp_path.glob("a.*.h5")]):
             pass
     with simckpt.open(tmp_path / "b") as bundle:
@@ -368,7 +368,7 @@ def test_triggers_are_part_of_the_specification(tmp_path: Path) -> None:
         rules = bundle.document(parts.specification).facts["captures"]
         (change,) = bundle.document(parts.spec_diff).since_upstream
     assert rules["one_in"] == 10
-    assert rules["triggers"]["leak"] == {"rule": "m drift > 1e-06", "actions": ["stop"]}
+    assert rules["triggers"]["leak"] == {"rule": "drift(m) > 1e-06", "actions": ["stop"]}
     assert rules["triggers"]["signal"]["rule"] == "signal"
     assert change.path == "captures.triggers.leak.rule"
     assert (change.old, change.new) == ("drift(m) > 1e-09", "drift(m) > 1e-06")
