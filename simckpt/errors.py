@@ -54,10 +54,10 @@ class SetupError(SimckptError, ValueError):
         super().__init__(argument, value, problem)
 
     def __str__(self) -> str:
-        shown = _shown_value(self.value)
-        if len(shown) > 200:
-            shown = shown[:197] + "..."
-        text = f"{self.argument} = {shown}: {self.problem}."
+        value = _value_text(self.value)
+        if len(value) > 200:
+            value = value[:197] + "..."
+        text = f"{self.argument} = {value}: {self.problem}."
         if self.choices:
             text += f" Choices: {', '.join(self.choices)}."
         if self.mend:
@@ -69,27 +69,27 @@ class SetupError(SimckptError, ValueError):
         # Setup errors travel between ranks by pickle; the default would lose the keywords.
         return _rebuild_setup_error, (
             self.argument,
-            _shown_value(self.value),
+            _value_text(self.value),
             self.problem,
             self.choices,
             self.mend,
         )
 
 
-def _shown_value(value: object) -> str:
+def _value_text(value: object) -> str:
     try:
         return repr(value)
     except Exception:  # noqa: BLE001 - a user's object, or a number of too many digits
-        return f"<{type(value).__name__} that cannot be shown>"
+        return f"<{type(value).__name__} that cannot be printed>"
 
 
 def _rebuild_setup_error(
-    argument: str, shown: str, problem: str, choices: tuple[str, ...], mend: str
+    argument: str, text: str, problem: str, choices: tuple[str, ...], mend: str
 ) -> SetupError:
-    return SetupError(argument, _Shown(shown), problem, choices=choices, mend=mend)
+    return SetupError(argument, _RemoteValue(text), problem, choices=choices, mend=mend)
 
 
-class _Shown(str):
+class _RemoteValue(str):
     """A value of another rank, of which only the text arrived."""
 
     __slots__ = ()
@@ -130,11 +130,11 @@ class NewerFormatError(BundleError):
 class DoubtfulFormatError(NewerFormatError, DamagedBundleError):
     """It says a later format version and its checksum does not hold: it may be either."""
 
-    def __init__(self, path: object, version: int, known: int) -> None:
+    def __init__(self, path: object, version: int, newest: int) -> None:
         super().__init__(
             path,
             f"says that it is of format version {version}, and its checksum does not hold; this "
-            f"simckpt knows versions up to {known}",
+            f"simckpt knows versions up to {newest}",
             "Install a newer simckpt, or if none wrote it: simckpt recover --salvage <bundle>.",
         )
 

@@ -182,8 +182,8 @@ def compare(
         if len(runs) == 2:
             shelf.open(runs)
         opened = [shelf.run(run) for run in runs]
-        others = [shelf.run(run) for run in references]
-        for other in others:
+        reference_runs = [shelf.run(run) for run in references]
+        for other in reference_runs:
             # A reference that is not there is an error even where none is needed.
             _ = other.run_id
         result: Comparison | ManyRuns
@@ -191,9 +191,9 @@ def compare(
         texts: tuple[TextDifference, ...] = ()
         if len(opened) == 2:
             from ..compare.comparison import compare as compare_runs
-            from ..report.comparison import comparison_report
+            from ..report.two_runs import comparison_report
 
-            result = compare_runs(opened[0], opened[1], options, others)
+            result = compare_runs(opened[0], opened[1], options, reference_runs)
             report = wide_report = comparison_report(result)
             if html is not None:
                 from ..compare.curves import curves
@@ -203,9 +203,9 @@ def compare(
                 texts = text_differences(opened[0], opened[1])
         else:
             from ..compare.many import compare_many
-            from ..report.many import many_report
+            from ..report.many_runs import many_report
 
-            result = compare_many(opened, options, others)
+            result = compare_many(opened, options, reference_runs)
             report, wide_report = many_report(result), many_report(result, most=60)
     if html is not None:
         from ..report.html import page

@@ -321,8 +321,8 @@ def outcome_report(outcome: Outcome, driver: Path) -> RenderableType:
     from rich.rule import Rule
     from rich.text import Text
 
-    from ..report.comparison import comparison_report
     from ..report.sections import terminal
+    from ..report.two_runs import comparison_report
 
     def line(text: str, style: str = "") -> Text:
         return Text(text, style, no_wrap=True, overflow="ignore")  # to be copied whole

@@ -79,7 +79,7 @@ def _list(bundle: str, most: int, as_json: bool) -> None:
     from ..capture.jobs import accounts
     from ..compare.restart import restarts
     from ..report.history import history, history_report
-    from ..report.jobs import attempts, continuation, job_number, template_of
+    from ..report.job_chain import attempts, continuation, job_number, template_of
     from ..report.text import clean, show_json
     from ..report.text import show as show_report
     from .slurm import submitted_with

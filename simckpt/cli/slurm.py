@@ -13,7 +13,7 @@ import click
 from ..errors import SetupError, SimckptError
 
 if TYPE_CHECKING:
-    from ..report.jobs import Decision
+    from ..report.job_chain import Decision
 
 
 @click.command()
@@ -74,7 +74,7 @@ def slurm(
             click.echo("\n".join(texts) or "sacct says nothing that the bundle does not have")
         return
     if bundle is not None:
-        from ..report.jobs import STATUS
+        from ..report.job_chain import STATUS
 
         decision = _next(bundle, attempts, warned=warned)
         if as_json:
@@ -171,7 +171,7 @@ def store_accounts(bundle: str) -> tuple[str, ...]:
     from ..bundle.reader import open_bundle
     from ..bundle.writer import BundleWriter
     from ..capture.jobs import accounts
-    from ..report.jobs import cut_off, job_number, unrecorded
+    from ..report.job_chain import cut_off, job_number, unrecorded
 
     with open_bundle(bundle) as run:
         jobs = {job_number(view.segment.scheduler) for view in run.segments} - {""}
@@ -188,7 +188,7 @@ def _next(bundle: str, most: int, *, warned: bool) -> Decision:
     from ..bundle.files import bundle_paths
     from ..bundle.reader import open_bundle
     from ..capture.jobs import accounts, scheduler_facts
-    from ..report.jobs import attempts, decide, job_number
+    from ..report.job_chain import attempts, decide, job_number
 
     asking = scheduler_facts(os.environ)
     job, restarts = job_number(asking), asking.get("restarts")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..report.watching import Watched
+    from ..report.status import RunStatus
 
 ENDED = {"finished": 0}
 """Status by ending; any other ending is 1."""
@@ -36,8 +36,8 @@ def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_js
     process is gone (which can be told on the host that it runs on), with 0 if it finished and 1 if
     not.
     """
+    from ..report.status import watch_news, watch_report
     from ..report.text import page, show, show_json
-    from ..report.watching import watch_news, watch_report
 
     if once or as_json:
         now = look(bundle)
@@ -47,7 +47,7 @@ def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_js
             show(watch_report(now, time()))
         return
     console = page()
-    last: Watched | None = None
+    last: RunStatus | None = None
     if console.is_terminal:
         from rich.live import Live
 
@@ -64,22 +64,22 @@ def watch(ctx: click.Context, /, bundle: str, interval: float, once: bool, as_js
         ctx.exit(ENDED.get(last.ending or "", 1))
 
 
-def look(bundle: str) -> Watched:
+def look(bundle: str) -> RunStatus:
     """How the run is now."""
     from ..bundle.appender import writer_lives
     from ..bundle.files import bundle_paths
     from ..bundle.reader import open_bundle
-    from ..report.watching import watched
+    from ..report.status import run_status
 
     # Asked first: a run that ends between the questions has said so in what is read then.
     lives = writer_lives(bundle_paths(bundle).journal)
     with open_bundle(bundle) as run:
-        return watched(run, lives)
+        return run_status(run, lives)
 
 
 def follow(
     bundle: str, interval: float, pause: Callable[[float], None] = sleep
-) -> Iterator[Watched]:
+) -> Iterator[RunStatus]:
     """The run at each look, until it has ended or its process is gone.
 
     Its files are read only when they changed.
@@ -90,7 +90,7 @@ def follow(
 
     paths = bundle_paths(bundle)
     last_identity = None
-    state: Watched | None = None
+    state: RunStatus | None = None
     while True:
         current = identity(Path(paths.stem))
         if state is None or current != last_identity or writer_lives(paths.journal) is False:

@@ -15,9 +15,9 @@ from ..model.changes import Change, SpecDiff
 from ..model.documents import ArtifactIndex, Manifest
 from ..model.record import Record
 from ..model.transform import TransformManifest
-from .comparison import OWN_SIZE, health_rows
 from .overview import Overview, documents, latest_document, restart_text
 from .text import clean, plural, short_hash, value
+from .two_runs import OWN_SIZE, health_rows
 
 LARGEST = 2_000
 """Bytes of the text, and of the indented JSON."""

@@ -19,7 +19,7 @@ from ..compare.comparison import Comparison
 from ..compare.fields import FieldDifference
 from ..compare.many import ManyRuns
 from ..compare.quantities import QuantityDifference
-from .many import group_letter
+from .many_runs import group_letter
 from .text import clean, distinct, index_range, small
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

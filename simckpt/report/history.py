@@ -13,7 +13,7 @@ from ..compare.facts import ending
 from ..compare.restart import Restart
 from ..compare.run_view import RunView
 from ..model.record import Facts, Json, Record
-from .jobs import Attempt
+from .job_chain import Attempt
 from .overview import restart_section
 from .text import clean, duration, moment, plural, section, short_hash, styled, table
 

@@ -29,7 +29,7 @@ from .sections import (
     Report,
     Section,
     Span,
-    Table,
+    TableBlock,
     share_text,
     span,
 )
@@ -89,12 +89,12 @@ def _section(section: Section) -> str:
 def _block(block: Block) -> str:
     if isinstance(block, Paragraph):
         return f"<p>{_line(block.line)}</p>"
-    if isinstance(block, Table):
+    if isinstance(block, TableBlock):
         return _table(block)
     if isinstance(block, Item):
         return _item(block)
     if isinstance(block, Remaining):
-        return _soft(f"... and {block.total - block.shown:,} more {block.noun}")
+        return _soft(f"... and {block.total - block.limit:,} more {block.noun}")
     return _matrix(block)
 
 
@@ -111,7 +111,7 @@ def _soft(text: str) -> str:
     return f'<p class="soft">{escape(text)}</p>'
 
 
-def _table(block: Table) -> str:
+def _table(block: TableBlock) -> str:
     classes = [' class="number"' if c.number else "" for c in block.columns]
     head = "".join(
         f"<th{kind}>{escape(c.heading)}</th>"

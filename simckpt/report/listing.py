@@ -70,7 +70,7 @@ class Filter:
     ----------
     terms : list of Term
         The terms of the text, in its order.
-    comparisons : list of Comparison
+    comparisons : list of Condition
         Its comparisons.
     holds : callable
         Whether it holds for the run in which the argument, a lookup, finds the values of terms.
@@ -83,7 +83,7 @@ class Filter:
 
     def __init__(self, text: str | None = None) -> None:
         self.terms: list[Term] = []
-        self.comparisons: list[Comparison] = []
+        self.comparisons: list[Condition] = []
         tree = ("and",) if text is None else parse(text, "--where", FILTERS).tree
         self.holds = self._test(tree)
 
@@ -101,7 +101,7 @@ class Filter:
                 return lambda lookup: _matches(lookup(term), pattern)
             case (relation, subject, (kind, value)) if relation in _RELATIONS:
                 value = _number(value) if kind == "word" else value
-                comparison = Comparison(self._term(subject), relation, value)
+                comparison = Condition(self._term(subject), relation, value)
                 self.comparisons.append(comparison)
                 return comparison.holds
         term = self._term(tree)
@@ -112,7 +112,7 @@ class Filter:
         return self.terms[-1]
 
 
-class Comparison(NamedTuple):
+class Condition(NamedTuple):
     """A term compared with a value: a number, or a text."""
 
     term: Term
@@ -328,16 +328,16 @@ def require_known(runs: Sequence[BundleRow], terms: Iterable[Term], argument: st
         own = not term.function and term.name in ("path", "name", *COLUMNS)
         if not own and lookups and all(lookup(term) is None for lookup in lookups):
             names = sorted({n for run in runs for n in run.names(term.function)})
-            near = get_close_matches(term.name, names, n=6, cutoff=0.5)
+            matches = get_close_matches(term.name, names, n=6, cutoff=0.5)
             raise SetupError(
                 argument,
                 str(term),
                 f"is recorded in none of the {plural(len(runs), 'bundle')}",
-                choices=near or names[:12],
+                choices=matches or names[:12],
             )
 
 
-def _require_order(runs: Sequence[BundleRow], comparison: Comparison) -> None:
+def _require_order(runs: Sequence[BundleRow], comparison: Condition) -> None:
     """SetupError for a comparison that holds for no run, whatever the values are."""
     term, relation, limit = comparison
     if isinstance(limit, float) and isnan(limit):

@@ -15,7 +15,7 @@ from .sections import (
     Remaining,
     Report,
     Span,
-    Table,
+    TableBlock,
     share_text,
     span,
 )
@@ -55,7 +55,7 @@ def _bounded(lines: list[str]) -> str:
 
 
 def _block(block: Block) -> str:
-    if isinstance(block, Table):
+    if isinstance(block, TableBlock):
         columns = [(i, c) for i, c in enumerate(block.columns) if not c.wide]
         rows = [[_span(span(row[i], c.width)) for i, c in columns] for row in block.rows]
         return _table([c.heading for _, c in columns], rows, max(MOST_ROWS, min(block.most, 24)))
@@ -71,7 +71,7 @@ def _block(block: Block) -> str:
         notes = "".join(f"  \n   {_line(note)}" for note in block.notes)
         return f"{number}{_line(block.head)}{share}{notes}"
     if isinstance(block, Remaining):
-        return f"... and {block.total - block.shown:,} more {block.noun}"
+        return f"... and {block.total - block.limit:,} more {block.noun}"
     return _line(block.line)
 
 

@@ -20,7 +20,6 @@ from ..model.numerics import NumericalSettings
 from ..model.record import Facts, Record
 from ..model.series import Cost
 from ..model.transform import Dataset, SchemaChange, Transform, TransformManifest
-from .comparison import health_rows
 from .text import (
     clean,
     duration,
@@ -34,6 +33,7 @@ from .text import (
     table,
     value,
 )
+from .two_runs import health_rows
 
 MOST_NAMES = 6
 

@@ -52,7 +52,7 @@ Line: TypeAlias = tuple[Span, ...]
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of a table; one that is `wide` only fits on a page for a browser."""
 
     heading: str
@@ -62,10 +62,10 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableBlock:
     """Rows under headings. A terminal shows `most` of them and, if `bare`, no headings."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[tuple[str | Span, ...], ...]
     noun: str = "rows"
     most: int = 12
@@ -112,11 +112,11 @@ class Remaining:
     """How many of something were left out before a report was built."""
 
     total: int
-    shown: int
+    limit: int
     noun: str
 
 
-Block: TypeAlias = Table | Paragraph | Item | Matrix | Remaining
+Block: TypeAlias = TableBlock | Paragraph | Item | Matrix | Remaining
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def terminal(report: Report) -> Group:
     for part in report.sections:
         blocks: list[RenderableType] = []
         for block in part.blocks:
-            if isinstance(block, Table) and blocks:
+            if isinstance(block, TableBlock) and blocks:
                 blocks.append(Text(" "))
             blocks += _block(block)
         parts.append(section(part.title, *blocks) if part.title else Group(Text(""), *blocks))
@@ -188,12 +188,12 @@ def terminal(report: Report) -> Group:
 def _block(block: Block) -> list[RenderableType]:
     if isinstance(block, Paragraph):
         return [_text(block.line)]
-    if isinstance(block, Table):
+    if isinstance(block, TableBlock):
         return _table(block)
     if isinstance(block, Item):
         return _item(block)
     if isinstance(block, Remaining):
-        return [more(block.total, block.shown, block.noun)]
+        return [more(block.total, block.limit, block.noun)]
     out = table("", *(f"{name}>" for name in block.names))
     styles = {None: "dim", "same": "green", "different": "red", "could-not-compare": "yellow"}
     for name, row in zip(block.names, block.cells, strict=True):
@@ -206,7 +206,7 @@ def _text(spans: Line, style: str = "") -> Text:
     return Text.assemble(*pieces, style=style)
 
 
-def _table(block: Table) -> list[RenderableType]:
+def _table(block: TableBlock) -> list[RenderableType]:
     columns = [(i, c) for i, c in enumerate(block.columns) if not c.wide]
     out = table(*(c.heading + ">" * c.number for _, c in columns))
     out.columns[0].no_wrap = True

@@ -11,9 +11,9 @@ from recorded_twins import Setup, run
 from simckpt.compare.alignment import align
 from simckpt.compare.comparison import Comparison, Options, compare
 from simckpt.compare.tolerance import Limits, Tolerance
-from simckpt.report.comparison import comparison_report
 from simckpt.report.sections import terminal
 from simckpt.report.text import show
+from simckpt.report.two_runs import comparison_report
 
 changes = st.fixed_dictionaries(
     {},

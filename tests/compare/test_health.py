@@ -9,7 +9,7 @@ from simckpt.compare.health import health, unexplained
 from simckpt.compare.quantities import columns
 from simckpt.compare.scales import scales
 from simckpt.model.series import Column, Event
-from simckpt.report.comparison import health_rows
+from simckpt.report.two_runs import health_rows
 
 SMALL = Setup(n=16, steps=24, every=2, checkpoint_every=8)
 

@@ -10,7 +10,7 @@ from simckpt.compare.comparison import compare
 from simckpt.compare.health import health
 from simckpt.compare.quantities import same_decomposition
 from simckpt.model.series import DECOMPOSITION, DECOMPOSITION_CHANGED, Event
-from simckpt.report.comparison import health_rows
+from simckpt.report.two_runs import health_rows
 
 SMALL = Setup(name="small", n=8, steps=8, every=2, checkpoint_every=4)
 PLACE = 4

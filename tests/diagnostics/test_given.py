@@ -109,7 +109,7 @@ def test_a_value_that_cannot_be_shown_does_not_hide_the_error() -> None:
     for value in (10**5000, _Mute()):
         error = SetupError("argument", value, "is nonsense")
         for told in (error, pickle.loads(pickle.dumps(error))):
-            assert "that cannot be shown>: is nonsense." in str(told)
+            assert "that cannot be printed>: is nonsense." in str(told)
 
 
 class _Mute:

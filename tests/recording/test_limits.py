@@ -7,7 +7,7 @@ import pytest
 
 import simckpt
 from simckpt.compare.health import health
-from simckpt.report.comparison import health_rows
+from simckpt.report.two_runs import health_rows
 
 
 def told(path, limit):

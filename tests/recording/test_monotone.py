@@ -15,7 +15,7 @@ from simckpt.compare.health import ALLOWED, health, reversals
 from simckpt.diagnostics.reading import Reading
 from simckpt.model.series import Column, FieldTiles, SeriesSchema
 from simckpt.recording.anomaly import Anomaly, AnomalyRule, Monotone
-from simckpt.report.comparison import health_rows
+from simckpt.report.two_runs import health_rows
 
 EPS = 2.0**-52
 COLUMNS = (

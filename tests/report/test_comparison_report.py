@@ -10,9 +10,9 @@ from simckpt.compare.comparison import Options, compare
 from simckpt.compare.differences import RecordedDifference
 from simckpt.compare.tolerance import Limits, Tolerance
 from simckpt.model.series import Event
-from simckpt.report.comparison import comparison_report
 from simckpt.report.sections import terminal
 from simckpt.report.text import show, show_json
+from simckpt.report.two_runs import comparison_report
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 

@@ -13,7 +13,7 @@ from simckpt.capture.jobs import Account
 from simckpt.model.documents import Manifest, Stage
 from simckpt.model.series import Checkpoint, Node, Parts, RunOpened, Segment, SegmentEnd
 from simckpt.report.history import job_table
-from simckpt.report.jobs import (
+from simckpt.report.job_chain import (
     STATUS,
     Attempt,
     attempts,

@@ -4,7 +4,7 @@ import pytest
 from recorded_twins import Setup, run
 
 from simckpt.compare.many import compare_many
-from simckpt.report.many import group_letter, many_report
+from simckpt.report.many_runs import group_letter, many_report
 from simckpt.report.sections import terminal
 from simckpt.report.text import show
 

@@ -4,9 +4,9 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import compare
 from simckpt.compare.many import compare_many
-from simckpt.report.comparison import comparison_report
-from simckpt.report.many import many_report
+from simckpt.report.many_runs import many_report
 from simckpt.report.markdown import markdown, plain
+from simckpt.report.two_runs import comparison_report
 
 SMALL = Setup(name="small", n=8, steps=8, every=2, checkpoint_every=8)
 

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from recorded_twins import STARTED, Setup, run
 
 from simckpt.model.series import Event
+from simckpt.report.status import run_status, spark, watch_line, watch_news, watch_report
 from simckpt.report.text import show
-from simckpt.report.watching import spark, watch_line, watch_news, watch_report, watched
 
 SMALL = Setup(name="small", n=8, steps=24, every=2, checkpoint_every=8)
 
@@ -29,7 +29,7 @@ class Walled:
 
 
 def of(**changes):
-    return watched(Walled(run(SMALL, **changes)))
+    return run_status(Walled(run(SMALL, **changes)))
 
 
 def page(w, now=STARTED + 25):
@@ -42,7 +42,7 @@ def test_a_live_run_shows_progress_pace_and_what_is_left():
     w = of(killed=True, parameters={"steps": 48})
     assert (w.step, w.ending, w.done) == (24, None, 0.5)
     assert w.pace == pytest.approx(1.0)
-    assert w.left == pytest.approx(24.0)
+    assert w.seconds_left == pytest.approx(24.0)
     text = page(w)
     assert "going on" in text
     assert "50 % of steps = 48, about 24 s to go" in text
@@ -94,7 +94,7 @@ def test_a_run_without_samples_is_told_as_such():
             series._values = series._values[:0]
             return series
 
-    w = watched(Empty(run(SMALL, killed=True)))
+    w = run_status(Empty(run(SMALL, killed=True)))
     assert "no sample yet" in page(w)
     assert "no sample yet" in watch_line(w, STARTED)
 

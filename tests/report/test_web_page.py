@@ -12,8 +12,8 @@ from recorded_twins import Setup, run
 from simckpt.compare.comparison import compare
 from simckpt.compare.curves import curves
 from simckpt.compare.facts import TextDifference
-from simckpt.report.comparison import comparison_report
 from simckpt.report.html import page as html_page
+from simckpt.report.two_runs import comparison_report
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 EVIL = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>\"'&"

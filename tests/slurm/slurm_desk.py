@@ -12,7 +12,7 @@ import numpy as np
 from slurm_cluster import OVER, Cluster, Job
 
 from simckpt.bundle.reader import Bundle, open_bundle
-from simckpt.report.jobs import Attempt
+from simckpt.report.job_chain import Attempt
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATES = ROOT / "slurm"

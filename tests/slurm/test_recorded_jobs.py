@@ -7,7 +7,7 @@ import json
 import pytest
 from slurm_desk import RESTART, ROOT, SMALL, Desk
 
-from simckpt.report.jobs import recorded
+from simckpt.report.job_chain import recorded
 
 FEW = ("--steps", "6")
 SLOWLY = ("--pause", "0.06")

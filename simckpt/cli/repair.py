@@ -45,9 +45,9 @@ def verify(
     from ..report.verification import verification, verification_report
 
     findings = verify_bundle(bundle)
-    whole = verification(bundle, findings).whole
-    outputs = _outputs(bundle, folder) if folder is not None and whole else None
-    checkpoints = _checkpoints(bundle, every=bool(expect)) if whole else ()
+    is_whole = verification(bundle, findings).whole
+    outputs = _outputs(bundle, folder) if folder is not None and is_whole else None
+    checkpoints = _checkpoints(bundle, every=bool(expect)) if is_whole else ()
     result = verification(bundle, findings, outputs, checkpoints, expect or None)
     if as_json:
         show_json(result)

@@ -11,13 +11,13 @@ from ..compare.quantities import QuantityDifference
 from ..compare.stages import PairedTransform, StageComparison, Standing
 from .sections import (
     Block,
-    Column,
     Item,
     Remaining,
     Report,
     Section,
     Span,
-    Table,
+    TableBlock,
+    TableColumn,
     line,
     paragraph,
     sentence,
@@ -92,8 +92,13 @@ def _runs(c: Comparison) -> Section:
         )
         for letter, run in letters
     )
-    columns = (Column(""), Column("run", width=60), Column("ranks"), Column("samples"))
-    return Section("", (Table((*columns, Column("ending")), rows, bare=True),))
+    columns = (
+        TableColumn(""),
+        TableColumn("run", width=60),
+        TableColumn("ranks"),
+        TableColumn("samples"),
+    )
+    return Section("", (TableBlock((*columns, TableColumn("ending")), rows, bare=True),))
 
 
 def ending(run: RunSummary) -> Span:
@@ -133,13 +138,13 @@ def _transforms(stages: StageComparison | None) -> Section | None:
         for pair in window
     )
     columns = (
-        Column("", width=28),
-        Column("A", width=24),
-        Column("B", width=24),
-        Column("data"),
-        Column("what differs"),
+        TableColumn("", width=28),
+        TableColumn("A", width=24),
+        TableColumn("B", width=24),
+        TableColumn("data"),
+        TableColumn("what differs"),
     )
-    blocks: tuple[Block, ...] = (Table(columns, rows, most=MOST_TRANSFORMS),)
+    blocks: tuple[Block, ...] = (TableBlock(columns, rows, most=MOST_TRANSFORMS),)
     if len(stages.transforms) > len(window):
         blocks += (Remaining(len(stages.transforms), len(window), "transforms"),)
     return Section("Transforms", blocks)
@@ -161,16 +166,16 @@ def _location(c: Comparison) -> Section | None:
     return Section("Location", tuple(blocks)) if blocks else None
 
 
-def _fields(c: Comparison) -> Table:
+def _fields(c: Comparison) -> TableBlock:
     columns = (
-        Column("field", width=24),
-        Column("step", number=True),
-        Column("tiles", number=True),
-        Column("pattern"),
-        Column("first tile"),
-        Column("ranks A"),
-        Column("B"),
-        Column("at end", number=True),
+        TableColumn("field", width=24),
+        TableColumn("step", number=True),
+        TableColumn("tiles", number=True),
+        TableColumn("pattern"),
+        TableColumn("first tile"),
+        TableColumn("ranks A"),
+        TableColumn("B"),
+        TableColumn("at end", number=True),
     )
     rows = tuple(
         (
@@ -185,16 +190,16 @@ def _fields(c: Comparison) -> Table:
         )
         for d in c.fields
     )
-    return Table(columns, rows, noun="fields", most=8)
+    return TableBlock(columns, rows, noun="fields", most=8)
 
 
-def _quantities(c: Comparison) -> Table:
+def _quantities(c: Comparison) -> TableBlock:
     columns = (
-        Column("quantity", width=24),
-        *(Column(h, number=True) for h in ("step", "A", "B", "ULPs", "relative", "largest")),
+        TableColumn("quantity", width=24),
+        *(TableColumn(h, number=True) for h in ("step", "A", "B", "ULPs", "relative", "largest")),
     )
     rows = tuple((q.name, str(q.step), *distinct(q.a, q.b), *_sizes(q)) for q in c.quantities)
-    return Table(columns, rows, noun="quantities", most=10)
+    return TableBlock(columns, rows, noun="quantities", most=10)
 
 
 def _sizes(q: QuantityDifference) -> tuple[str, str, str]:
@@ -205,11 +210,11 @@ def _sizes(q: QuantityDifference) -> tuple[str, str, str]:
     return ulps, small(q.relative), small(q.largest)
 
 
-def _tiles(c: Comparison) -> Table:
+def _tiles(c: Comparison) -> TableBlock:
     columns = (
-        Column("tiles of", width=24),
-        Column("statistic"),
-        *(Column(h, number=True) for h in ("step", "beyond", "A", "B", "relative")),
+        TableColumn("tiles of", width=24),
+        TableColumn("statistic"),
+        *(TableColumn(h, number=True) for h in ("step", "beyond", "A", "B", "relative")),
     )
     rows = tuple(
         (
@@ -222,7 +227,7 @@ def _tiles(c: Comparison) -> Table:
         )
         for t in c.tiles
     )
-    return Table(columns, rows, noun="fields", most=8)
+    return TableBlock(columns, rows, noun="fields", most=8)
 
 
 def _type_of_difference(c: Comparison) -> Section | None:
@@ -272,13 +277,13 @@ def _differences(c: Comparison) -> Section | None:
     if c.verdict == "same" and c.bitwise:
         title += ", without effect on the state"
     columns = (
-        Column("part"),
-        Column("what", width=40),
-        Column("A", width=32),
-        Column("B", width=32),
-        Column("to the answer", wide=True),
+        TableColumn("part"),
+        TableColumn("what", width=40),
+        TableColumn("A", width=32),
+        TableColumn("B", width=32),
+        TableColumn("to the answer", wide=True),
     )
-    return Section(title, (Table(columns, rows, noun="differences"),))
+    return Section(title, (TableBlock(columns, rows, noun="differences"),))
 
 
 def _uncompared(c: Comparison) -> Section | None:
@@ -315,8 +320,8 @@ def _health(c: Comparison) -> Section:
     runs = (a,) if a == b else (a, b)
     headings = ("A and B",) if a == b else ("A", "B")
     rows = tuple((name, *(run.get(name, "-") for run in runs)) for name in names)
-    columns = tuple(Column(heading) for heading in ("", *headings))
-    return Section("Health of each run", (Table(columns, rows, noun="lines", most=8),))
+    columns = tuple(TableColumn(heading) for heading in ("", *headings))
+    return Section("Health of each run", (TableBlock(columns, rows, noun="lines", most=8),))
 
 
 def health_rows(health: Health) -> dict[str, str]:

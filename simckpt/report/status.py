@@ -16,9 +16,9 @@ from ..compare.run_view import Floats, SeriesView
 from ..model.documents import Manifest
 from ..model.record import Record
 from ..model.series import Ending
-from .comparison import health_rows
 from .overview import RecordedRun, latest_document
 from .text import clean, duration, facts, plural, section, small, styled, table
+from .two_runs import health_rows
 
 RECENT = 60
 """Samples over which the pace is taken and small curves are drawn."""
@@ -37,12 +37,12 @@ ALARMING: Final = ("first non-finite value", "samples with faults")
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-class WatchedSeries(SeriesView, Protocol):
+class TimedSeries(SeriesView, Protocol):
     @property
     def wall(self) -> Floats: ...
 
 
-class Watched(Record, frozen=True, kw_only=True):
+class RunStatus(Record, frozen=True, kw_only=True):
     """What is told of a run at one moment.
 
     Parameters
@@ -76,7 +76,7 @@ class Watched(Record, frozen=True, kw_only=True):
     interval: float | None
     goal: str
     done: float | None
-    left: float | None
+    seconds_left: float | None
     recent: dict[str, tuple[float, ...]]
     health: Health
     checkpoints: int
@@ -86,12 +86,12 @@ class Watched(Record, frozen=True, kw_only=True):
     happened: int = 0
 
 
-def watched(run: RecordedRun, lives: bool | None = None) -> Watched:
+def run_status(run: RecordedRun, lives: bool | None = None) -> RunStatus:
     """Look at a run; the bundle may be that of a live one.
 
     `lives` says whether the process that writes it is there, if that is known.
     """
-    series: WatchedSeries = run.series()  # type: ignore[assignment]
+    series: TimedSeries = run.series()  # type: ignore[assignment]
     step, wall = series.step, series.wall
     segments = list(run.segments)
     last = segments[-1] if segments else None
@@ -103,11 +103,11 @@ def watched(run: RecordedRun, lives: bool | None = None) -> Watched:
     seconds = float(wall[span][-1] - wall[span][0]) if len(wall) else 0.0
     pace = float(step[span][-1] - step[span][0]) / seconds if seconds > 0 else None
     t = float(series.t[-1]) if len(step) and isfinite(series.t[-1]) else None
-    goal, done, left = _goal(run, int(step[-1]) if len(step) else 0, t, series, seconds)
+    goal, done, seconds_left = _goal(run, int(step[-1]) if len(step) else 0, t, series, seconds)
     if not len(step):
         names = []
     ending = last.end.ending if last is not None and last.end is not None else None
-    return Watched(
+    return RunStatus(
         path=str(run.path),
         ending=ending,
         killed=ending is None and lives is False,
@@ -124,7 +124,7 @@ def watched(run: RecordedRun, lives: bool | None = None) -> Watched:
         else None,
         goal=goal,
         done=done,
-        left=left,
+        seconds_left=seconds_left,
         recent={n: tuple(series[n][span].tolist()) for n in names[:MOST_QUANTITIES]},
         health=health(run),
         checkpoints=len(checkpoints),
@@ -134,7 +134,7 @@ def watched(run: RecordedRun, lives: bool | None = None) -> Watched:
     )
 
 
-def watch_report(w: Watched, now: float) -> Group:
+def watch_report(w: RunStatus, now: float) -> Group:
     """The page that `simckpt watch` keeps up to date; `now` is in seconds since the epoch."""
     state, style = _state(w, now)
     head = Text.assemble(styled(w.path, "bold"), "  ", (state, style))
@@ -161,7 +161,7 @@ def watch_report(w: Watched, now: float) -> Group:
     return Group(*parts)
 
 
-def watch_line(w: Watched, now: float) -> str:
+def watch_line(w: RunStatus, now: float) -> str:
     """The same on one line, for a log."""
     state, _ = _state(w, now)
     drifts = [f"{d.name} drift {small(d.final)}" for d in w.health.drifts[:3]]
@@ -169,7 +169,7 @@ def watch_line(w: Watched, now: float) -> str:
     return clean("; ".join([state, _progress(w), *drifts, *peaks[:2]]))
 
 
-def watch_news(w: Watched, before: Watched | None, now: float) -> list[str]:
+def watch_news(w: RunStatus, before: RunStatus | None, now: float) -> list[str]:
     """What there is to say in a log since the look `before`: the state, alarms and events."""
     lines = []
     if before is None or _position(w) != _position(before):
@@ -183,11 +183,11 @@ def watch_news(w: Watched, before: Watched | None, now: float) -> list[str]:
     return lines
 
 
-def _position(w: Watched) -> tuple[int | None, str | None, bool]:
+def _position(w: RunStatus) -> tuple[int | None, str | None, bool]:
     return w.step, w.ending, w.killed
 
 
-def _alarms(w: Watched) -> dict[str, str]:
+def _alarms(w: RunStatus) -> dict[str, str]:
     rows = health_rows(w.health)
     return {name: rows[name] for name in ALARMING if name in rows}
 
@@ -212,7 +212,7 @@ def spark(values: Sequence[float], width: int = 30) -> Text:
     return Text("".join(signs))
 
 
-def _state(w: Watched, now: float) -> tuple[str, str]:
+def _state(w: RunStatus, now: float) -> tuple[str, str]:
     if w.ending is not None:
         why = f": {clean(w.why, 60)}" if w.why else ""
         return w.ending + why, "green" if w.ending == "finished" else "yellow"
@@ -225,18 +225,18 @@ def _state(w: Watched, now: float) -> tuple[str, str]:
     return "going on", "green"
 
 
-def _progress(w: Watched) -> str:
+def _progress(w: RunStatus) -> str:
     if w.step is None:
         return "no sample yet"
     text = f"step {w.step:,}" + (f", t = {w.t:.6g}" if w.t is not None else "")
     if w.done is not None:
         text += f", {100 * w.done:.0f} % of {clean(w.goal, 30)}"
-    if w.left is not None and w.ending is None and not w.killed:
-        text += f", about {duration(w.left)} to go"
+    if w.seconds_left is not None and w.ending is None and not w.killed:
+        text += f", about {duration(w.seconds_left)} to go"
     return text
 
 
-def _age(w: Watched, now: float) -> str:
+def _age(w: RunStatus, now: float) -> str:
     age = now - w.wall if w.wall is not None else 0.0
     return f"last sample {duration(max(age, 0.0))} ago"
 
@@ -257,6 +257,6 @@ def _goal(
             # It goes further, so the parameter means something else.
             continue
         moved = float(axis[-RECENT:][-1] - axis[-RECENT:][0]) if len(axis) else 0.0
-        left = (goal - at) / moved * seconds if moved > 0 and seconds > 0 else None
-        return f"{name} = {goal:g}", min(at / goal, 1.0), left
+        seconds_left = (goal - at) / moved * seconds if moved > 0 and seconds > 0 else None
+        return f"{name} = {goal:g}", min(at / goal, 1.0), seconds_left
     return "", None, None

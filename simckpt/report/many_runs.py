@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from ..compare.many import Cell, ManyRuns, Separation
-from .comparison import ending, extent
 from .sections import (
     Block,
-    Column,
     Item,
     Line,
     Matrix,
@@ -15,11 +13,13 @@ from .sections import (
     Report,
     Section,
     Span,
-    Table,
+    TableBlock,
+    TableColumn,
     line,
     paragraph,
 )
 from .text import clean, plural, value
+from .two_runs import ending, extent
 
 MOST_SEPARATIONS = 4
 MOST_VALUES = 3
@@ -63,14 +63,14 @@ def _runs(result: ManyRuns) -> Section:
         for i in group
     )
     columns = (
-        Column("run", number=True),
-        Column("group"),
-        Column("bundle", width=44),
-        Column("ranks"),
-        Column("samples"),
-        Column("ending"),
+        TableColumn("run", number=True),
+        TableColumn("group"),
+        TableColumn("bundle", width=44),
+        TableColumn("ranks"),
+        TableColumn("samples"),
+        TableColumn("ending"),
     )
-    return Section("", (Table(columns, rows, noun="runs", most=24),))
+    return Section("", (TableBlock(columns, rows, noun="runs", most=24),))
 
 
 def _matrix(result: ManyRuns, most: int) -> Section:
