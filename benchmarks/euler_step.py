@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
+from simckpt import CFL, Grid
+from simckpt.diagnostics.probe import Declarations, Probe, State
 
 from .example import load_example
 from .timing import Ratio, medians

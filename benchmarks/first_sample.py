@@ -12,7 +12,8 @@ from .timing import Ratio
 PROGRAM = """
 import time
 import numpy as np
-from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
+from simckpt import CFL, Grid
+from simckpt.diagnostics.probe import Declarations, Probe, State
 begin = time.perf_counter()
 probe = Probe(Declarations(conserved={"mass": "rho"}, stability={"courant": CFL("abs(rho)")}))
 state = State(Grid((64, 64)), {"rho": np.ones((64, 64))}, dt=0.1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simckpt.diagnostics import Declarations, Grid, State
+from simckpt import Grid
+from simckpt.diagnostics.probe import Declarations, State
 
 from .sampling import normal, ready
 from .timing import Ratio, medians

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
+from simckpt import CFL, Grid
+from simckpt.diagnostics.probe import Declarations, Probe, State
 
 from .timing import Ratio
 

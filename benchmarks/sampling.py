@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from simckpt.diagnostics import Declarations, Grid, Probe, State
+from simckpt import Grid
+from simckpt.diagnostics.probe import Declarations, Probe, State
 
 SIZE = 1 << 25
 """Float64 values that no cache holds: 256 MiB."""

@@ -6,7 +6,8 @@ import os
 
 import numpy as np
 
-from simckpt.diagnostics import CFL, Declarations, Grid, State
+from simckpt import CFL, Grid
+from simckpt.diagnostics.probe import Declarations, State
 
 from .sampling import normal, one_field, ready
 from .timing import Ratio, medians

@@ -3,113 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
 from keyword import iskeyword
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 from ..errors import SetupError
+from . import registry
 from .expressions import Expression, parse
 from .quantities.base import Channel, Context, Diagnostic, Quantity, checked_name
-from .quantities.integrals import AngularMomentum, Budget, Conserved, particle_quantities
-from .quantities.norms import Extrema, Norm
-from .quantities.reported import Count, Custom, Reported, Residual, Scalar
-from .quantities.stability import CFL, Diffusion, Frequency, Growth
-from .quantities.stencils import Divergence, TotalVariation
-from .rank_agreement import Facts, in_order
-
-# The groups of declarations: which diagnostics each of them takes.
-
-
-KINDS: Mapping[str, tuple[type, ...]] = {
-    "conserved": (Conserved, AngularMomentum),
-    "budget": (Budget,),
-    "stability": (CFL, Diffusion, Frequency, Divergence, TotalVariation, Growth),
-    "norms": (Norm,),
-    "custom": (Custom,),
-}
-"""The classes of which a group takes values, in the words of `Declarations`."""
-
-_OF_TEXT: Mapping[str, Callable[[str], Diagnostic]] = {"conserved": Conserved, "budget": Budget}
-"""Groups in which an expression alone says it all."""
-
-_OPEN = frozenset({"stability", "norms"})
-"""Groups that take a diagnostic of a user's own making too."""
-
-_EXAMPLES: Mapping[str, str] = {
-    "conserved": "'rho'",
-    "budget": "'rho'",
-    "stability": "CFL('abs(u) + c', 'abs(v) + c')",
-    "norms": "Norm('rho', 'L2')",
-    "custom": "Custom(function, combine='sum')",
-}
-
-
-def read_diagnostic(group: str, name: str, value: object, argument: str) -> Diagnostic:
-    """`value`, or what its text stands for, as a diagnostic of `group` that is called `name`.
-
-    Raises
-    ------
-    SetupError
-        If it is of no kind that the group takes; it names where it belongs.
-    """
-    if isinstance(value, KINDS[group]):
-        return value  # type: ignore[return-value]
-    if group in _OF_TEXT and isinstance(value, str):
-        return _OF_TEXT[group](parse(value, argument).text)
-    home = _home(value)
-    if not home and group in _OPEN and _is_diagnostic(value):
-        return value  # type: ignore[return-value]
-    choices = [kind.__name__ for kind in KINDS[group]]
-    if group in _OF_TEXT:
-        choices.append("the text of an expression")
-    mend = f"Write {group}={{{name!r}: {_example(group, value)}}}."
-    problem = f"is not what {group}= takes" if len(choices) > 1 else f"is not a {choices[0]}"
-    if home:
-        kind = type(value).__name__
-        problem = f"is a {kind}, which belongs in {home}="
-        mend = f"Write {home}={{{name!r}: {kind}(...)}}."
-    elif isinstance(value, type) and any(value in kinds for kinds in KINDS.values()):
-        problem = "is the class and not one of its values"
-        mend = f"Write {value.__name__}(...), with what it is of in the brackets."
-    raise SetupError(argument, value, problem, choices=choices, mend=mend)
-
-
-def _home(value: object) -> str:
-    """The group that `value` belongs in; empty if it is of no kind that is known."""
-    return next((group for group, kinds in KINDS.items() if isinstance(value, kinds)), "")
-
-
-def _is_diagnostic(value: object) -> bool:
-    made = not isinstance(value, type)
-    return made and all(callable(getattr(value, method, None)) for method in ("plan", "text"))
-
-
-def _example(group: str, value: object) -> str:
-    if group == "norms" and isinstance(value, str):
-        try:
-            return f"Norm({parse(value).text!r}, 'L2')"
-        except SetupError:
-            pass
-    return _EXAMPLES[group]
-
+from .quantities.integrals import Budget, Conserved, particle_quantities
+from .quantities.norms import ExtremaLocations
+from .quantities.reported import Count, Reported, Residual, Scalar
+from .rank_agreement import Facts
 
 RESERVED = frozenset({"step", "t", "wall", "dt", "segment", "faults"})
 
-GROUPS = (
-    "conserved",
-    "budget",
-    "stability",
-    "norms",
-    "extrema",
-    "counts",
-    "residuals",
-    "scalars",
-    "custom",
-)
-"""The groups of diagnostics, in the order of their columns."""
+
+class DeclarationArguments(TypedDict, total=False):
+    """The arguments of `simckpt.step` that declare diagnostics, in the order of their columns.
+
+    The values of a mapping are of the classes of `registry` that have its name as their `group`;
+    a text among `conserved` and `budget` is an expression. `stability` and `norms` take a
+    `Diagnostic` of a user's own too.
+    """
+
+    conserved: Mapping[str, str | Diagnostic] | None
+    budget: Mapping[str, str | Diagnostic] | None
+    stability: Mapping[str, Diagnostic] | None
+    norms: Mapping[str, Diagnostic] | None
+    extrema: Iterable[str]
+    counts: Iterable[str]
+    residuals: Iterable[str]
+    scalars: Iterable[str]
+    custom: Mapping[str, Diagnostic] | None
+    derived: Mapping[str, str] | None
+
+
+@dataclass(frozen=True)
+class _Group:
+    """An argument that takes diagnostics by name."""
+
+    example: str
+    from_text: Callable[[str], Diagnostic] | None = None
+    """Makes a diagnostic of an expression alone."""
+    takes_any: bool = False
+    """Whether a diagnostic of a user's own making is taken too."""
+
+
+_GROUPS: Mapping[str, _Group] = {
+    "conserved": _Group("'rho'", Conserved),
+    "budget": _Group("'rho'", Budget),
+    "stability": _Group("CFL('abs(u) + c', 'abs(v) + c')", takes_any=True),
+    "norms": _Group("Norm('rho', 'L2')", takes_any=True),
+    "custom": _Group("Custom(function, combine='sum')"),
+}
+_LISTS: Mapping[str, Diagnostic] = {
+    "extrema": ExtremaLocations(),
+    "counts": Count(),
+    "residuals": Residual(),
+    "scalars": Scalar(),
+}
+"""The arguments that are lists of names, each name with the same diagnostic."""
+
+ARGUMENTS = tuple(DeclarationArguments.__annotations__)
+
+KINDS: Mapping[str, tuple[type, ...]] = {
+    group: tuple(c for c in vars(registry).values() if getattr(c, "group", None) == group)
+    for group in _GROUPS
+}
+"""The classes that each group takes, from the registry."""
 
 
 @dataclass(frozen=True, init=False)
@@ -117,18 +82,17 @@ class Declarations:
     """The diagnostics of a run, by the names of their columns.
 
     Minimum, maximum, counts of NaN, +Inf and -Inf, and tile digests are taken of every field
-    without being asked for.
+    without being declared.
 
     Parameters
     ----------
-    conserved : mapping of str to str, Conserved or AngularMomentum
+    conserved : mapping of str to str or diagnostic
         Integrals over the volume: ``{"mass": "rho"}``.
     budget : mapping of str to str or Budget
-        Integrals that sources and boundaries change, as ``run.add_source`` tells:
+        Integrals that sources and boundaries change, as ``run.add_source`` reports them:
         ``{"mass": "rho"}``.
-    stability : mapping of str to CFL or another diagnostic
-        `CFL`, `Diffusion`, `Frequency`, `Divergence`, `TotalVariation`, `Growth`: such as
-        ``{"courant": CFL("abs(u) + c", "abs(v) + c")}``.
+    stability : mapping of str to diagnostic
+        Such as ``{"courant": CFL("abs(u) + c", "abs(v) + c")}``.
     norms : mapping of str to Norm
         Such as ``{"error": Norm("p - p_exact", "L2")}``.
     extrema : sequence of str
@@ -151,92 +115,64 @@ class Declarations:
     {'conserved': {'mass': 'integral of rho'}}
     """
 
-    conserved: Mapping[str, Diagnostic] = field(default_factory=dict)
-    budget: Mapping[str, Diagnostic] = field(default_factory=dict)
-    stability: Mapping[str, Diagnostic] = field(default_factory=dict)
-    norms: Mapping[str, Diagnostic] = field(default_factory=dict)
-    extrema: Mapping[str, Diagnostic] = field(default_factory=dict)
-    counts: Mapping[str, Diagnostic] = field(default_factory=dict)
-    residuals: Mapping[str, Diagnostic] = field(default_factory=dict)
-    scalars: Mapping[str, Diagnostic] = field(default_factory=dict)
-    custom: Mapping[str, Diagnostic] = field(default_factory=dict)
-    derived: Mapping[str, Expression] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, Diagnostic]]
+    derived: Mapping[str, Expression]
 
-    def __init__(
-        self,
-        conserved: Mapping[str, str | Conserved | AngularMomentum] | None = None,
-        stability: Mapping[str, Any] | None = None,
-        norms: Mapping[str, Any] | None = None,
-        derived: Mapping[str, str] | None = None,
-        *,
-        budget: Mapping[str, str | Budget] | None = None,
-        extrema: Iterable[str] = (),
-        counts: Iterable[str] = (),
-        residuals: Iterable[str] = (),
-        scalars: Iterable[str] = (),
-        custom: Mapping[str, Custom] | None = None,
-    ) -> None:
-        put = object.__setattr__
-        for group, given in (
-            ("conserved", conserved),
-            ("budget", budget),
-            ("stability", stability),
-            ("norms", norms),
-            ("custom", custom),
-        ):
-            put(self, group, _read(group, given, partial(read_diagnostic, group)))
-        put(self, "extrema", _named("extrema", extrema, Extrema()))
-        put(self, "counts", _named("counts", counts, Count()))
-        put(self, "residuals", _named("residuals", residuals, Residual()))
-        put(self, "scalars", _named("scalars", scalars, Scalar()))
-        put(self, "derived", _read("derived", derived, _derived))
-        first: dict[str, str] = {}
-        for group, diagnostics in self._groups():
+    def __init__(self, **declared: Unpack[DeclarationArguments]) -> None:
+        arguments: Mapping[str, Any] = declared
+        groups = {}
+        for name in ARGUMENTS[:-1]:
+            value = arguments.get(name)
+            groups[name] = (
+                _from_mapping(name, value, _diagnostic)
+                if name in _GROUPS
+                else _from_list(name, () if value is None else value)
+            )
+        object.__setattr__(self, "groups", groups)
+        derived = _from_mapping("derived", arguments.get("derived"), _derived)
+        object.__setattr__(self, "derived", derived)
+        owners: dict[str, str] = {}
+        for group, diagnostics in groups.items():
             for name in diagnostics if group != "extrema" else ():
-                if name in first:
+                if name in owners:
                     raise SetupError(
                         f"{group}[{name!r}]",
                         diagnostics[name].text(),
-                        f"is declared twice: {first[name]}[{name!r}] is the same column",
+                        f"is declared twice: {owners[name]}[{name!r}] is the same column",
                         mend="Give each column a name of its own.",
                     )
-                first[name] = group
+                owners[name] = group
 
     @classmethod
-    def given(cls, caller: str, arguments: Mapping[str, Any], others: Iterable[str]) -> Self:
-        """The declarations among the arguments of `caller`, which has `others` of its own.
+    def from_arguments(
+        cls, caller: str, declared: DeclarationArguments, other_arguments: Iterable[str]
+    ) -> Self:
+        """The declarations among the arguments of `caller`, which has others too.
 
         Raises
         ------
         SetupError
             If an argument is unknown, or cannot be used.
         """
-        groups = (*GROUPS, "derived")
-        for name, value in arguments.items():
-            if name not in groups:
-                choices = sorted({*groups, *others})
-                near = get_close_matches(name, choices, 1)
-                mend = f"Did you mean {near[0]}=?" if near else ""
-                raise SetupError(
-                    name, value, f"is no argument of {caller}", choices=choices, mend=mend
-                )
-        return cls(**arguments)
-
-    def _groups(self) -> Iterator[tuple[str, Mapping[str, Diagnostic]]]:
-        for group in GROUPS:
-            yield group, getattr(self, group)
+        for name, value in declared.items():
+            if name not in ARGUMENTS:
+                choices = sorted({*ARGUMENTS, *other_arguments})
+                close = get_close_matches(name, choices, 1)
+                mend = f"Did you mean {close[0]}=?" if close else ""
+                problem = f"is no argument of {caller}"
+                raise SetupError(name, value, problem, choices=choices, mend=mend)
+        return cls(**declared)
 
     def plan(self, context: Context) -> tuple[Quantity, ...]:
         """Every declared diagnostic, planned; SetupError for the first that cannot be had."""
         for name, expression in self.derived.items():
             if name in context.fields:
-                raise SetupError(
-                    expression.argument, expression.text, f"{name!r} is also the name of a field"
-                )
+                problem = f"{name!r} is also the name of a field"
+                raise SetupError(expression.argument, expression.text, problem)
             context.tree(expression)
-        owners = _owners(context)
-        planned = []
-        for group, diagnostics in self._groups():
+        owners = _automatic_columns(context)
+        quantities = []
+        for group, diagnostics in self.groups.items():
             for name, diagnostic in diagnostics.items():
                 argument = f"{group}[{name!r}]"
                 quantity = diagnostic.plan(name, context)
@@ -249,59 +185,61 @@ class Declarations:
                             mend=f"Give it another name than {name!r}.",
                         )
                     owners[column.name] = argument
-                planned.append(quantity)
-        return tuple(planned)
+                quantities.append(quantity)
+        return tuple(quantities)
 
     def in_order(self, facts: Facts) -> Declarations:
         """The same declarations in the order of `facts`, which are of the same names."""
         ordered = copy(self)
-        for group, texts in facts.items():
-            object.__setattr__(ordered, group, in_order(getattr(self, group), texts))
+        groups = {
+            group: {name: diagnostics[name] for name in facts.get(group, ())}
+            for group, diagnostics in self.groups.items()
+        }
+        object.__setattr__(ordered, "groups", groups)
+        derived = {name: self.derived[name] for name in facts.get("derived", ())}
+        object.__setattr__(ordered, "derived", derived)
         return ordered
 
     def changes(self, other: Declarations) -> Iterator[str]:
         """What `other` declares otherwise, one phrase for each diagnostic."""
-        here, there = self.facts(), other.facts()
-        for group in dict.fromkeys((*here, *there)):
-            old, new = here.get(group, {}), there.get(group, {})
-            for name in dict.fromkeys((*old, *new)):
-                if name not in new:
-                    yield f"without {group}[{name!r}], {old[name]!r}"
-                elif name not in old:
-                    yield f"with {group}[{name!r}], {new[name]!r}"
-                elif old[name] != new[name]:
-                    yield f"{group}[{name!r}] is {new[name]!r} and was {old[name]!r}"
-        if here == there:
+        old, new = self.facts(), other.facts()
+        for group in dict.fromkeys((*old, *new)):
+            before, after = old.get(group, {}), new.get(group, {})
+            for name in dict.fromkeys((*before, *after)):
+                if name not in after:
+                    yield f"without {group}[{name!r}], {before[name]!r}"
+                elif name not in before:
+                    yield f"with {group}[{name!r}], {after[name]!r}"
+                elif before[name] != after[name]:
+                    yield f"{group}[{name!r}] is {after[name]!r} and was {before[name]!r}"
+        if old == new:
             yield "other callables, or the same in another order"
 
     def undeclared(self, reported: Reported) -> Iterator[tuple[str, str, str]]:
         """The reports that nothing was declared for: the method of `Run`, the name, the mend."""
-        for method, given, group in (
+        for method, reports, group in (
             ("add_source", reported.amounts, "budget"),
             ("count", reported.counts, "counts"),
             ("residual", reported.solves, "residuals"),
             ("scalar", reported.scalars, "scalars"),
         ):
-            declared: Mapping[str, Diagnostic] = getattr(self, group)
-            for name in given:
-                if name not in declared:
-                    mend = f"Declare it with {group}=" + (
-                        f"{{{name!r}: ...}}." if group == "budget" else f"[{name!r}]."
-                    )
-                    yield method, name, mend
+            for name in reports:
+                if name not in self.groups[group]:
+                    example = f"{{{name!r}: ...}}" if group == "budget" else f"[{name!r}]"
+                    yield method, name, f"Declare it with {group}={example}."
 
     def facts(self) -> dict[str, dict[str, str]]:
         """The declarations as plain values, for the specification of the run."""
         facts = {
             group: {name: d.text() for name, d in diagnostics.items()}
-            for group, diagnostics in self._groups()
+            for group, diagnostics in self.groups.items()
         }
         facts["derived"] = {name: e.text for name, e in self.derived.items()}
         return {name: group for name, group in facts.items() if group}
 
 
-def _owners(context: Context) -> dict[str, str]:
-    """The columns that come without being asked for, each with the argument that it is of."""
+def _automatic_columns(context: Context) -> dict[str, str]:
+    """The columns that come without being declared, each with the argument that it is of."""
     owners = {}
     for name in context.fields:
         for column in Channel(name, 0, "", (), ()).columns():
@@ -312,40 +250,37 @@ def _owners(context: Context) -> dict[str, str]:
     return owners
 
 
-def _read(
-    argument: str,
-    given: Mapping[str, Any] | None,
-    read: Callable[[str, Any, str], Any],
+def _from_mapping(
+    argument: str, values: object, read: Callable[[str, str, Any, str], Any]
 ) -> dict[str, Any]:
-    if given is None:
+    if values is None:
         return {}
-    if not isinstance(given, Mapping):
-        raise SetupError(argument, given, "is not a mapping of names", mend="Write {'name': ...}.")
-    read_ones = {}
-    for given_name, value in given.items():
-        whole = f"{argument}[{given_name!r}]"
-        name = checked_name(whole, given_name)
+    if not isinstance(values, Mapping):
+        raise SetupError(argument, values, "is not a mapping of names", mend="Write {'name': ...}.")
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        item = f"{argument}[{key!r}]"
+        name = checked_name(item, key)
         if name in RESERVED:
-            raise SetupError(whole, name, "is a reserved name", mend="Choose another.")
-        if name in read_ones:
-            raise SetupError(whole, name, "is declared twice, in other letters that are the same")
-        read_ones[name] = read(name, value, whole)
-    return read_ones
+            raise SetupError(item, name, "is a reserved name", mend="Choose another.")
+        if name in result:
+            raise SetupError(item, name, "is declared twice, in other letters that are the same")
+        result[name] = read(argument, name, value, item)
+    return result
 
 
-def _named(argument: str, given: object, diagnostic: Diagnostic) -> dict[str, Diagnostic]:
-    """The same diagnostic for each of a list of names."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise SetupError(argument, given, "is not a list of names", mend="Write ['name'].")
-    names = list(given)
+def _from_list(argument: str, values: object) -> dict[str, Diagnostic]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise SetupError(argument, values, "is not a list of names", mend="Write ['name'].")
+    names = list(values)
     for name in names:
         checked_name(f"{argument}[{name!r}]", name)
         if names.count(name) > 1:
             raise SetupError(argument, name, "is declared twice")
-    return _read(argument, dict.fromkeys(names, diagnostic), lambda _, value, __: value)
+    return _from_mapping(argument, dict.fromkeys(names), lambda *_: _LISTS[argument])
 
 
-def _derived(name: str, value: object, argument: str) -> Expression:
+def _derived(_: str, name: str, value: object, argument: str) -> Expression:
     if iskeyword(name):
         raise SetupError(
             argument,
@@ -356,17 +291,35 @@ def _derived(name: str, value: object, argument: str) -> Expression:
     return parse(value, argument)
 
 
-__all__ = [
-    "CFL",
-    "AngularMomentum",
-    "Budget",
-    "Conserved",
-    "Custom",
-    "Declarations",
-    "Diffusion",
-    "Divergence",
-    "Frequency",
-    "Growth",
-    "Norm",
-    "TotalVariation",
-]
+def _diagnostic(group: str, name: str, value: Any, argument: str) -> Diagnostic:
+    """`value`, or what its text stands for, as a diagnostic of `group` that is called `name`."""
+    from_text = _GROUPS[group].from_text
+    if from_text and isinstance(value, str):
+        return from_text(parse(value, argument).text)
+    home = next((g for g, classes in KINDS.items() if isinstance(value, classes)), "")
+    own = not isinstance(value, type) and all(
+        callable(getattr(value, method, None)) for method in ("plan", "text")
+    )
+    if home == group or (own and not home and _GROUPS[group].takes_any):
+        return value  # type: ignore[no-any-return]
+    choices = [kind.__name__ for kind in KINDS[group]]
+    if from_text:
+        choices.append("the text of an expression")
+    if home:
+        kind = type(value).__name__
+        problem = f"is a {kind}, which belongs in {home}="
+        mend = f"Write {home}={{{name!r}: {kind}(...)}}."
+    elif isinstance(value, type) and any(value in classes for classes in KINDS.values()):
+        problem = "is the class and not one of its values"
+        mend = f"Write {value.__name__}(...), with what it is of in the brackets."
+    else:
+        problem = f"is not what {group}= takes" if len(choices) > 1 else f"is not a {choices[0]}"
+        mend = f"Write {group}={{{name!r}: {_example(group, value)}}}."
+    raise SetupError(argument, value, problem, choices=choices, mend=mend)
+
+
+def _example(group: str, value: object) -> str:
+    if group == "norms" and isinstance(value, str):
+        with suppress(SetupError):
+            return f"Norm({parse(value).text!r}, 'L2')"
+    return _GROUPS[group].example

@@ -66,7 +66,8 @@ class Probe:
     Examples
     --------
     >>> import numpy as np
-    >>> from simckpt.diagnostics import Declarations, Grid, Probe, State
+    >>> from simckpt import Grid
+    >>> from simckpt.diagnostics.probe import Declarations, Probe, State
     >>> probe = Probe(Declarations(conserved={"mass": "rho"}))
     >>> state = State(Grid(4, spacing=0.5), {"rho": np.array([1e16, 1.0, -1e16, 1.0])}, step=3)
     >>> probe.agree([probe.offer(state)])

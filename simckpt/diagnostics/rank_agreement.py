@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isclose
-from typing import Any
 
 import numpy as np
 
@@ -349,11 +348,6 @@ def check_widths(parts: Sequence[tuple[int, PartOffer]]) -> None:
                 f"on rank {rank} is not what rank {other} says, {there!r}",
                 mend="Where widths vary along an axis, give an array of them.",
             )
-
-
-def in_order(given: Mapping[str, Any], order: Mapping[str, str]) -> dict[str, Any]:
-    """The entries of `given` in the order of `order`, which has the same names."""
-    return {name: given[name] for name in order}
 
 
 def _arguments(

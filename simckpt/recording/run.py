@@ -9,7 +9,7 @@ import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from ..capture.driver import is_interactive
 from ..capture.values import plain
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from ..diagnostics.declarations import DeclarationArguments
     from ..model.record import Facts
     from ..model.series import Checkpoint
 
@@ -184,7 +185,7 @@ class Run:
         step: int | None = None,
         t: float = float("nan"),
         dt: float = float("nan"),
-        **declared: Any,
+        **declared: Unpack[DeclarationArguments],
     ) -> None:
         """Take one sample now; all ranks call it at the same step.
 
@@ -208,7 +209,7 @@ class Run:
             step = recorder.step + (recorder.life == "sampling")
 
         recorder.sample(
-            Declarations.given("run.sample", declared, _SAMPLE_ARGUMENTS),
+            Declarations.from_arguments("run.sample", declared, _SAMPLE_ARGUMENTS),
             lambda: State(
                 grid=grid, fields=fields or {}, particles=particles, step=step, t=t, dt=dt
             ),

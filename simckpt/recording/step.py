@@ -8,7 +8,7 @@ import math
 import numbers
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Unpack
 
 from ..errors import SetupError
 from . import active
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    from ..diagnostics.declarations import Declarations
+    from ..diagnostics.declarations import DeclarationArguments, Declarations
     from ..diagnostics.probe import State
     from .recorder import Recorder
 
@@ -329,7 +329,7 @@ def step(
     numerics: Any = None,
     every: int | float | Iterable[int] | Cadence = 1,
     source: Source = "arguments",
-    **declared: Any,
+    **declared: Unpack[DeclarationArguments],
 ) -> Step:
     """Sample diagnostics around the function that advances the simulation by one step.
 
@@ -386,7 +386,7 @@ def step(
             "grid", grid, "is all that was given", mend="Did you forget fields=lambda sim: {...}?"
         )
     return Step(
-        Declarations.given("step", declared, _ARGUMENTS),
+        Declarations.from_arguments("step", declared, _ARGUMENTS),
         grid=grid,
         fields=fields,
         particles=particles,

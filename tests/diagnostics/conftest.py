@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import Declarations, Grid, Probe, Reading, State
+from simckpt import Grid
+from simckpt.diagnostics.probe import Declarations, Probe, Reading, State
 
 
 @dataclass

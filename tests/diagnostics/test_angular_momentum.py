@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import AngularMomentum, Declarations, Grid, Particles, State
+from simckpt import AngularMomentum, Grid, Particles
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(

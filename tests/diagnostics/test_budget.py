@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import Budget, Declarations, Grid, State
+from simckpt import Budget, Grid
 from simckpt.diagnostics.exact import ExactSum, exact_term
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.diagnostics.quantities.reported import Reported
 from simckpt.errors import SetupError
 

@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Cells, Declarations, Grid, State
+from simckpt import CFL, Cells, Grid
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.errors import SetupError
 
 COUNT = 6000

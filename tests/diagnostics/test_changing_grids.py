@@ -8,20 +8,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import (
+from simckpt import (
     CFL,
     Cells,
     Conserved,
-    Declarations,
     Diffusion,
     Divergence,
     Frequency,
     Grid,
     Norm,
-    Probe,
-    State,
     TotalVariation,
 )
+from simckpt.diagnostics.probe import Declarations, Probe, State
 from simckpt.errors import SetupError
 
 ALL = Declarations(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import Declarations, Grid, State
+from simckpt import Grid
 from simckpt.diagnostics.particles import Components
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.errors import SetupError
 
 SHAPE = (12, 40)

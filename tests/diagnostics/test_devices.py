@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Declarations, Divergence, Grid, Norm, State, views
+from simckpt import CFL, Divergence, Grid, Norm
+from simckpt.diagnostics import views
 from simckpt.diagnostics.devices import arrays as devices
 from simckpt.diagnostics.devices.sweep import Arithmetic
 from simckpt.diagnostics.particles import Components
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.errors import SetupError
 
 SHAPE = (37, 150)

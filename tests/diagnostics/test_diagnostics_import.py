@@ -8,7 +8,8 @@ import sys
 PROGRAM = """
 import sys
 import numpy as np
-from simckpt.diagnostics import CFL, Declarations, Grid, Particles, Probe, State
+from simckpt import CFL, Grid, Particles
+from simckpt.diagnostics.probe import Declarations, Probe, State
 probe = Probe(Declarations(conserved={"mass": "rho"}, stability={"courant": CFL("rho")}))
 probe.agree([probe.offer(State(Grid(4), {"rho": np.ones(4)}))])
 probe.blank()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import Declarations, Grid, State
+from simckpt import Grid
+from simckpt.diagnostics.probe import Declarations, State
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 LOW, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import Declarations, Grid, State
+from simckpt import Grid
 from simckpt.diagnostics.declarations import Conserved
 from simckpt.diagnostics.expressions import FUNCTIONS, parse, resolve
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.errors import SetupError
 
 

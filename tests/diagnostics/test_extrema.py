@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import Cells, Declarations, Grid, State
+from simckpt import Cells, Grid
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.diagnostics.quantities.norms import PAIRS, blocks, decode, encode
 from simckpt.diagnostics.views import Found
 from simckpt.errors import SetupError

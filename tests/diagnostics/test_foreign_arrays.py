@@ -9,8 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import Declarations, Grid, Probe, State, views
+from simckpt import Grid
+from simckpt.diagnostics import views
 from simckpt.diagnostics.devices import arrays
+from simckpt.diagnostics.probe import Declarations, Probe, State
 from simckpt.errors import SetupError
 
 SHAPE = (3, 4)

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Cells, Components, Diffusion, Frequency, Growth, Particles
+from simckpt import CFL, Cells, Components, Diffusion, Frequency, Growth, Particles
 from simckpt.diagnostics.arguments import real_number, whole_number
 from simckpt.errors import SetupError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import Grid
+from simckpt import Grid
 from simckpt.errors import SetupError
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import Declarations, Divergence, Grid, Growth, Norm, State
+from simckpt import Divergence, Grid, Growth, Norm
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.diagnostics.quantities.stability import slope
 from simckpt.errors import SetupError
 

@@ -7,7 +7,8 @@ import weakref
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State, TotalVariation
+from simckpt import CFL, Grid, TotalVariation
+from simckpt.diagnostics.probe import Declarations, Probe, State
 
 DECLARED = Declarations(
     conserved={"m": "f", "p": "f*g"},

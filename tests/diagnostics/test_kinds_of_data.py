@@ -7,7 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import Declarations, Grid, Probe, State
+from simckpt import Grid
+from simckpt.diagnostics.probe import Declarations, Probe, State
 from simckpt.errors import SetupError
 
 TOTAL = Declarations(conserved={"total": "f", "twice": "2*f"})

@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 from msgspec import UNSET
 
-from simckpt.diagnostics import (
-    Budget,
-    Cells,
-    Conserved,
-    Declarations,
-    Grid,
-    Particles,
-    Probe,
-    State,
-)
+from simckpt import Budget, Cells, Conserved, Grid, Particles
+from simckpt.diagnostics.probe import Declarations, Probe, State
 
 DECLARED = Declarations(
     conserved={"mass": "q", "n": Conserved("q", weight="one")}, budget={"b": Budget("q")}

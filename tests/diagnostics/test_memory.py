@@ -9,7 +9,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Cells, Declarations, Grid, Probe, State
+from simckpt import CFL, Cells, Grid
+from simckpt.diagnostics.probe import Declarations, Probe, State
 
 MIB = 2**20
 DECLARED = Declarations(
@@ -87,7 +88,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import numpy as np
-from simckpt.diagnostics import CFL, Cells, Declarations, Grid, Probe, State
+from simckpt import CFL, Cells, Grid
+from simckpt.diagnostics.probe import Declarations, Probe, State
 def sample(n):
     f = np.ones((n, n))
     state = State(Grid((n, n)), {"f": f, "g": f.T, "h": f[::-1]}, dt=0.1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Components, Custom, Declarations, Grid, Growth, Norm, State
+from simckpt import CFL, Components, Custom, Grid, Growth, Norm
 from simckpt.diagnostics.expressions import parse
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.errors import SetupError
 
 # A key of keyboards and its letter; a ligature; letters that IPython completes TeX names to.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import Declarations, Grid, State
+from simckpt import Grid
+from simckpt.diagnostics.probe import Declarations, State
 
 TOTAL = Declarations(conserved={"total": "f", "products": "f*g"})
 SHAPES = [

@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import Declarations, Particles, State
+from simckpt import Particles
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.errors import SetupError
 
 COUNT = 5000

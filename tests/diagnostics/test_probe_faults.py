@@ -8,7 +8,8 @@ import pickle
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Declarations, Grid, Probe, State
+from simckpt import CFL, Grid
+from simckpt.diagnostics.probe import Declarations, Probe, State
 from simckpt.errors import SetupError
 
 MASS = Declarations(conserved={"mass": "rho"})
@@ -185,7 +186,7 @@ def test_a_part_that_is_no_longer_given_is_noticed(ranks):
 
 
 def test_particles_that_are_lost_are_noticed(ranks):
-    from simckpt.diagnostics import Particles
+    from simckpt import Particles
 
     def state(ids):
         return State(particles=Particles(ids, velocity=np.ones((ids.size, 1))))

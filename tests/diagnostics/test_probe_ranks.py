@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import CFL, Declarations, Grid, State
+from simckpt import CFL, Grid
+from simckpt.diagnostics.probe import Declarations, State
 
 DECLARATIONS = Declarations(
     conserved={"a_total": "a", "energy": "0.5*b*b/(1.5 + abs(b))", "c_total": "c", "i_total": "i"},

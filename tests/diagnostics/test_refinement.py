@@ -7,16 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import (
-    CFL,
-    Conserved,
-    Declarations,
-    Divergence,
-    Grid,
-    Norm,
-    State,
-    TotalVariation,
-)
+from simckpt import CFL, Conserved, Divergence, Grid, Norm, TotalVariation
+from simckpt.diagnostics.probe import Declarations, State
 
 COARSE = (16, 40)
 DECLARED = Declarations(conserved={"mass": "rho"})

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import Components, Custom, Declarations, Grid, State
+from simckpt import Components, Custom, Grid
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.diagnostics.quantities.base import Here
 from simckpt.diagnostics.quantities.reported import LARGEST_TOTAL, Reported, Solves
 from simckpt.diagnostics.views import Extremes

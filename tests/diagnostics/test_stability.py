@@ -7,17 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import (
-    CFL,
-    Declarations,
-    Diffusion,
-    Divergence,
-    Frequency,
-    Grid,
-    Norm,
-    State,
-    TotalVariation,
-)
+from simckpt import CFL, Diffusion, Divergence, Frequency, Grid, Norm, TotalVariation
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.errors import SetupError
 
 SHAPE, SPACING = (24, 36), (0.5, 0.3)

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from simckpt.diagnostics import CFL, Declarations, Diffusion, Divergence, Grid, State
-from simckpt.diagnostics import TotalVariation as Variation
+from simckpt import CFL, Diffusion, Divergence, Grid
+from simckpt import TotalVariation as Variation
+from simckpt.diagnostics.probe import Declarations, State
 from simckpt.errors import SetupError
 
 SHAPE, SPACING = (24, 36), (0.5, 0.3)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import Declarations
 from simckpt.diagnostics.partition import (
     LONG_RUN,
     MOST_TILES,
@@ -17,6 +16,7 @@ from simckpt.diagnostics.partition import (
     SMALL_FIELD,
     tile_edges,
 )
+from simckpt.diagnostics.probe import Declarations
 from simckpt.diagnostics.views import plan_walk
 
 

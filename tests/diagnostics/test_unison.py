@@ -12,19 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import (
-    CFL,
-    Cells,
-    Conserved,
-    Custom,
-    Declarations,
-    Grid,
-    Particles,
-    Probe,
-    State,
-    TotalVariation,
-)
+from simckpt import CFL, Cells, Conserved, Custom, Grid, Particles, TotalVariation
 from simckpt.diagnostics.coverage_checksum import box_mark
+from simckpt.diagnostics.probe import Declarations, Probe, State
 from simckpt.errors import SetupError
 
 

@@ -13,7 +13,8 @@ from simckpt.diagnostics import kernel_cache as warming
 
 PROGRAM = """
 import numpy as np
-from simckpt.diagnostics import Declarations, Grid, Probe, State
+from simckpt import Grid
+from simckpt.diagnostics.probe import Declarations, Probe, State
 from simckpt.diagnostics.kernels import sweep
 probe = Probe(Declarations(conserved={"mass": "rho"}))
 state = State(Grid(4), {"rho": np.ones(4)})

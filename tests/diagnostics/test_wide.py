@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import Conserved, Declarations, Grid, State
+from simckpt import Conserved, Grid
 from simckpt.diagnostics.exact import half_words
+from simckpt.diagnostics.probe import Declarations, State
 
 COUNT = Declarations(conserved={"count": Conserved("n", weight="one"), "total": "n"})
 

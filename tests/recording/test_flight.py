@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from simckpt import Grid
 from simckpt.bundle.records import decode_document
-from simckpt.diagnostics import Declarations, Grid, Probe, State
+from simckpt.diagnostics.probe import Declarations, Probe, State
 from simckpt.model.record import canonical_json
 from simckpt.recording.trigger_captures import FlightRecorder
 

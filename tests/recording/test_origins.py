@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from simckpt.diagnostics import Declarations, Grid, Particles, Probe, State
+from simckpt import Grid, Particles
+from simckpt.diagnostics.probe import Declarations, Probe, State
 from simckpt.recording.trigger_captures import Origins
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
 from math import nan
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from ...errors import SetupError
 from ...model.series import Column, ColumnKind
@@ -44,6 +44,8 @@ class Conserved:
     >>> Conserved("rho").text()
     'integral of rho'
     """
+
+    group: ClassVar[str] = "conserved"
 
     expression: str
     monotone: Monotone = ""
@@ -131,6 +133,8 @@ class Budget:
     >>> Budget("rho").text()
     'budget of the integral of rho'
     """
+
+    group: ClassVar[str] = "budget"
 
     expression: str
 
@@ -243,6 +247,8 @@ class AngularMomentum:
     >>> AngularMomentum("z").text()
     'angular momentum z about the centre of mass'
     """
+
+    group: ClassVar[str] = "conserved"
 
     axis: Axis = "z"
     about: About = "centre_of_mass"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, isfinite, ldexp, prod, sqrt
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from ...errors import SetupError
 from ...model.series import Column
@@ -48,6 +48,8 @@ class Norm:
     >>> Norm("p - p_exact", "RMS").text()
     'RMS norm of p - p_exact'
     """
+
+    group: ClassVar[str] = "norms"
 
     expression: str
     kind: Kind = "L2"
@@ -127,7 +129,7 @@ NOWHERE = -1
 
 
 @dataclass(frozen=True)
-class Extrema:
+class ExtremaLocations:
     """The global index and the rank of a field's minimum and maximum.
 
     The columns are ``NAME.min.i``, ``.j``, ``.k``, ``.l`` for the axes 0, 1, 2, 3 (``.i`` is

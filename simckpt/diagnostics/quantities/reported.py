@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -284,6 +284,8 @@ class Custom:
     >>> Custom(max, "max").text()
     'max over the ranks of builtins.max'
     """
+
+    group: ClassVar[str] = "custom"
 
     function: Callable[[Mapping[str, Any]], float | None] = field(compare=False)
     combine: Combine = "sum"

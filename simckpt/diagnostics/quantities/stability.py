@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 from math import isfinite, log, nan
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from ...errors import SetupError
 from ...model.series import Column
@@ -58,6 +58,8 @@ class Diffusion:
     'diffusion number of mu/rho'
     """
 
+    group: ClassVar[str] = "stability"
+
     coefficient: str
     limit: float | None = None
 
@@ -100,6 +102,8 @@ class Frequency:
     >>> Frequency("e*abs(B)/m", limit=2).text()
     'dt times frequency e*abs(B)/m, limit 2'
     """
+
+    group: ClassVar[str] = "stability"
 
     frequency: str
     limit: float | None = None
@@ -163,6 +167,8 @@ class CFL:
     >>> CFL("abs(u) + c", "abs(v) + c").text()
     'Courant number, sum over axes of abs(u) + c, abs(v) + c'
     """
+
+    group: ClassVar[str] = "stability"
 
     speeds: tuple[str, ...]
     convention: Convention
@@ -259,6 +265,8 @@ class Growth:
     >>> Growth("energy_error", window=20).text()
     'growth rate of energy_error over 20 samples'
     """
+
+    group: ClassVar[str] = "stability"
 
     column: str
     window: int = 20

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
 from math import isnan, nan
+from typing import ClassVar
 
 from ...errors import SetupError
 from ...model.series import Column
@@ -37,6 +38,8 @@ class Divergence:
         Expressions, one an axis: ``Divergence("mx/rho", "my/rho")``. The fields need a ghost
         layer on both sides.
     """
+
+    group: ClassVar[str] = "stability"
 
     components: tuple[str, ...]
 
@@ -107,6 +110,8 @@ class TotalVariation:
         Name of the field, or an expression: ``"p/rho"``. The fields need a ghost layer on both
         sides.
     """
+
+    group: ClassVar[str] = "stability"
 
     field: str
 
