@@ -78,8 +78,9 @@ def _list(bundle: str, most: int, as_json: bool) -> None:
     from ..bundle.reader import open_bundle
     from ..capture.jobs import accounts
     from ..compare.restart import restarts
+    from ..report.continuation import continuation, template_of
     from ..report.history import history, history_report
-    from ..report.job_chain import attempts, continuation, job_number, template_of
+    from ..report.job_chain import attempts, job_number
     from ..report.text import clean, show_json
     from ..report.text import show as show_report
     from .slurm import submitted_with

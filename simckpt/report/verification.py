@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -12,10 +12,9 @@ from ..model.record import Record
 from .text import clean, facts, indented, plural, section, styled, table
 
 if TYPE_CHECKING:
+    from ..bundle.recover import Recovered
+    from ..bundle.verify import Finding
     from ..capture.files import CheckedOutput
-
-# Outputs held against the index of a run, as text and JSON.
-
 
 MOST_OUTPUTS = 20
 MOST_VARIABLES = 4
@@ -78,58 +77,18 @@ def _about(line: OutputLine) -> str:
 MOST_FINDINGS = 20
 
 
-class FindingView(Protocol):
-    """One thing found while testing a bundle."""
-
-    @property
-    def what(self) -> str: ...
-    @property
-    def where(self) -> str: ...
-    @property
-    def severity(self) -> Literal["note", "damage"]: ...
-
-
-class RecoveredView(Protocol):
-    """What was made of a killed run's files."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def records(self) -> int: ...
-    @property
-    def checkpoints(self) -> int: ...
-    @property
-    def samples(self) -> int: ...
-    @property
-    def broken(self) -> str: ...
-    @property
-    def salvaged(self) -> int: ...
-    @property
-    def refused(self) -> int: ...
-    @property
-    def kept(self) -> tuple[str, ...]: ...
-
-
-class FoundLine(Record, frozen=True, kw_only=True):
-    """A finding as it is printed in JSON."""
-
-    what: str
-    where: str
-    severity: Literal["note", "damage"]
-
-
 class Verification(Record, frozen=True, kw_only=True):
     """The verdict on one bundle's files: whole unless something is damaged.
 
-    `last_checkpoint` is the id of the last one, to be held against one that was noted elsewhere:
-    of records that were dropped from the end, the bundle itself knows nothing. `expected` says
-    whether the checkpoint that was asked for is there, and `outputs` are those of the run, where
-    they were held against its index; both are None where that was not asked for.
+    `last_checkpoint` is the id of the last one, to be compared with one that was noted elsewhere:
+    a bundle cannot know of records that were dropped from its end. `expected` says whether the
+    requested checkpoint is there, and `outputs` are those of the run, compared with its index;
+    both are None without such a request.
     """
 
     path: str
     whole: bool
-    findings: tuple[FoundLine, ...] = ()
+    findings: tuple[Finding, ...] = ()
     outputs: tuple[OutputLine, ...] | None = None
     last_checkpoint: str | None = None
     expected: bool | None = None
@@ -143,7 +102,7 @@ class Verification(Record, frozen=True, kw_only=True):
 
 def verification(
     path: str,
-    findings: Sequence[FindingView],
+    findings: Sequence[Finding],
     outputs: Sequence[CheckedOutput] | None = None,
     checkpoints: Sequence[str] = (),
     expected: str | None = None,
@@ -155,9 +114,7 @@ def verification(
     return Verification(
         path=path,
         whole=all(f.severity != "damage" for f in findings),
-        findings=tuple(
-            FoundLine(what=f.what, where=f.where, severity=f.severity) for f in findings
-        ),
+        findings=tuple(findings),
         outputs=None if outputs is None else tuple(map(output_line, outputs)),
         last_checkpoint=checkpoints[-1] if checkpoints else None,
         expected=None if expected is None else any(c.startswith(expected) for c in checkpoints),
@@ -187,7 +144,7 @@ def verification_report(result: Verification) -> Group:
     return Group(*parts)
 
 
-def recovery_report(result: RecoveredView) -> Group:
+def recovery_report(result: Recovered) -> Group:
     """The page that `simckpt recover` prints."""
     rows: list[tuple[str, str | Text]] = [
         ("records", f"{result.records:,}"),

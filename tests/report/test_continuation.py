@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from simckpt.bundle.reader import open_bundle
-from simckpt.report.job_chain import MISSING, continuation
+from simckpt.report.continuation import MISSING, continuation
 
 STRANGE = (
     "a\tb\nc",

@@ -12,16 +12,15 @@ from simckpt.bundle.writer import BundleWriter
 from simckpt.capture.jobs import Account
 from simckpt.model.documents import Manifest, Stage
 from simckpt.model.series import Checkpoint, Node, Parts, RunOpened, Segment, SegmentEnd
+from simckpt.report.continuation import continuation, template_of
 from simckpt.report.history import job_table
 from simckpt.report.job_chain import (
     STATUS,
     Attempt,
     attempts,
-    continuation,
     decide,
     job_number,
     recorded,
-    template_of,
     unrecorded,
 )
 from simckpt.report.text import show

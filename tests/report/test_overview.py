@@ -5,11 +5,12 @@ import pytest
 from msgspec.structs import replace
 from recorded_twins import STARTED, Setup, Twin, run
 
+from simckpt.bundle.verify import Finding
 from simckpt.model.series import Cost, Event
 from simckpt.report.history import history, history_report
 from simckpt.report.overview import overview, overview_report
 from simckpt.report.text import show, show_json
-from simckpt.report.verification import FoundLine, verification, verification_report
+from simckpt.report.verification import verification, verification_report
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)
 
@@ -83,8 +84,8 @@ def test_a_long_history_shows_its_last_entries_and_counts_the_rest():
 
 
 def test_notes_do_not_make_a_bundle_damaged():
-    note = FoundLine(what="the run was stopped", where="a.journal", severity="note")
-    damage = FoundLine(what="a record was altered", where="a.h5, record 7", severity="damage")
+    note = Finding(what="the run was stopped", where="a.journal", severity="note")
+    damage = Finding(what="a record was altered", where="a.h5, record 7", severity="damage")
     assert verification("a", ()).whole
     assert verification("a", (note,)).whole
     assert not verification("a", (note, damage)).whole
