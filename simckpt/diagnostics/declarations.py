@@ -15,7 +15,7 @@ from . import registry
 from .expressions import Expression, parse
 from .quantities.base import Channel, Context, Diagnostic, Quantity, checked_name
 from .quantities.integrals import Budget, Conserved, particle_quantities
-from .quantities.norms import ExtremaLocations
+from .quantities.norms import ExtremumLocations
 from .quantities.reported import Count, Reported, Residual, Scalar
 from .rank_agreement import Facts
 
@@ -61,7 +61,7 @@ _GROUPS: Mapping[str, _Group] = {
     "custom": _Group("Custom(function, combine='sum')"),
 }
 _LISTS: Mapping[str, Diagnostic] = {
-    "extrema": ExtremaLocations(),
+    "extrema": ExtremumLocations(),
     "counts": Count(),
     "residuals": Residual(),
     "scalars": Scalar(),

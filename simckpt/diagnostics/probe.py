@@ -24,7 +24,7 @@ from ..parallel.comm import Maxima, Sums
 from .declarations import Declarations
 from .kernel_cache import threads_wanted
 from .partition import Kept, box_parts, particle_parts
-from .quantities.base import PARTICLES, Here
+from .quantities.base import PARTICLES, LocalState
 from .rank_agreement import NO_SETTINGS, Offer, make_offer
 from .reading import Memory, Reading, TileStatistics, read_message
 from .sampler import Requests
@@ -169,7 +169,7 @@ class Probe:
             self._note(state.step, "sample", error)
         # What the driver reported counts even in a sample whose fields could not be read.
         self._requests.share(
-            Here(state, self.rank, extremes),
+            LocalState(state, self.rank, extremes),
             failing,
             sums,
             maxima,

@@ -368,7 +368,7 @@ def _incomplete(
             given = f"{channel.label} was given {seen} of {expected} values"
             gone = "; give Particles(total=...) where they come and go"
             problems.append(given + (gone if channel.space == PARTICLES else ""))
-        if expected is None and (sums[slots.finite] > channel.room).any():
+        if expected is None and (sums[slots.finite] > channel.tile_cells).any():
             problems.append(f"{channel.label} was given more values than a tile of it has cells")
     layout, counted = agreement.layout, not problems
     for space, whole in agreement.wholes.items():

@@ -29,7 +29,7 @@ from .kernels.sweep import SPARE_BUFFERS, Inputs, Layout, Plan, Totals, Workspac
 from .local_parts import MASK, NOWHERE, Part, PartPlan, plan_part
 from .message import SUM_WORDS, MaximumSlots, SumSlots
 from .message import Layout as LayoutOfMessage
-from .quantities.base import PARTICLES, Channel, Here
+from .quantities.base import PARTICLES, Channel, LocalState
 from .setup import Agreement
 from .state import State
 from .views import Extremes, memory_order, plan_walk, view_table
@@ -420,7 +420,7 @@ class Requests:
         shares = (quantity.share for quantity in self._agreement.quantities)
         return frozenset(name for share in shares if share for name in share.locate)
 
-    def share(self, here: Here, failed: Failure, sums: Sums, maxima: Maxima) -> None:
+    def share(self, here: LocalState, failed: Failure, sums: Sums, maxima: Maxima) -> None:
         """Add what this rank gives from elsewhere than its cells; tell `failed` what raised."""
         for number, quantity in enumerate(self._agreement.quantities):
             if quantity.share is None:

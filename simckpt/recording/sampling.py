@@ -152,18 +152,18 @@ class Reports:
 
     def count(self, name: str, n: int) -> None:
         """Add how often something happened."""
-        from ..diagnostics.quantities.reported import counted
+        from ..diagnostics.quantities.reported import add_count
 
         name = _normal(name)
-        self._counts[name] = counted(self._counts.get(name, 0), index(n), "a count")
+        self._counts[name] = add_count(self._counts.get(name, 0), index(n), "a count")
 
     def residual(self, name: str, iterations: int, initial: float, final: float) -> None:
         """Add one solve."""
-        from ..diagnostics.quantities.reported import Solves, counted
+        from ..diagnostics.quantities.reported import Solves, add_count
 
         name = _normal(name)
         known = self._solves.get(name)
-        counted(known.iterations if known else 0, index(iterations), "a number of iterations")
+        add_count(known.iterations if known else 0, index(iterations), "a number of iterations")
         solve = Solves(1, index(iterations), float(initial), float(final))
         self._solves[name] = solve if known is None else known + solve
 

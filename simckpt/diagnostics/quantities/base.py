@@ -8,9 +8,9 @@ maxima over all cells as expression trees; each becomes one entry of the sample'
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from math import inf, nan, prod
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -18,23 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SetupError
-from ...model.series import Column, FieldTiles
+from ...model.series import Column, ColumnKind, FieldTiles
 from ..exact import ExactSum
-from ..expressions import Expression, Tree, normal_form, resolve
+from ..expressions import Expression, Tree, normal_form, parse, resolve
 
 if TYPE_CHECKING:
     from ..state import State
     from ..views import Extremes
 
-# What a rank adds to a sample from outside of the sums and maxima over its cells.
-#
-# Such a share has a size that was agreed, like everything in a message: exact sums and counts are
-# added up over the ranks, and of maxima the largest remains.
+ABSENT = -inf
+"""The maximum of nothing."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """One rank's share, or all ranks' shares joined.
+    """What a rank adds to a sample beside its cells, or what all ranks add.
 
     Parameters
     ----------
@@ -55,12 +53,11 @@ class Share:
 
 
 NOTHING = Share()
-ABSENT = -inf
 
 
 @dataclass(frozen=True, eq=False)
-class Here:
-    """What a share may be made of, on one rank: its state, and where its extrema lie."""
+class LocalState:
+    """What a share may be computed from, on one rank: its state, and where its extrema lie."""
 
     state: State
     rank: int
@@ -69,21 +66,21 @@ class Here:
 
 @dataclass(frozen=True)
 class ShareRequest:
-    """How large a share is, and what gives it.
+    """How large a share is, which all ranks know beforehand, and what gives it.
 
     `give` may raise: the quantity has then failed on this rank. `locate` names the fields whose
     extrema it needs to know the places of.
     """
 
-    give: Callable[[Here], Share]
+    give: Callable[[LocalState], Share]
     sums: int = 0
     counts: int = 0
     maxima: int = 0
     locate: tuple[str, ...] = ()
 
-    def checked(self, here: Here) -> Share:
-        """The share, of the agreed size."""
-        share = self.give(here)
+    def checked(self, local: LocalState) -> Share:
+        """The share, of the right size."""
+        share = self.give(local)
         sizes = len(share.sums), len(share.counts), len(share.maxima)
         if sizes != (self.sums, self.counts, self.maxima):
             raise ValueError(f"a share of {sizes} numbers is not of the agreed size")
@@ -91,8 +88,6 @@ class ShareRequest:
 
 
 NO_SHARE = ShareRequest(lambda _: NOTHING)
-"""Of a quantity that is made of the cells alone."""
-
 
 Weight = Literal["volume", "one"]
 
@@ -123,8 +118,8 @@ class Answers:
         All ranks' shares joined.
     columns : mapping of str to float
         The sample's other columns, for a quantity that reads some.
-    past : object
-        What the quantity's `carry` made of the sample before; None at first.
+    previous : object
+        The result of the quantity's `carry` at the sample before; None at first.
     """
 
     sums: Sequence[ExactSum]
@@ -134,7 +129,12 @@ class Answers:
     t: float = nan
     shared: Share = NOTHING
     columns: Mapping[str, float] = field(default_factory=dict)
-    past: Any = None
+    previous: Any = None
+
+
+def first_sum(answers: Answers) -> tuple[float, ...]:
+    """The first sum, rounded, as the only column."""
+    return (answers.sums[0].rounded,)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Quantity:
         Other columns that it is made of; none of quantities that read some themselves.
     carry : callable, optional
         From the answers, and whether the sample is sound, to what the next sample finds as
-        `Answers.past`. Asked at each sample, for input that comes with one that is not sound.
+        `Answers.previous`. Asked at each sample, for input that comes with one that is not sound.
     problem : callable, optional
         From the answers to what is wrong with them, one sentence, or nothing.
     """
@@ -207,6 +207,15 @@ class Context:
         """The tree of `expression` with its names resolved; SetupError for an unknown one."""
         return resolve(expression, self.fields, self.derived)
 
+    def parse(self, text: str, argument: str) -> Tree:
+        """The tree of the expression `text`, which was given as `argument`."""
+        return self.tree(parse(text, argument))
+
+    def require_grid(self, argument: str, diagnostic: Diagnostic) -> None:
+        """SetupError if there are no cells along axes."""
+        if self.axes == 0:
+            raise SetupError(argument, diagnostic.text(), "needs a grid", mend="Give `grid`.")
+
     def width(self, axis: int, argument: str) -> Tree:
         """The tree of the cell width along `axis`; SetupError if it is not known."""
         if not self.spaced:
@@ -220,7 +229,7 @@ class Context:
 
 
 class Diagnostic(Protocol):
-    """A declared diagnostic: a frozen value that has refused nonsense when it was built."""
+    """A declared diagnostic: a frozen value that was checked when it was built."""
 
     @abstractmethod
     def plan(self, name: str, context: Context) -> Quantity:
@@ -229,6 +238,17 @@ class Diagnostic(Protocol):
     @abstractmethod
     def text(self) -> str:
         """The declaration in one line, as it is recorded."""
+
+
+def join(operation: str, trees: Iterable[Tree]) -> Tree:
+    """One tree of several, by an operation of two operands."""
+    return reduce(lambda a, b: (operation, a, b), trees)
+
+
+def check_choice(argument: str, value: object, choices: Sequence[str]) -> None:
+    """SetupError if `value` is none of `choices`."""
+    if value not in choices:
+        raise SetupError(argument, value, "is not a choice", choices=[c or "''" for c in choices])
 
 
 def checked_name(argument: str, name: object) -> str:
@@ -240,16 +260,13 @@ def checked_name(argument: str, name: object) -> str:
     return normal_form(name)
 
 
-# Channels: what is measured without being asked for, each field on each index space.
-
-
 PARTICLES = -1
 """The index space of particle ids; grids have their level, 0 or more."""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One field on one index space.
+    """One field on one index space: its extrema, counts and digests are always measured.
 
     Parameters
     ----------
@@ -284,12 +301,12 @@ class Channel:
         return prod(len(e) - 1 for e in self.edges)
 
     @cached_property
-    def room(self) -> NDArray[np.uint64]:
+    def tile_cells(self) -> NDArray[np.uint64]:
         """Cells of each tile."""
-        room = np.ones(1, np.uint64)
+        cells = np.ones(1, np.uint64)
         for edges in self.edges:
-            room = np.outer(room, np.diff(edges).astype(np.uint64)).ravel()
-        return room
+            cells = np.outer(cells, np.diff(edges).astype(np.uint64)).ravel()
+        return cells
 
     @cached_property
     def seed(self) -> int:
@@ -302,13 +319,17 @@ class Channel:
 
     def columns(self) -> tuple[Column, ...]:
         """The columns that every channel has."""
+        kinds: tuple[tuple[str, ColumnKind, str], ...] = (
+            ("min", "minimum", "of the finite values"),
+            ("max", "maximum", "of the finite values"),
+            ("nan", "count", "cells that are NaN"),
+            ("posinf", "count", "cells that are +Inf"),
+            ("neginf", "count", "cells that are -Inf"),
+        )
         name = self.label
-        return (
-            Column(name=f"{name}.min", kind="minimum", of=name, note="of the finite values"),
-            Column(name=f"{name}.max", kind="maximum", of=name, note="of the finite values"),
-            Column(name=f"{name}.nan", kind="count", of=name, note="cells that are NaN"),
-            Column(name=f"{name}.posinf", kind="count", of=name, note="cells that are +Inf"),
-            Column(name=f"{name}.neginf", kind="count", of=name, note="cells that are -Inf"),
+        return tuple(
+            Column(name=f"{name}.{part}", kind=kind, of=name, note=note)
+            for part, kind, note in kinds
         )
 
     def field_tiles(self) -> FieldTiles:

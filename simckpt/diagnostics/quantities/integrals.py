@@ -1,19 +1,29 @@
-"""Conserved integrals: exact, and the same bits for every decomposition."""
+"""Integrals that a scheme conserves or that sources change, and the invariants of particles."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
 from math import nan
 from typing import ClassVar, Literal, get_args
 
 from ...errors import SetupError
 from ...model.series import Column, ColumnKind
 from ..exact import ExactSum, rounded
-from ..expressions import Expression, parse
+from ..expressions import parse
 from ..particles import AXES
-from .base import Answers, Context, Here, Quantity, Share, ShareRequest, SumRequest, Weight
+from .base import (
+    Answers,
+    Context,
+    LocalState,
+    Quantity,
+    Share,
+    ShareRequest,
+    SumRequest,
+    Weight,
+    check_choice,
+    first_sum,
+)
 
 Monotone = Literal["", "increasing", "decreasing"]
 
@@ -53,29 +63,14 @@ class Conserved:
 
     def __post_init__(self) -> None:
         parse(self.expression, "Conserved.expression")
-        if self.monotone not in get_args(Monotone):
-            raise SetupError(
-                "Conserved.monotone",
-                self.monotone,
-                "is not a choice",
-                choices=map(repr, get_args(Monotone)),
-            )
-        if self.weight not in get_args(Weight):
-            raise SetupError(
-                "Conserved.weight",
-                self.weight,
-                "is not a choice",
-                choices=map(repr, get_args(Weight)),
-            )
+        check_choice("Conserved.monotone", self.monotone, get_args(Monotone))
+        check_choice("Conserved.weight", self.weight, get_args(Weight))
 
     def text(self) -> str:
         kind = "integral" if self.weight == "volume" else "sum"
         return f"{kind} of {self.expression}" + (f", {self.monotone}" if self.monotone else "")
 
     def plan(self, name: str, context: Context) -> Quantity:
-        expression = Expression(
-            self.expression, parse(self.expression).tree, f"conserved[{name!r}]"
-        )
         column = Column(
             name=name,
             kind="conserved",
@@ -83,22 +78,11 @@ class Conserved:
             monotone=self.monotone,
             note=f"exact {self.text()}, correctly rounded",
         )
-        return Quantity(
-            name=name,
-            columns=(column,),
-            sums=(SumRequest(context.tree(expression), self.weight),),
-            finish=_only_sum,
-        )
+        tree = context.parse(self.expression, f"conserved[{name!r}]")
+        return Quantity(name, (column,), first_sum, sums=(SumRequest(tree, self.weight),))
 
 
-def _only_sum(answers: Answers) -> tuple[float, ...]:
-    return (answers.sums[0].rounded,)
-
-
-# Budgets: an integral, what the driver says has come in, and what neither explains.
-
-
-NONE = ExactSum(Fraction(0))
+ZERO = ExactSum(Fraction(0))
 
 
 @dataclass(frozen=True)
@@ -145,15 +129,11 @@ class Budget:
         return f"budget of the integral of {self.expression}"
 
     def plan(self, name: str, context: Context) -> Quantity:
-        tree = context.tree(
-            Expression(self.expression, parse(self.expression).tree, f"budget[{name!r}]")
-        )
-
-        def give(here: Here) -> Share:
-            return Share(sums=(here.state.reported.amounts.get(name, NONE),))
+        def give(local: LocalState) -> Share:
+            return Share(sums=(local.state.reported.amounts.get(name, ZERO),))
 
         # What is counted from a job attempt's first sample depends on where the attempt began.
-        rest: tuple[tuple[str, ColumnKind, str], ...] = (
+        derived: tuple[tuple[str, ColumnKind, str], ...] = (
             ("input", "scalar", "accounted since the last sample, exact over ranks and time"),
             ("residual", "residual", "change since the last sample minus input, rounded once"),
             ("imbalance", "residual", "change since the job attempt's first sample minus input"),
@@ -164,66 +144,63 @@ class Budget:
             (
                 Column(name=name, kind="budget", of=self.expression, note=integral),
                 *(
-                    Column(name=f"{name}.{what}", kind=kind, of=name, exact=False, note=note)
-                    for what, kind, note in rest
+                    Column(name=f"{name}.{part}", kind=kind, of=name, exact=False, note=note)
+                    for part, kind, note in derived
                 ),
             ),
-            _columns,
-            sums=(SumRequest(tree),),
+            _budget_columns,
+            sums=(SumRequest(context.parse(self.expression, f"budget[{name!r}]")),),
             share=ShareRequest(give, sums=1),
-            carry=_carry,
+            carry=_next_balance,
         )
 
 
 @dataclass(frozen=True)
-class _Book:
+class _Balance:
     """The integral at the first and the last sound sample; input since the last, and all input."""
 
     first: ExactSum
     last: ExactSum
-    pending: ExactSum = NONE
-    total: ExactSum = NONE
+    pending: ExactSum = ZERO
+    total: ExactSum = ZERO
 
 
-def _columns(answers: Answers) -> tuple[float, ...]:
-    (now,), (given,) = answers.sums, answers.shared.sums
-    book: _Book | None = answers.past
-    if book is None:
-        return (now.rounded, given.rounded, 0.0, 0.0)
-    pending = book.pending + given
+def _budget_columns(answers: Answers) -> tuple[float, ...]:
+    (integral,), (amount,) = answers.sums, answers.shared.sums
+    balance: _Balance | None = answers.previous
+    if balance is None:
+        return (integral.rounded, amount.rounded, 0.0, 0.0)
+    pending = balance.pending + amount
     return (
-        now.rounded,
+        integral.rounded,
         pending.rounded,
-        _unexplained(now, book.last, pending),
-        _unexplained(now, book.first, book.total + given),
+        _unexplained(integral, balance.last, pending),
+        _unexplained(integral, balance.first, balance.total + amount),
     )
 
 
-def _unexplained(now: ExactSum, then: ExactSum, given: ExactSum) -> float:
-    if not (now.finite and then.finite and given.finite):
+def _unexplained(integral: ExactSum, before: ExactSum, amount: ExactSum) -> float:
+    if not (integral.finite and before.finite and amount.finite):
         return nan
-    return rounded(now.value - then.value - given.value)
+    return rounded(integral.value - before.value - amount.value)
 
 
-def _carry(answers: Answers, sound: bool) -> _Book | None:
-    (now,), (given,) = answers.sums, answers.shared.sums
-    book: _Book | None = answers.past
-    usable = sound and now.finite
-    if book is None:
-        return _Book(first=now, last=now) if usable else None
-    total = book.total + given
+def _next_balance(answers: Answers, sound: bool) -> _Balance | None:
+    (integral,), (amount,) = answers.sums, answers.shared.sums
+    balance: _Balance | None = answers.previous
+    usable = sound and integral.finite
+    if balance is None:
+        return _Balance(first=integral, last=integral) if usable else None
+    total = balance.total + amount
     if usable:
-        return _Book(book.first, now, NONE, total)
-    return _Book(book.first, book.last, book.pending + given, total)
-
-
-# Angular momentum of particles about the origin, or about their centre of mass.
+        return _Balance(balance.first, integral, ZERO, total)
+    return _Balance(balance.first, balance.last, balance.pending + amount, total)
 
 
 Axis = Literal["x", "y", "z"]
 About = Literal["origin", "centre_of_mass"]
 
-PLANES = {"x": ("y", "z"), "y": ("z", "x"), "z": ("x", "y")}
+_PLANES = {"x": ("y", "z"), "y": ("z", "x"), "z": ("x", "y")}
 
 
 @dataclass(frozen=True)
@@ -254,20 +231,14 @@ class AngularMomentum:
     about: About = "centre_of_mass"
 
     def __post_init__(self) -> None:
-        for name, choices in (("axis", get_args(Axis)), ("about", get_args(About))):
-            if getattr(self, name) not in choices:
-                raise SetupError(
-                    f"AngularMomentum.{name}",
-                    getattr(self, name),
-                    "is not a choice",
-                    choices=choices,
-                )
+        check_choice("AngularMomentum.axis", self.axis, get_args(Axis))
+        check_choice("AngularMomentum.about", self.about, get_args(About))
 
     def text(self) -> str:
         return f"angular momentum {self.axis} about the {self.about.replace('_', ' ')}"
 
     def plan(self, name: str, context: Context) -> Quantity:
-        a, b = PLANES[self.axis]
+        a, b = _PLANES[self.axis]
         missing = {a, b, f"v{a}", f"v{b}"} - set(context.particles)
         if missing:
             raise SetupError(
@@ -276,112 +247,87 @@ class AngularMomentum:
                 f"needs {', '.join(sorted(missing))} of the particles",
                 mend="Give Particles with position and velocity along these axes.",
             )
-        terms = [f"mass*({a}*v{b} - {b}*v{a})"]
+        terms = [_moment(a, b)]
         if self.about == "centre_of_mass":
             terms += ["mass", f"mass*{a}", f"mass*{b}", f"mass*v{a}", f"mass*v{b}"]
-        return Quantity(
-            name,
-            (Column(name=name, kind="conserved", of=terms[0], note=f"exact {self.text()}"),),
-            _about_origin if self.about == "origin" else _about_centre,
-            sums=tuple(SumRequest(parse(t).tree, "one", particles=True) for t in terms),
-        )
+        column = Column(name=name, kind="conserved", of=terms[0], note=f"exact {self.text()}")
+        finish = first_sum if self.about == "origin" else _about_centre
+        return Quantity(name, (column,), finish, sums=_particle_sums(*terms))
 
 
-def _about_origin(answers: Answers) -> tuple[float, ...]:
-    return (answers.sums[0].rounded,)
+def _moment(a: str, b: str) -> str:
+    return f"mass*({a}*v{b} - {b}*v{a})"
 
 
 def _about_centre(answers: Answers) -> tuple[float, ...]:
     whole, mass, at_a, at_b, p_a, p_b = answers.sums
     if not all(s.finite for s in answers.sums) or not mass.value:
-        return (float("nan"),)
+        return (nan,)
     orbital = (at_a.value * p_b.value - at_b.value * p_a.value) / mass.value
     return (rounded(whole.value - orbital),)
 
 
-# Mechanical invariants of particles: energies, momentum, angular momentum, centre of mass.
-
-
 def particle_quantities(context: Context) -> tuple[Quantity, ...]:
-    """The invariants that the given quantities allow.
+    """The mechanical invariants that the quantities of the particles allow.
 
     Every one is the exact sum over all particles of the term named in its column's note, each
     term evaluated in float64, rounded once. So it does not depend on which rank holds which
     particle, nor in what order. One energy alone and the centre of mass are not conserved, so that
     their columns are plain scalars.
     """
-    given = frozenset(context.particles)
-    axes = [axis for axis in AXES if axis in given or f"v{axis}" in given]
-    moving = bool(axes) and all(f"v{axis}" in given for axis in axes)
-    placed = bool(axes) and all(axis in given for axis in axes)
+    names = frozenset(context.particles)
+    axes = [axis for axis in AXES if axis in names or f"v{axis}" in names]
+    velocities = bool(axes) and all(f"v{axis}" in names for axis in axes)
+    positions = bool(axes) and all(axis in names for axis in axes)
     quantities = []
     energies = []
-    if moving:
+    if velocities:
         square = " + ".join(f"v{axis}*v{axis}" for axis in axes)
         energies.append(f"0.5*mass*({square})")
-        quantities.append(_sum("kinetic_energy", energies[0], "scalar"))
-    if "potential" in given:
+        quantities.append(_particle_sum("kinetic_energy", "scalar", energies[0]))
+    if "potential" in names:
         energies.append("potential")
-        quantities.append(_sum("potential_energy", "potential", "scalar"))
+        quantities.append(_particle_sum("potential_energy", "scalar", "potential"))
     if len(energies) == 2:
-        quantities.append(_total_energy(energies))
-    if moving:
-        quantities += [_sum(f"momentum_{axis}", f"mass*v{axis}") for axis in axes]
-    if moving and placed:
-        pairs = {2: [("x", "y", "z")], 3: [("y", "z", "x"), ("z", "x", "y"), ("x", "y", "z")]}
-        for a, b, about in pairs.get(len(axes), []):
-            quantities.append(_sum(f"angular_momentum_{about}", f"mass*({a}*v{b} - {b}*v{a})"))
-    if placed:
-        quantities += [_centre(axis) for axis in axes]
+        quantities.append(_particle_sum("total_energy", "conserved", *energies))
+    if velocities:
+        quantities += [
+            _particle_sum(f"momentum_{axis}", "conserved", f"mass*v{axis}") for axis in axes
+        ]
+    if velocities and positions:
+        quantities += [
+            _particle_sum(f"angular_momentum_{about}", "conserved", _moment(a, b))
+            for about, (a, b) in _PLANES.items()
+            if {a, b} <= set(axes)
+        ]
+    if positions:
+        quantities += [_centre_of_mass(axis) for axis in axes]
     return tuple(quantities)
 
 
-def _request(text: str) -> SumRequest:
-    return SumRequest(parse(text).tree, "one", particles=True)
+def _particle_sums(*texts: str) -> tuple[SumRequest, ...]:
+    return tuple(SumRequest(parse(text).tree, "one", particles=True) for text in texts)
 
 
-def _sum(name: str, text: str, kind: ColumnKind = "conserved") -> Quantity:
-    return Quantity(
-        name=name,
-        columns=(Column(name=name, kind=kind, of=text, note=f"exact sum of {text}"),),
-        sums=(_request(text),),
-        finish=lambda answers: (answers.sums[0].rounded,),
-    )
-
-
-def _total_energy(texts: list[str]) -> Quantity:
+def _particle_sum(name: str, kind: ColumnKind, *texts: str) -> Quantity:
     of = " + ".join(texts)
-
-    def finish(answers: Answers) -> tuple[float, ...]:
-        whole = reduce(lambda a, b: a + b, answers.sums)
-        return (whole.rounded,)
-
     return Quantity(
-        name="total_energy",
-        columns=(Column(name="total_energy", kind="conserved", of=of, note=f"exact sum of {of}"),),
-        sums=tuple(_request(text) for text in texts),
-        finish=finish,
+        name,
+        (Column(name=name, kind=kind, of=of, note=f"exact sum of {of}"),),
+        lambda answers: (sum(answers.sums, ZERO).rounded,),
+        sums=_particle_sums(*texts),
     )
 
 
-def _centre(axis: str) -> Quantity:
+def _centre_of_mass(axis: str) -> Quantity:
     def finish(answers: Answers) -> tuple[float, ...]:
         moment, mass = answers.sums
         if not (moment.finite and mass.finite and mass.value):
-            return (float("nan"),)
+            return (nan,)
         return (rounded(moment.value / mass.value),)
 
     name = f"centre_of_mass_{axis}"
-    return Quantity(
-        name=name,
-        columns=(
-            Column(
-                name=name,
-                kind="scalar",  # it moves on at constant speed
-                of=f"mass*{axis}",
-                note=f"exact sum of mass*{axis} over exact sum of mass, rounded once",
-            ),
-        ),
-        sums=(_request(f"mass*{axis}"), _request("mass")),
-        finish=finish,
-    )
+    note = f"exact sum of mass*{axis} over exact sum of mass, rounded once"
+    # It moves on at constant speed, and so is not conserved.
+    column = Column(name=name, kind="scalar", of=f"mass*{axis}", note=note)
+    return Quantity(name, (column,), finish, sums=_particle_sums(f"mass*{axis}", "mass"))

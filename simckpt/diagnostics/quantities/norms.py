@@ -1,4 +1,4 @@
-"""Norms of fields and of differences, from exact sums."""
+"""Norms of fields and of differences, and where a field is smallest and largest."""
 
 from __future__ import annotations
 
@@ -11,9 +11,20 @@ from typing import ClassVar, Literal, get_args
 from ...errors import SetupError
 from ...model.series import Column
 from ..exact import rounded
-from ..expressions import Expression, parse
+from ..expressions import parse
 from ..views import Found
-from .base import ABSENT, Answers, Context, Here, Quantity, Share, ShareRequest, SumRequest
+from .base import (
+    ABSENT,
+    Answers,
+    Context,
+    LocalState,
+    Quantity,
+    Share,
+    ShareRequest,
+    SumRequest,
+    check_choice,
+    first_sum,
+)
 
 Kind = Literal["L1", "L2", "Linf", "RMS"]
 
@@ -56,34 +67,24 @@ class Norm:
 
     def __post_init__(self) -> None:
         parse(self.expression, "Norm.expression")
-        if self.kind not in get_args(Kind):
-            raise SetupError("Norm.kind", self.kind, "is not a choice", choices=get_args(Kind))
+        check_choice("Norm.kind", self.kind, get_args(Kind))
 
     def text(self) -> str:
         return f"{self.kind} norm of {self.expression}"
 
     def plan(self, name: str, context: Context) -> Quantity:
-        tree = context.tree(
-            Expression(self.expression, parse(self.expression).tree, f"norms[{name!r}]")
-        )
-        column = Column(
-            name=name, kind="norm", of=self.expression, note=f"{_FORMULAS[self.kind]}, f = "
-            f"{self.expression}"
-        )  # fmt: skip
+        tree = context.parse(self.expression, f"norms[{name!r}]")
+        note = f"{_FORMULAS[self.kind]}, f = {self.expression}"
+        column = Column(name=name, kind="norm", of=self.expression, note=note)
         if self.kind == "Linf":
             return Quantity(
                 name, (column,), lambda answers: (answers.maxima[0],), maxima=(("abs", tree),)
             )
-        term = ("abs", tree) if self.kind == "L1" else ("square", tree)
-        sums = [SumRequest(term)]
+        sums = [SumRequest(("abs", tree) if self.kind == "L1" else ("square", tree))]
         if self.kind == "RMS":
             sums.append(SumRequest(("number", 1.0)))
-        finish = {"L1": _plain, "L2": _root, "RMS": _mean_root}[self.kind]
+        finish = {"L1": first_sum, "L2": _root, "RMS": _mean_root}[self.kind]
         return Quantity(name, (column,), finish, sums=tuple(sums))
-
-
-def _plain(answers: Answers) -> tuple[float, ...]:
-    return (answers.sums[0].rounded,)
 
 
 def _root(answers: Answers) -> tuple[float, ...]:
@@ -104,14 +105,13 @@ def _mean_root(answers: Answers) -> tuple[float, ...]:
     return (_square_root(squares.value / volume.value) if volume.value else inf - inf,)
 
 
-# Where a field is smallest and largest: global index and rank, in the sample's one message.
+# The place of an extremum, in the sample's one message.
 #
 # A maximum takes along a place of 31 bits, of which the least remains where values are equal (MPI's
-# MAXLOC). That is the index of a cell, or the low part of it: every block of 2**31 cells has
-# a maximum of its own. The rank is told by its binary digits: for each of them there is a maximum
+# MAXLOC). That is the index of a cell, or the low part of it: every block of 2**31 cells has a
+# maximum of its own. The rank is sent by its binary digits: for each of them there is a maximum
 # over the ranks that have a 1 there, and if that is the extremum in the very same cell, so has the
-# rank that holds it.
-
+# rank of that cell.
 
 AXES = "ijkl"
 """What the axes 0, 1, 2, 3 are called in the names of columns."""
@@ -129,7 +129,7 @@ NOWHERE = -1
 
 
 @dataclass(frozen=True)
-class ExtremaLocations:
+class ExtremumLocations:
     """The global index and the rank of a field's minimum and maximum.
 
     The columns are ``NAME.min.i``, ``.j``, ``.k``, ``.l`` for the axes 0, 1, 2, 3 (``.i`` is
@@ -150,13 +150,13 @@ class ExtremaLocations:
         levels = tuple(context.shapes.items())
         sizes = [blocks(shape) * PAIRS for _, shape in levels]
 
-        def give(here: Here) -> Share:
+        def give(local: LocalState) -> Share:
             pairs: list[tuple[float, int]] = []
             for (level, _), size in zip(levels, sizes, strict=True):
-                least = here.extremes.least(name, level)
-                largest = here.extremes.largest(name, level)
-                pairs += encode(least, here.rank, size, -1.0)
-                pairs += encode(largest, here.rank, size, 1.0)
+                least = local.extremes.least(name, level)
+                largest = local.extremes.largest(name, level)
+                pairs += encode(least, local.rank, size, -1.0)
+                pairs += encode(largest, local.rank, size, 1.0)
             return Share(maxima=tuple(v for v, _ in pairs), places=tuple(p for _, p in pairs))
 
         def finish(answers: Answers) -> tuple[float, ...]:
@@ -186,12 +186,12 @@ def blocks(shape: tuple[int, ...]) -> int:
     return max(1, -(-prod(shape) >> LOW_BITS))
 
 
-def encode(found: Found | None, rank: int, size: int, sign: float) -> list[tuple[float, int]]:
+def encode(extremum: Found | None, rank: int, size: int, sign: float) -> list[tuple[float, int]]:
     """The `size` maxima with places of one rank."""
     pairs = [(ABSENT, 0)] * size
-    if found is not None:
-        block, low = divmod(found.cell, 1 << LOW_BITS)
-        pair = sign * found.value, low
+    if extremum is not None:
+        block, low = divmod(extremum.cell, 1 << LOW_BITS)
+        pair = sign * extremum.value, low
         pairs[PAIRS * block] = pair
         for digit in range(RANK_DIGITS):
             if rank >> digit & 1:

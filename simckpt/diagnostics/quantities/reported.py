@@ -1,4 +1,4 @@
-"""What the driver has reported since the last sample, on this rank."""
+"""Numbers that the driver reports, and those of a user's own function."""
 
 from __future__ import annotations
 
@@ -14,14 +14,23 @@ from ...errors import SetupError
 from ...model.series import Column, ColumnKind
 from ..exact import ExactSum, exact_term
 from ..particles import Components
-from .base import ABSENT, Answers, Context, Here, Quantity, Share, ShareRequest
+from .base import (
+    ABSENT,
+    Answers,
+    Context,
+    LocalState,
+    Quantity,
+    Share,
+    ShareRequest,
+    check_choice,
+)
 
 LARGEST_TOTAL = 2**64 - 1
 """The most that may be counted under one name on one rank between two samples."""
 
 
-def counted(known: int, more: int, what: str) -> int:
-    """What was counted, and `more`.
+def add_count(count: int, more: int, what: str) -> int:
+    """`count` and `more`.
 
     Raises
     ------
@@ -30,12 +39,12 @@ def counted(known: int, more: int, what: str) -> int:
     """
     if more < 0:
         raise ValueError(f"{what} of {_short(more)} is negative: it is not counted")
-    if known + more > LARGEST_TOTAL:
+    if count + more > LARGEST_TOTAL:
         raise ValueError(
-            f"{what} of {_short(more)} makes {_short(known + more)} since the last sample, more "
+            f"{what} of {_short(more)} makes {_short(count + more)} since the last sample, more "
             "than 2**64 - 1: it is not counted"
         )
-    return known + more
+    return count + more
 
 
 @dataclass(frozen=True)
@@ -100,16 +109,13 @@ def _short(number: int) -> str:
     return f"about {'-' if number < 0 else ''}2**{bits - 1}"
 
 
-# Counts that the driver reports: limiter and floor hits, rejected steps.
-
-
 HALF = 2**32
 """Counts travel as two halves: many ranks' together then never pass the 64 bits of a word."""
 
 
 @dataclass(frozen=True)
 class Count:
-    """How often something happened since the last sample, added up over the ranks.
+    """How often something happened since the last sample, such as limiter hits, over all ranks.
 
     The driver says so by ``run.count(name, n)`` on the ranks where it happens. Up to 2**64 - 1 of
     them may come on a rank between two samples: a count that would pass that is refused, and is an
@@ -120,8 +126,8 @@ class Count:
         return "count that the driver reports"
 
     def plan(self, name: str, context: Context) -> Quantity:
-        def give(here: Here) -> Share:
-            return Share(counts=divmod(here.state.reported.counts.get(name, 0), HALF))
+        def give(local: LocalState) -> Share:
+            return Share(counts=divmod(local.state.reported.counts.get(name, 0), HALF))
 
         note = "reported since the last sample, all ranks together"
         return Quantity(
@@ -137,9 +143,6 @@ def _only_count(answers: Answers) -> tuple[float, ...]:
     return (float(high * HALF + low),)
 
 
-# Numbers of the whole run that the driver reports: a time step, a multiplier, a temperature.
-
-
 @dataclass(frozen=True)
 class Scalar:
     """A number that is the same on all ranks: what ``run.scalar(name, value)`` was given last.
@@ -152,8 +155,8 @@ class Scalar:
         return "number that the driver reports"
 
     def plan(self, name: str, context: Context) -> Quantity:
-        def give(here: Here) -> Share:
-            value = here.state.reported.scalars.get(name)
+        def give(local: LocalState) -> Share:
+            value = local.state.reported.scalars.get(name)
             if value is None:
                 return Share(counts=(0, 0), maxima=(ABSENT, ABSENT))
             if isnan(value):
@@ -172,24 +175,21 @@ class Scalar:
         return Quantity(
             name,
             (Column(name=name, kind="scalar", exact=False, note="as the driver reports it"),),
-            _agreed,
+            _same_everywhere,
             share=ShareRequest(give, counts=2, maxima=2),
             problem=problem,
         )
 
 
-def _agreed(answers: Answers) -> tuple[float, ...]:
+def _same_everywhere(answers: Answers) -> tuple[float, ...]:
     reported, missing = answers.shared.counts
     high, negated = answers.shared.maxima
     return (high + 0.0 if reported and not missing and high == -negated else nan,)
 
 
-# Residual histories of linear and non-linear solves, as the driver reports them.
+NO_SOLVES = Solves()
 
-
-NONE = Solves()
-
-_COLUMNS: tuple[tuple[str, ColumnKind, str], ...] = (
+_SOLVE_COLUMNS: tuple[tuple[str, ColumnKind, str], ...] = (
     ("iterations", "count", "iterations of the solves since the last sample"),
     ("initial", "residual", "largest residual before one of these solves"),
     ("final", "residual", "largest residual after one of these solves"),
@@ -217,16 +217,16 @@ class Residual:
         return "solves that the driver reports"
 
     def plan(self, name: str, context: Context) -> Quantity:
-        def give(here: Here) -> Share:
-            made = here.state.reported.solves.get(name, NONE)
-            if not made.solves:
+        def give(local: LocalState) -> Share:
+            solves = local.state.reported.solves.get(name, NO_SOLVES)
+            if not solves.solves:
                 return Share(counts=(0, 0), maxima=(ABSENT,) * 4)
-            residuals = made.initial, made.final
+            residuals = solves.initial, solves.final
             return Share(
                 counts=tuple(int(isnan(r)) for r in residuals),
                 maxima=(
-                    float(made.iterations),
-                    float(made.solves),
+                    float(solves.iterations),
+                    float(solves.solves),
                     *(ABSENT if isnan(r) else r for r in residuals),
                 ),
             )
@@ -234,24 +234,21 @@ class Residual:
         return Quantity(
             name,
             tuple(
-                Column(name=f"{name}.{what}", kind=kind, exact=False, note=note)
-                for what, kind, note in _COLUMNS
+                Column(name=f"{name}.{part}", kind=kind, exact=False, note=note)
+                for part, kind, note in _SOLVE_COLUMNS
             ),
-            _columns,
+            _solve_columns,
             share=ShareRequest(give, counts=2, maxima=4),
         )
 
 
-def _columns(answers: Answers) -> tuple[float, ...]:
+def _solve_columns(answers: Answers) -> tuple[float, ...]:
     iterations, solves, *residuals = answers.shared.maxima
     initial, final = (
         nan if missing or value == ABSENT else value
         for missing, value in zip(answers.shared.counts, residuals, strict=True)
     )
     return (max(iterations, 0.0), initial, final, max(solves, 0.0))
-
-
-# A user's own number from the arrays of each rank.
 
 
 Combine = Literal["sum", "max", "min"]
@@ -300,14 +297,11 @@ class Custom:
                 "is not callable",
                 mend="Give a function of the mapping of fields.",
             )
-        if self.combine not in get_args(Combine):
-            raise SetupError(
-                "Custom.combine", self.combine, "is not a choice", choices=get_args(Combine)
-            )
+        check_choice("Custom.combine", self.combine, get_args(Combine))
         # Declarations are compared, and recorded: by the function's name, not its address.
-        named = getattr(self.function, "__qualname__", type(self.function).__qualname__)
-        home = getattr(self.function, "__module__", None) or type(self.function).__module__
-        object.__setattr__(self, "_name", f"{home}.{named}")
+        name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
+        module = getattr(self.function, "__module__", None) or type(self.function).__module__
+        object.__setattr__(self, "_name", f"{module}.{name}")
 
     def text(self) -> str:
         exact = "exact " if self.exact else ""
@@ -323,21 +317,21 @@ class Custom:
             return Quantity(name, (column,), _only_sum, share=share)
         sign = 1.0 if self.combine == "max" else -1.0
 
-        def give(here: Here) -> Share:
-            value = self._partial(here)
+        def give(local: LocalState) -> Share:
+            value = self._partial(local)
             if value is None or isnan(value):
                 return Share(counts=(int(value is not None), 0), maxima=(ABSENT,))
             return Share(counts=(0, 1), maxima=(sign * value,))
 
         def finish(answers: Answers) -> tuple[float, ...]:
-            missing, given = answers.shared.counts
-            return (nan if missing or not given else sign * answers.shared.maxima[0] + 0.0,)
+            missing, numbers = answers.shared.counts
+            return (nan if missing or not numbers else sign * answers.shared.maxima[0] + 0.0,)
 
         share = ShareRequest(give, counts=2, maxima=1)
         return Quantity(name, (column,), finish, share=share)
 
-    def _partial(self, here: Here) -> float | None:
-        fields = {name: _guarded(value) for name, value in here.state.fields.items()}
+    def _partial(self, local: LocalState) -> float | None:
+        fields = {name: _guarded(value) for name, value in local.state.fields.items()}
         try:
             value = self.function(fields)
         except SystemExit as error:
@@ -345,8 +339,8 @@ class Custom:
             raise RuntimeError(f"{self._name} raised SystemExit({error.code!r})") from error
         return None if value is None else float(value)
 
-    def _summand(self, here: Here) -> Share:
-        return Share(sums=(exact_term(self._partial(here) or 0.0),))
+    def _summand(self, local: LocalState) -> Share:
+        return Share(sums=(exact_term(self._partial(local) or 0.0),))
 
 
 def _only_sum(answers: Answers) -> tuple[float, ...]:

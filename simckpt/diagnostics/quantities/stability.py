@@ -1,41 +1,16 @@
-"""Courant numbers: how far a signal travels in one step, in cells."""
+"""Stability numbers: limits of the time step, and growth rates."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
 from math import isfinite, log, nan
 from typing import Any, ClassVar, Literal, get_args
 
 from ...errors import SetupError
 from ...model.series import Column
 from ..arguments import real_number, whole_number
-from ..expressions import Expression, Tree, normal_form, parse
-from .base import Answers, Context, Quantity
-
-# Time step limits other than the Courant number: diffusion, and any frequency.
-
-
-def checked_limit(argument: str, limit: Any) -> float | None:
-    """The largest that a stability number may be, if anything was said.
-
-    Raises
-    ------
-    SetupError
-        If it is no positive number.
-    """
-    if limit is None:
-        return None
-    number = real_number(limit)
-    if number is None or not isfinite(number) or number <= 0:
-        problem = "is not a positive number that a float64 holds"
-        raise SetupError(argument, limit, problem, mend="Write limit=1.0.")
-    return number
-
-
-def up_to(limit: float | None) -> str:
-    """The limit as the end of a text."""
-    return "" if limit is None else f", limit {limit:g}"
+from ..expressions import Tree, normal_form, parse
+from .base import Answers, Context, Quantity, check_choice, join
 
 
 @dataclass(frozen=True)
@@ -50,7 +25,7 @@ class Diffusion:
     coefficient : str
         Diffusion coefficient as an expression, in units of width squared over time.
     limit : float, optional
-        The largest it may be; comparison and `simckpt show` then tell the margin.
+        The largest it may be; comparison and `simckpt show` then give the margin.
 
     Examples
     --------
@@ -65,21 +40,20 @@ class Diffusion:
 
     def __post_init__(self) -> None:
         parse(self.coefficient, "Diffusion.coefficient")
-        object.__setattr__(self, "limit", checked_limit("Diffusion.limit", self.limit))
+        object.__setattr__(self, "limit", _checked_limit("Diffusion.limit", self.limit))
 
     def text(self) -> str:
-        return f"diffusion number of {self.coefficient}{up_to(self.limit)}"
+        return f"diffusion number of {self.coefficient}{_up_to(self.limit)}"
 
     def plan(self, name: str, context: Context) -> Quantity:
         argument = f"stability[{name!r}]"
-        if context.axes == 0:
-            raise SetupError(argument, self.text(), "needs a grid", mend="Give `grid`.")
-        tree = context.tree(Expression(self.coefficient, parse(self.coefficient).tree, argument))
+        context.require_grid(argument, self)
+        tree = context.parse(self.coefficient, argument)
         rates: list[Tree] = [
             ("divide", tree, ("square", context.width(axis, argument)))
             for axis in range(context.axes)
         ]
-        return _largest(name, self.coefficient, self, reduce(_plus, rates))
+        return _largest_times_dt(name, self.coefficient, self, join("add", rates))
 
 
 @dataclass(frozen=True)
@@ -95,7 +69,7 @@ class Frequency:
     frequency : str
         An expression, in units of one over time.
     limit : float, optional
-        The largest the product may be; comparison and `simckpt show` then tell the margin.
+        The largest the product may be; comparison and `simckpt show` then give the margin.
 
     Examples
     --------
@@ -110,28 +84,14 @@ class Frequency:
 
     def __post_init__(self) -> None:
         parse(self.frequency, "Frequency.frequency")
-        object.__setattr__(self, "limit", checked_limit("Frequency.limit", self.limit))
+        object.__setattr__(self, "limit", _checked_limit("Frequency.limit", self.limit))
 
     def text(self) -> str:
-        return f"dt times frequency {self.frequency}{up_to(self.limit)}"
+        return f"dt times frequency {self.frequency}{_up_to(self.limit)}"
 
     def plan(self, name: str, context: Context) -> Quantity:
-        tree = context.tree(
-            Expression(self.frequency, parse(self.frequency).tree, f"stability[{name!r}]")
-        )
-        return _largest(name, self.frequency, self, ("abs", tree))
-
-
-def _plus(a: Tree, b: Tree) -> Tree:
-    return ("add", a, b)
-
-
-def _largest(name: str, of: str, asked: Diffusion | Frequency, rate: Tree) -> Quantity:
-    def finish(answers: Answers) -> tuple[float, ...]:
-        return (abs(answers.dt) * answers.maxima[0],)
-
-    column = Column(name=name, kind="stability", of=of, note=asked.text(), limit=asked.limit)
-    return Quantity(name, (column,), finish, maxima=(rate,))
+        tree = context.parse(self.frequency, f"stability[{name!r}]")
+        return _largest_times_dt(name, self.frequency, self, ("abs", tree))
 
 
 Convention = Literal["sum", "max"]
@@ -153,9 +113,9 @@ class CFL:
         ``"abs(u) + c"``, Alfvenic ``"abs(u) + abs(bx)/sqrt(rho)"``; one expression alone holds for
         all axes.
     convention : {"sum", "max"}
-        How the axes are put together.
+        How the axes are combined.
     limit : float, optional
-        The largest it may be, such as 1; comparison and `simckpt show` then tell the margin.
+        The largest it may be, such as 1; comparison and `simckpt show` then give the margin.
 
     Notes
     -----
@@ -181,22 +141,18 @@ class CFL:
             raise SetupError("CFL", speeds, "has no speed", mend="Write CFL('abs(u)', 'abs(v)').")
         for i, speed in enumerate(speeds):
             parse(speed, f"CFL speed {i}")
-        if convention not in get_args(Convention):
-            raise SetupError(
-                "CFL.convention", convention, "is not a choice", choices=get_args(Convention)
-            )
-        object.__setattr__(self, "speeds", tuple(speeds))
+        check_choice("CFL.convention", convention, get_args(Convention))
+        object.__setattr__(self, "speeds", speeds)
         object.__setattr__(self, "convention", convention)
-        object.__setattr__(self, "limit", checked_limit("CFL.limit", limit))
+        object.__setattr__(self, "limit", _checked_limit("CFL.limit", limit))
 
     def text(self) -> str:
         speeds = ", ".join(self.speeds)
-        return f"Courant number, {self.convention} over axes of {speeds}{up_to(self.limit)}"
+        return f"Courant number, {self.convention} over axes of {speeds}{_up_to(self.limit)}"
 
     def plan(self, name: str, context: Context) -> Quantity:
         argument = f"stability[{name!r}]"
-        if context.axes == 0:
-            raise SetupError(argument, self.text(), "needs a grid", mend="Give `grid`.")
+        context.require_grid(argument, self)
         if len(self.speeds) not in (1, context.axes):
             raise SetupError(
                 argument,
@@ -206,37 +162,40 @@ class CFL:
             )
         speeds = self.speeds * context.axes if len(self.speeds) == 1 else self.speeds
         rates: list[Tree] = [
-            (
-                "divide",
-                context.tree(Expression(speed, parse(speed).tree, argument)),
-                context.width(axis, argument),
-            )
+            ("divide", context.parse(speed, argument), context.width(axis, argument))
             for axis, speed in enumerate(speeds)
         ]
-        join = "add" if self.convention == "sum" else "maximum"
-        return Quantity(
-            name=name,
-            columns=(
-                Column(
-                    name=name,
-                    kind="stability",
-                    of=", ".join(self.speeds),
-                    note=self.text(),
-                    limit=self.limit,
-                ),
-            ),
-            maxima=(reduce(lambda a, b: (join, a, b), rates),),
-            finish=_times_dt,
-        )
+        rate = join("add" if self.convention == "sum" else "maximum", rates)
+        return _largest_times_dt(name, ", ".join(self.speeds), self, rate)
 
 
-def _times_dt(answers: Answers) -> tuple[float, ...]:
-    # Rounding keeps order: the largest product is |dt| times the largest rate. Steps back in time
-    # are as long as steps forth.
-    return (abs(answers.dt) * answers.maxima[0],)
+def _checked_limit(argument: str, limit: Any) -> float | None:
+    """The largest that a stability number may be, None if there is no limit."""
+    if limit is None:
+        return None
+    number = real_number(limit)
+    if number is None or not isfinite(number) or number <= 0:
+        problem = "is not a positive number that a float64 holds"
+        raise SetupError(argument, limit, problem, mend="Write limit=1.0.")
+    return number
 
 
-# Growth rates, from the values of past samples.
+def _up_to(limit: float | None) -> str:
+    return "" if limit is None else f", limit {limit:g}"
+
+
+def _largest_times_dt(
+    name: str, of: str, diagnostic: Diffusion | Frequency | CFL, rate: Tree
+) -> Quantity:
+    def finish(answers: Answers) -> tuple[float, ...]:
+        # Rounding keeps order: the largest product is |dt| times the largest rate. Steps back in
+        # time are as long as steps forth.
+        return (abs(answers.dt) * answers.maxima[0],)
+
+    column = Column(
+        name=name, kind="stability", of=of, note=diagnostic.text(), limit=diagnostic.limit
+    )
+    return Quantity(name, (column,), finish, maxima=(rate,))
 
 
 Point = tuple[float, float]
@@ -249,9 +208,9 @@ class Growth:
     The least-squares slope of ``ln(abs(value))`` against simulated time over the last `window`
     samples, in units of one over time: positive where the value grows like ``exp(rate * t)``. The
     slope is that of a straight line with points of equal weight (Press et al., Numerical Recipes,
-    2007, section 15.2). It
-    is made on rank 0 from values that are recorded anyway. NaN until a job attempt has taken
-    `window` samples, and where the window has a value that is zero or not finite, or no time.
+    2007, section 15.2). It is computed on rank 0 from values that are recorded anyway. NaN until a
+    job attempt has taken `window` samples, and where the window has a value that is zero or not
+    finite, or no time.
 
     Parameters
     ----------
@@ -276,12 +235,8 @@ class Growth:
             raise SetupError("Growth.column", self.column, "is not the name of a column")
         window = whole_number(self.window)
         if window is None or window < 2:
-            raise SetupError(
-                "Growth.window",
-                self.window,
-                "is not a number of samples from 2 on",
-                mend="Write window=20.",
-            )
+            problem = "is not a number of samples from 2 on"
+            raise SetupError("Growth.window", self.window, problem, mend="Write window=20.")
         object.__setattr__(self, "column", normal_form(self.column))
         object.__setattr__(self, "window", window)
 
@@ -289,21 +244,20 @@ class Growth:
         return f"growth rate of {self.column} over {self.window} samples"
 
     def plan(self, name: str, context: Context) -> Quantity:
-        note = f"least-squares slope of ln|{self.column}| against t, last {self.window} samples"
-
         def points(answers: Answers) -> tuple[Point, ...]:
-            past: tuple[Point, ...] = answers.past or ()
+            previous: tuple[Point, ...] = answers.previous or ()
             value = abs(answers.columns[self.column])
             height = log(value) if isfinite(value) and value > 0 else nan
-            return (*past, (answers.t, height))[-self.window :]
+            return (*previous, (answers.t, height))[-self.window :]
 
         def finish(answers: Answers) -> tuple[float, ...]:
-            known = points(answers)
-            return (slope(known) if len(known) == self.window else nan,)
+            window = points(answers)
+            return (slope(window) if len(window) == self.window else nan,)
 
         def carry(answers: Answers, sound: bool) -> tuple[Point, ...] | None:
-            return points(answers) if sound else answers.past
+            return points(answers) if sound else answers.previous
 
+        note = f"least-squares slope of ln|{self.column}| against t, last {self.window} samples"
         column = Column(name=name, kind="stability", of=self.column, exact=False, note=note)
         return Quantity(name, (column,), finish, carry=carry, reads=(self.column,))
 

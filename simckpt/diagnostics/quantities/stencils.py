@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
 from math import isnan, nan
 from typing import ClassVar
 
 from ...errors import SetupError
 from ...model.series import Column
 from ..exact import ExactSum, exact_term, rounded
-from ..expressions import Expression, Tree, parse, shifted
-from .base import Answers, Context, Quantity, SumRequest
+from ..expressions import Tree, parse, shifted
+from .base import Answers, Context, Quantity, SumRequest, first_sum, join
 
 
 @dataclass(frozen=True, init=False)
@@ -30,7 +30,7 @@ class Divergence:
     step is sampled. A sample without dt, such as the initial condition, adds nothing to it.
 
     Where a mask leaves out a neighbour of a cell, the cell is left out of all of these; they are
-    NaN where no cell is left.
+    NaN where no cell remains.
 
     Parameters
     ----------
@@ -53,36 +53,32 @@ class Divergence:
 
     def plan(self, name: str, context: Context) -> Quantity:
         argument = f"stability[{name!r}]"
-        if context.axes == 0:
-            raise SetupError(argument, self.text(), "needs a grid", mend="Give `grid`.")
-        if len(self.components) != context.axes:
-            raise SetupError(
-                argument, self.components, f"has not one component for each of {context.axes} axes"
-            )
-        terms: list[Tree] = []
-        for axis, component in enumerate(self.components):
-            tree = _stencil(argument, component, axis, context)
-            rise = _central if context.even[axis] else _between_faces
-            terms.append(rise(argument, tree, axis, context))
-        divergence = reduce(_plus, terms)
-        counted: Tree = ("number", 1.0)
-        if context.masked:
-            sides = [("beside", axis, side) for axis in range(context.axes) for side in (1, -1)]
-            counted = reduce(lambda a, b: ("multiply", a, b), sides)
-            divergence = ("where", counted, divergence, ("number", 0.0))
+        context.require_grid(argument, self)
+        check_components(argument, self.components, context)
+        divergence = where_neighbours_count(
+            context,
+            join(
+                "add",
+                [
+                    derivative(argument, component, axis, context)
+                    for axis, component in enumerate(self.components)
+                ],
+            ),
+        )
+        counted = where_neighbours_count(context, ("number", 1.0))
         size = ("abs", divergence)
-        of, text = ", ".join(self.components), self.text()
+        of = ", ".join(self.components)
         return Quantity(
             name,
             tuple(
                 Column(
-                    name=f"{name}.{what}",
+                    name=f"{name}.{part}",
                     kind="stability",
                     of=of,
-                    exact=what != "cumulative",
-                    note=f"{note}, {text}",
+                    exact=part != "cumulative",
+                    note=f"{note}, {self.text()}",
                 )
-                for what, note in (
+                for part, note in (
                     ("max", "largest size"),
                     ("local", "mean size"),
                     ("mean", "mean"),
@@ -92,8 +88,31 @@ class Divergence:
             _divergence_columns,
             sums=(SumRequest(size), SumRequest(divergence), SumRequest(counted)),
             maxima=(size,),
-            carry=_cumulated,
+            carry=_cumulative,
         )
+
+
+def _divergence_columns(answers: Answers) -> tuple[float, ...]:
+    largest = answers.maxima[0] if answers.sums[2].value else nan
+    return (largest, *_means(answers), _cumulative(answers, sound=True).rounded)
+
+
+def _means(answers: Answers) -> tuple[float, float]:
+    size, signed, volume = answers.sums
+    if not volume.value:
+        return nan, nan
+    local, mean = (
+        rounded(s.value / volume.value) if s.finite else s.rounded for s in (size, signed)
+    )
+    return local, mean
+
+
+def _cumulative(answers: Answers, sound: bool) -> ExactSum:
+    """The sum over the samples so far; one that is not sound, or has no dt, adds nothing."""
+    previous: ExactSum = answers.previous or ExactSum(Fraction(0))
+    if not sound or isnan(answers.dt) or not answers.sums[2].value:
+        return previous
+    return previous + exact_term(answers.dt * _means(answers)[1])
 
 
 @dataclass(frozen=True)
@@ -123,26 +142,68 @@ class TotalVariation:
 
     def plan(self, name: str, context: Context) -> Quantity:
         argument = f"stability[{name!r}]"
+        context.require_grid(argument, self)
         terms: list[Tree] = []
         for axis in range(context.axes):
-            tree = _stencil(argument, self.field, axis, context)
+            tree = _with_neighbours(argument, self.field, axis, context)
             jump: Tree = ("abs", ("subtract", shifted(tree, axis, 1), tree))
             if context.masked:
                 jump = ("where", ("beside", axis, 1), jump, ("number", 0.0))
             terms.append(("divide", jump, context.width(axis, argument)))
-        if not terms:
-            raise SetupError(argument, self.text(), "needs a grid", mend="Give `grid`.")
-        return Quantity(
-            name,
-            (Column(name=name, kind="stability", of=self.field, note=self.text()),),
-            lambda answers: (answers.sums[0].rounded,),
-            sums=(SumRequest(reduce(_plus, terms)),),
+        column = Column(name=name, kind="stability", of=self.field, note=self.text())
+        return Quantity(name, (column,), first_sum, sums=(SumRequest(join("add", terms)),))
+
+
+def check_components(argument: str, components: Sequence[str], context: Context) -> None:
+    """SetupError if a vector field has not one component for each axis."""
+    if len(components) != context.axes:
+        problem = f"has not one component for each of {context.axes} axes"
+        raise SetupError(argument, components, problem)
+
+
+def derivative(argument: str, expression: str, axis: int, context: Context) -> Tree:
+    """The tree of the derivative of an expression along an axis, of second order.
+
+    The difference of the values at a cell's faces over its width; those are interpolated linearly.
+    On cells of one width it is a central difference, and computed as such.
+    """
+    tree = _with_neighbours(argument, expression, axis, context)
+    width = context.width(axis, argument)
+    if context.even[axis]:
+        even: Tree = ("even_width", width[1])
+        rise = ("subtract", shifted(tree, axis, 1), shifted(tree, axis, -1))
+        return ("divide", rise, ("add", even, even))
+    if not context.beside[axis]:
+        raise SetupError(
+            argument,
+            f"Grid.spacing[{axis}]",
+            "does not tell the widths of the cells beside this rank's",
+            mend="Give the widths of all cells of the axis on every rank.",
         )
 
+    def face(side: int) -> Tree:
+        neighbour: Tree = ("width_beside", axis, side)
+        weighted = (
+            "add",
+            ("multiply", neighbour, tree),
+            ("multiply", width, shifted(tree, axis, side)),
+        )
+        return ("divide", weighted, ("add", width, neighbour))
 
-def _stencil(argument: str, expression: str, axis: int, context: Context) -> Tree:
+    return ("divide", ("subtract", face(1), face(-1)), width)
+
+
+def where_neighbours_count(context: Context, tree: Tree) -> Tree:
+    """`tree` in the cells whose neighbours along all axes count, and 0 in the others."""
+    if not context.masked:
+        return tree
+    sides: list[Tree] = [("beside", axis, side) for axis in range(context.axes) for side in (1, -1)]
+    return ("where", join("multiply", sides), tree, ("number", 0.0))
+
+
+def _with_neighbours(argument: str, expression: str, axis: int, context: Context) -> Tree:
     """The tree of an expression whose neighbours along `axis` can be read."""
-    tree = context.tree(Expression(expression, parse(expression).tree, argument))
+    tree = context.parse(expression, argument)
     if context.ghosts[axis] < 1:
         raise SetupError(
             argument,
@@ -158,58 +219,3 @@ def _stencil(argument: str, expression: str, axis: int, context: Context) -> Tre
             mend="Give Grid.where with the ghost layers that the fields have.",
         )
     return tree
-
-
-def _central(argument: str, tree: Tree, axis: int, context: Context) -> Tree:
-    """The derivative along an axis whose cells are of one width."""
-    width: Tree = ("even_width", context.width(axis, argument)[1])
-    rise = ("subtract", shifted(tree, axis, 1), shifted(tree, axis, -1))
-    return ("divide", rise, _plus(width, width))
-
-
-def _between_faces(argument: str, tree: Tree, axis: int, context: Context) -> Tree:
-    """The derivative along an axis of any widths: the values at the faces are interpolated."""
-    width = context.width(axis, argument)
-    if not context.beside[axis]:
-        raise SetupError(
-            argument,
-            f"Grid.spacing[{axis}]",
-            "does not tell the widths of the cells beside this rank's",
-            mend="Give the widths of all cells of the axis on every rank.",
-        )
-
-    def face(side: int) -> Tree:
-        beside: Tree = ("width_beside", axis, side)
-        here, there = ("multiply", beside, tree), ("multiply", width, shifted(tree, axis, side))
-        return ("divide", _plus(here, there), _plus(width, beside))
-
-    return ("divide", ("subtract", face(1), face(-1)), width)
-
-
-def _plus(a: Tree, b: Tree) -> Tree:
-    return ("add", a, b)
-
-
-def _divergence_columns(answers: Answers) -> tuple[float, ...]:
-    largest = answers.maxima[0] if answers.sums[2].value else nan
-    return (largest, *_means(answers), _cumulated(answers, sound=True).rounded)
-
-
-def _means(answers: Answers) -> tuple[float, float]:
-    size, signed, volume = answers.sums
-    if not volume.value:
-        return nan, nan
-    local, mean = (
-        rounded(s.value / volume.value) if s.finite else s.rounded for s in (size, signed)
-    )
-    return local, mean
-
-
-def _cumulated(answers: Answers, sound: bool) -> ExactSum:
-    """The sum over the samples so far; one that is not sound, or has no dt, adds nothing."""
-    past: ExactSum = answers.past or ExactSum(Fraction(0))
-    if not sound or isnan(answers.dt):
-        return past
-    if not answers.sums[2].value:
-        return past
-    return past + exact_term(answers.dt * _means(answers)[1])
