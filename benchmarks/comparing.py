@@ -128,8 +128,7 @@ def write(path: Path, samples: int, *, tiles: int = TILES, part: int | None = No
     path.parent.mkdir(exist_ok=True)
     schema = _schema(tiles)
     opened = RunOpened(run_id=path.name, campaign="c", created=STARTED, simckpt_version="1")
-    # It is folded once, when it is closed.
-    options = WriterOptions(durability="flush", fold_bytes=1 << 40)
+    options = WriterOptions(durability="flush")
     with BundleWriter.create(path, opened, options) as writer:
         writer.append(Segment(index=0, started=STARTED, ranks=4))
         writer.append(SegmentSchema(segment=0, schema=writer.store(schema)))

@@ -71,7 +71,7 @@ def _ratio(what: str, pairs: np.ndarray, percentile: int, at_most: float | None 
 def _latencies(stem: Path, durability: str) -> np.ndarray:
     """Seconds of each commit and of the bare write, ``[commits, 2]``."""
     files = CountingFiles()
-    options = WriterOptions(durability=durability, files=files, fold_bytes=1 << 30)  # type: ignore[arg-type]
+    options = WriterOptions(durability=durability, files=files)  # type: ignore[arg-type]
     writer = BundleWriter.create(stem, OPENED, options)
     schema = SeriesSchema(
         columns=tuple(Column(name=f"c{i}", kind="conserved") for i in range(COLUMNS)),

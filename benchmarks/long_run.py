@@ -1,6 +1,6 @@
-"""A million samples and a hundred thousand checkpoints in one bundle, folds included.
+"""A million samples and a hundred thousand checkpoints in one bundle.
 
-The run does nothing but record, as fast as it can, so that folds have the least time there is.
+The run does nothing but record, as fast as it can.
 Set ``TMPDIR`` to the file system to be measured.
 """
 
@@ -62,7 +62,7 @@ def ratios() -> list[Ratio]:
     what = f"{SAMPLES:.0e} samples, {SAMPLES // EVERY:.0e} checkpoints"
     return [
         Ratio(
-            "checkpoint with its samples and folds: last fifth / first fifth",
+            "checkpoint with its samples: last fifth / first fifth",
             told["last"] / told["first"],
             at_most=2.0,
             detail=f"{told['first'] * 1e6:.0f} us, {told['last'] * 1e6:.0f} us; {what}",
@@ -75,7 +75,7 @@ def ratios() -> list[Ratio]:
         ),
         Ratio("peak memory of the writer / 200 MiB", told["peak"] / (200 << 20), at_most=1.0),
         Ratio("opening it, with the steps of all samples, s", opened, at_most=1.0),
-        Ratio("closing it: the last fold, s", told["close"], detail=f"all: {told['all']:.0f} s"),
+        Ratio("closing it, s", told["close"], detail=f"all: {told['all']:.0f} s"),
     ]
 
 

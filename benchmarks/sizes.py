@@ -24,13 +24,13 @@ KIB, MIB = 2**10, 2**20
 def ratios() -> list[Ratio]:
     """Bytes as parts of what is promised."""
     with tempfile.TemporaryDirectory() as folder:
-        journal, folded, rows = _checkpoint(Path(folder))
+        journal, h5, rows = _checkpoint(Path(folder))
         series = _samples(Path(folder))
     return [
         Ratio("checkpoint beside its tile rows / 4 KiB", (journal - rows) / (4 * KIB), 1, None,
               f"{journal - rows:.0f} bytes in the journal"),
-        Ratio("checkpoint / 4 KiB and its tile rows, folded", folded / (4 * KIB + rows), 1, None,
-              f"{folded:.0f} bytes"),
+        Ratio("checkpoint / 4 KiB and its tile rows, in the .h5", h5 / (4 * KIB + rows), 1, None,
+              f"{h5:.0f} bytes"),
         Ratio("10,000 samples of 5 fields / 50 MiB", series / (50 * MIB), 1, None,
               f"{series / MIB:.1f} MiB"),
     ]  # fmt: skip
@@ -60,7 +60,7 @@ class _Gas:
 
 
 def _checkpoint(folder: Path) -> tuple[float, float, int]:
-    """Bytes that one checkpoint adds to the journal and the folded file, and its tile rows."""
+    """Bytes that one checkpoint adds to the journal and the ``.h5``, and its tile rows."""
     path, gas = folder / "checkpoints", _Gas()
     with simckpt.run(path) as run:
         gas.sample(run)
@@ -81,8 +81,8 @@ def _checkpoint(folder: Path) -> tuple[float, float, int]:
         for _ in range(CHECKPOINTS):
             gas.move()
             gas.sample(run)
-    folded = (with_them - Path(f"{without}.simckpt.h5").stat().st_size) / CHECKPOINTS
-    return (after - before) / CHECKPOINTS, folded, rows
+    h5 = (with_them - Path(f"{without}.simckpt.h5").stat().st_size) / CHECKPOINTS
+    return (after - before) / CHECKPOINTS, h5, rows
 
 
 def _samples(folder: Path) -> int:

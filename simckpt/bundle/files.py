@@ -88,6 +88,19 @@ def copy_regular(source: Path, target: Path) -> None:
     shutil.copystat(source, target)
 
 
+def set_aside(path: Path) -> Path:
+    """A copy of a damaged file beside it, which no later one overwrites."""
+    number = 1
+    while (copy := path.with_name(f"{path.name}.damaged{number}")).exists():
+        number += 1
+    try:
+        copy_regular(path, copy)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+    return copy
+
+
 class FileSystem(Protocol):
     """What the writer asks of storage. Every method raises OSError when storage refuses."""
 

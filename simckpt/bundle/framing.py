@@ -3,7 +3,7 @@
 Header: ``magic[8] version:u32 size:u32 first:u64 link[32] crc:u32``, then `size` bytes of JSON.
 Frame: ``mark[4] crc:u32 size:u32 kind:u8 0:u8[3] sequence:u64 chain:u64``, then the payload.
 All little-endian. A CRC-32 is over everything of its header or frame but the mark and itself.
-`chain` is the first 8 bytes of the link of the record (see `codec`), so that each
+`chain` is the first 8 bytes of the link of the record (see `records`), so that each
 record testifies to all before it. The first twelve bytes are the same in every version.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -21,7 +20,7 @@ import msgspec
 
 from ..errors import DamagedBundleError, DoubtfulFormatError, NewerFormatError, NotABundleError
 from ..model.record import FORMAT_VERSION
-from .records import LARGEST_PAYLOAD, Kind
+from .records import KINDS, LARGEST_PAYLOAD
 
 MAGIC = b"SIMCKPTJ"
 MARK = b"\xf5SCK"
@@ -148,8 +147,6 @@ def encode_frame(kind: int, sequence: int, chain: int, payload: bytes) -> bytes:
     return b"%b%b%b%b" % (MARK, crc32(payload, crc32(body)).to_bytes(4, "little"), body, payload)
 
 
-KINDS = frozenset(int(kind) for kind in Kind)
-
 unpack_frame = _FRAME.unpack_from
 """Mark, CRC, size, kind, sequence and chain of the frame at an offset, none of them tested."""
 
@@ -265,29 +262,15 @@ def _was_sealed(path: Path, fixed: bytes, rest: bytes, data: bytes) -> bool:
     return len(fixed) == _SEAL.size and any(crc32(block) == crc for block in known)
 
 
-class RestHasher:
-    """The length and BLAKE3 of what follows the user block of an open file, in pieces.
-
-    Iterate over it, then take `length` and `digest`.
-    """
-
-    def __init__(self, handle: int, window: int = _WINDOW) -> None:
-        self._handle = handle
-        self._window = window
-        # One thread: those of a pool are not there in a process that was forked, which would wait.
-        self._hasher = blake3.blake3()
-        self.length = 0
-
-    def __iter__(self) -> Iterator[None]:
-        while window := os.pread(self._handle, self._window, USER_BLOCK + self.length):
-            self._hasher.update(window)
-            self.length += len(window)
-            yield
-
-    @property
-    def digest(self) -> bytes:
-        digest: bytes = self._hasher.digest()
-        return digest
+def hash_rest(handle: int) -> tuple[int, bytes]:
+    """The length and BLAKE3 of what follows the user block of an open file."""
+    # One thread: those of a pool are not there in a process that was forked, which would wait.
+    hasher = blake3.blake3()
+    length = 0
+    while window := os.pread(handle, _WINDOW, USER_BLOCK + length):
+        hasher.update(window)
+        length += len(window)
+    return length, hasher.digest()
 
 
 def check_seal(path: Path, handle: int) -> Seal:
@@ -298,35 +281,19 @@ def check_seal(path: Path, handle: int) -> Seal:
     NotABundleError, NewerFormatError, DamagedBundleError
         If the file is not whole and of a known version.
     """
-    checking = SealCheck(path, handle)
-    for _ in checking:
-        pass
-    return checking.seal
-
-
-class SealCheck:
-    """`check_seal` in pieces: iterate over it, then take `seal`."""
-
-    def __init__(self, path: Path, handle: int, window: int = _WINDOW) -> None:
-        self._path = path
-        self._handle = handle
-        self._window = window
-        self.seal = decode_seal(path, os.pread(handle, SEALED, 0))
-
-    def __iter__(self) -> Iterator[None]:
-        path, seal = self._path, self.seal
-        length = os.fstat(self._handle).st_size - USER_BLOCK
-        if length != seal.length:
-            raise DamagedBundleError(
-                path, f"holds {length} bytes after its user block, which says {seal.length}", MEND
-            )
-        if seal.records * BYTES_PER_RECORD > seal.length:
-            raise DamagedBundleError(
-                path, f"says that it holds {seal.records} records, more than fit in it", MEND
-            )
-        hasher = RestHasher(self._handle, self._window)
-        yield from hasher
-        if hasher.digest != seal.hash:
-            raise DamagedBundleError(
-                path, "was altered after it was written: its BLAKE3 does not hold", MEND
-            )
+    seal = decode_seal(path, os.pread(handle, SEALED, 0))
+    length = os.fstat(handle).st_size - USER_BLOCK
+    if length != seal.length:
+        raise DamagedBundleError(
+            path, f"holds {length} bytes after its user block, which says {seal.length}", MEND
+        )
+    if seal.records * BYTES_PER_RECORD > seal.length:
+        raise DamagedBundleError(
+            path, f"says that it holds {seal.records} records, more than fit in it", MEND
+        )
+    _, digest = hash_rest(handle)
+    if digest != seal.hash:
+        raise DamagedBundleError(
+            path, "was altered after it was written: its BLAKE3 does not hold", MEND
+        )
+    return seal

@@ -22,7 +22,6 @@ from ..model.record import FORMAT_VERSION
 from .framing import (
     FRAME_SIZE,
     HEADER_SIZE,
-    KINDS,
     LARGEST_ORIGIN,
     MARK,
     CutHeader,
@@ -38,7 +37,7 @@ from .framing import (
     peek_frame,
     unpack_frame,
 )
-from .records import Kind, next_link, short
+from .records import KINDS, Kind, next_link, short
 
 WINDOW = 4 << 20
 
@@ -138,11 +137,11 @@ class Journal:
     header : Header
         What `read_header` found.
     skip_before : int
-        Records of lower numbers are in the folded file already.
+        Records of lower numbers are in the ``.h5`` already.
     upto : int, optional
         The journal ends at this byte, whatever may be written behind it meanwhile.
     scanned : bool
-        Look for the records at once. If false, iterate over `scan` first.
+        Whether to look for the records; without, only `survivors` can be asked for.
     """
 
     broken: Break | None
@@ -168,9 +167,9 @@ class Journal:
         self.last_skipped_chain: int | None = None
         self.end = header.size
         self.size = os.fstat(handle).st_size if upto is None else upto
+        self.broken = None
         if scanned:
-            for _ in self.scan():
-                pass
+            self._scan()
 
     @property
     def next(self) -> int:
@@ -242,24 +241,22 @@ class Journal:
         """Up to `size` bytes of the file from `offset` on."""
         return os.pread(self._handle, size, offset)
 
-    def scan(self, window: int = WINDOW) -> Iterator[None]:
-        """Index the records up to the first that is not whole, `window` bytes at a time."""
-        self.broken = None
+    def _scan(self) -> None:
+        """Index the records up to the first that is not whole."""
         expected = self.header.first
-        offset, want = self.header.size, window
+        offset, size = self.header.size, WINDOW
         while offset < self.size:
-            asked = min(want, self.size - offset)
-            data = memoryview(self.read(asked, offset))
-            if len(data) < asked:
+            size = min(size, self.size - offset)
+            data = memoryview(self.read(size, offset))
+            if len(data) < size:
                 # Its writer cut it back meanwhile.
                 self.size = offset + len(data)
             used, expected = self._take_whole(data, offset, expected)
             offset += used
-            problem, want = self._diagnose(data[used:], offset, expected, window)
+            problem, size = self._diagnose(data[used:], offset, expected)
             if problem:
                 self.broken = self._break(offset, expected, problem)
                 return
-            yield
 
     def _take_whole(self, data: memoryview, offset: int, expected: int) -> tuple[int, int]:
         """Index the whole frames at the start of `data`: bytes used, and the next number."""
@@ -287,17 +284,15 @@ class Journal:
         self.end = offset + at
         return at, expected
 
-    def _diagnose(
-        self, data: memoryview, offset: int, expected: int, window: int
-    ) -> tuple[str, int]:
+    def _diagnose(self, data: memoryview, offset: int, expected: int) -> tuple[str, int]:
         """Why no whole frame begins `data`: the problem, or how many bytes are needed to tell."""
         left = self.size - offset
         if not left:
-            return "", window
+            return "", WINDOW
         if left < FRAME_SIZE:
             return "the file ends within a record", 0
         if len(data) < FRAME_SIZE:
-            return "", window
+            return "", WINDOW
         frame = peek_frame(data, 0)
         if frame is None:
             return "bytes that are no record", 0
@@ -307,7 +302,7 @@ class Journal:
         if whole > left:
             return "the file ends within a record", 0
         if whole > len(data):
-            return "", max(window, whole)
+            return "", max(WINDOW, whole)
         return "a record whose checksum does not hold", 0
 
     def _break(self, offset: int, sequence: int, problem: str) -> Break:

@@ -7,20 +7,19 @@ the field is cut into the same tiles. Adding a schema never renames what is ther
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, pairwise
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.series import Column, FieldTiles, Sample, SeriesSchema, TileRow
-from .records import Kind, UnreadablePayload, sample_payload, tiles_payload
+from .records import UnreadablePayload, check_sample, check_tile_row, pack
 
 if TYPE_CHECKING:
-    from .recorded import Recorded
+    pass
 
 OWN_VARIABLES = ("sample", "step", "t", "wall", "segment", "schema", "faults")
 """What `/series` holds for each sample beside the columns."""
@@ -88,23 +87,6 @@ class Layout:
         return tuple(i for i, g in enumerate(self.groups) if g.tiles.field == field)
 
 
-def faults_of(schema: SeriesSchema) -> str:
-    """What makes `schema` unusable, or an empty string."""
-    for what, names in (
-        ("columns", [c.name for c in schema.columns]),
-        ("fields with tiles", [t.field for t in schema.tiles]),
-    ):
-        twice = (
-            sorted({n for n in names if names.count(n) > 1}) if len(set(names)) < len(names) else []
-        )
-        if twice:
-            return f"two {what} are named {twice[0]!r}"
-    for tiles in schema.tiles:
-        if not tiles.edges or any(not e or any(b < a for a, b in pairwise(e)) for e in tiles.edges):
-            return f"the tiles of {tiles.field!r} have no edges, or edges that do not rise"
-    return ""
-
-
 def _free(name: str, taken: set[str]) -> str:
     # netCDF names hold no slash and no control character, begin with a letter, digit or
     # underscore, and do not end in a space.
@@ -117,102 +99,6 @@ def _free(name: str, taken: set[str]) -> str:
     free = next(n for n in (safe if i == 1 else f"{safe}~{i}" for i in count(1)) if n not in taken)
     taken.add(free)
     return free
-
-
-# The tables of a folded file that people read: checkpoints, segments and events.
-#
-# They repeat what the records' own texts say, so that a tool which knows only netCDF can show it.
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """One array of a table. `value` is given a record and the table's context."""
-
-    name: str
-    dtype: Any
-    value: Callable[[Any, Any], Any]
-    long_name: str = ""
-
-
-def _nothing(_recorded: Recorded) -> None:
-    return None
-
-
-@dataclass(frozen=True)
-class Table:
-    """One group with a row for each record of `kind`."""
-
-    group: str
-    dimension: str
-    kind: Kind
-    columns: tuple[TableColumn, ...]
-    context: Callable[[Recorded], Any] = _nothing
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _endings(recorded: Recorded) -> dict[int, Any]:
-    return {end.segment: end for end in recorded.texts(Kind.SEGMENT_END)}
-
-
-def _ended(attribute: str, otherwise: Any) -> Callable[[Any, Any], Any]:
-    return lambda r, ends: getattr(ends[r.index], attribute) if r.index in ends else otherwise
-
-
-_HASH = np.dtype("S64")
-
-TABLES = (
-    Table(
-        "checkpoints",
-        "checkpoint",
-        Kind.CHECKPOINT,
-        (
-            TableColumn("id", _HASH, lambda r, _: r.id.encode()[:64], "hash of the contents"),
-            TableColumn("parents", str, lambda r, _: " ".join(r.parents), "ids of the parents"),
-            TableColumn("segment", np.int64, lambda r, _: r.segment, "job attempt"),
-            TableColumn("index", np.int64, lambda r, _: r.index),
-            TableColumn("label", str, lambda r, _: r.label),
-            TableColumn("reason", str, lambda r, _: r.reason),
-            TableColumn("step", np.int64, lambda r, _: r.step, "step number of the driver"),
-            TableColumn("t", np.float64, lambda r, _: _number(r.t), "simulated time"),
-            TableColumn("wall", np.float64, lambda r, _: r.wall, "seconds since 1970-01-01 UTC"),
-            TableColumn("samples", np.int64, lambda r, _: r.samples),
-            TableColumn("why", str, lambda r, _: r.why),
-        ),
-    ),
-    Table(
-        "segments",
-        "segment",
-        Kind.SEGMENT,
-        (
-            TableColumn("index", np.int64, lambda r, _: r.index),
-            TableColumn("started", np.float64, lambda r, _: r.started, "seconds since 1970"),
-            TableColumn("ranks", np.int64, lambda r, _: r.ranks),
-            TableColumn("start_step", np.int64, lambda r, _: r.start_step),
-            TableColumn("nodes", str, lambda r, _: " ".join(n.host for n in r.nodes)),
-            TableColumn("ending", str, _ended("ending", ""), "empty: it was killed"),
-            TableColumn("ended", np.float64, _ended("ended", math.nan), "seconds since 1970"),
-            TableColumn("end_step", np.int64, _ended("step", -1)),
-            TableColumn("why", str, _ended("why", "")),
-        ),
-        _endings,
-    ),
-    Table(
-        "events",
-        "event",
-        Kind.EVENT,
-        (
-            TableColumn("name", str, lambda r, _: r.name),
-            TableColumn("severity", str, lambda r, _: r.severity),
-            TableColumn("step", np.int64, lambda r, _: r.step),
-            TableColumn("wall", np.float64, lambda r, _: r.wall, "seconds since 1970"),
-            TableColumn("rank", np.int64, lambda r, _: r.rank),
-            TableColumn("text", str, lambda r, _: r.text),
-        ),
-    ),
-)
 
 
 # Runs of samples as arrays: the form in which they move between files.
@@ -250,7 +136,7 @@ class SampleBlock:
                 strict=True,
             )
         ):
-            yield sample_payload(step, t, wall, values[i].tobytes(), digests[i].tobytes(), faults)
+            yield pack((step, t, wall, values[i].tobytes(), digests[i].tobytes(), faults))
 
 
 @dataclass(frozen=True)
@@ -267,13 +153,8 @@ class TileBlock:
     def payloads(self) -> Iterator[bytes]:
         """The payload of each row."""
         for i, step in enumerate(self.step.tolist()):
-            yield tiles_payload(
-                step,
-                self.field,
-                self.minimum[i].astype("<f8").tobytes(),
-                self.maximum[i].astype("<f8").tobytes(),
-                self.mean[i].astype("<f8").tobytes(),
-            )
+            statistics = (self.minimum[i], self.maximum[i], self.mean[i])
+            yield pack((step, self.field, *(s.astype("<f8").tobytes() for s in statistics)))
 
 
 def rows_per_block(schema: SeriesSchema, digests: bool = True) -> int:
@@ -326,24 +207,6 @@ def block_of_rows(group: int, tiles: FieldTiles, rows: Sequence[TileRow]) -> Til
         maximum=_table([r.maximum for r in rows], "<f8", shape),
         mean=_table([r.mean for r in rows], "<f8", shape),
     )
-
-
-def check_sample(schema: SeriesSchema, sample: Sample) -> None:
-    """UnreadablePayload unless the sample has the size that its schema says."""
-    columns, digests = len(schema.columns), schema.digests
-    if len(sample.values) != 8 * columns or len(sample.digests) != 8 * digests:
-        raise UnreadablePayload(
-            f"a sample of {len(sample.values)} + {len(sample.digests)} bytes, where its schema "
-            f"has {columns} columns and {digests} tile digests of 8 bytes"
-        )
-
-
-def check_tile_row(tiles: FieldTiles, row: TileRow) -> None:
-    """UnreadablePayload unless the row has the size that its tiles say."""
-    if not len(row.minimum) == len(row.maximum) == len(row.mean) == 8 * tiles.size:
-        raise UnreadablePayload(
-            f"tile statistics of {row.field!r} whose size is not that of its {tiles.size} tiles"
-        )
 
 
 def _table(rows: Sequence[bytes], dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -30,10 +30,9 @@ from .layout import (
     TileBlock,
     block_of_rows,
     block_of_samples,
-    faults_of,
     rows_per_block,
 )
-from .records import FIRST_LINK, Kind, UnreadablePayload, decode, decode_samples
+from .records import FIRST_LINK, Kind, UnreadablePayload, decode, decode_samples, faults_of
 from .sources import Documents, Records
 
 _ROW_OVERHEAD = 500

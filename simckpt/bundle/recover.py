@@ -1,12 +1,12 @@
-"""Making a whole folded file of what a killed run or damaged storage left."""
+"""Making a whole ``.simckpt.h5`` of what a killed run or damaged storage left."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -18,9 +18,9 @@ from .files import (
     BundlePaths,
     LocalFiles,
     bundle_paths,
-    copy_regular,
     is_there,
     open_to_read,
+    set_aside,
 )
 from .folded import FoldedFile
 from .framing import FRAME_SIZE, Frame, Header, Origin, encode_frame, encode_header
@@ -30,169 +30,7 @@ from .recorded import Recorded
 from .records import FIRST_LINK, Kind, UnreadablePayload, decode, encode, next_link, short
 from .writer import BundleWriter
 
-# What can be had of a folded file whose checksum does not hold.
-#
-# HDF5 reads the file as it is, and its records are taken in order as long as each continues the
-# chain of those before it: what comes out is what was written. They go into a journal, with what
-# the bundle's own journal holds behind them.
-
-
-def rescue(paths: BundlePaths) -> str:
-    """Put all records that can be had into the journal, in place of the folded file.
-
-    Returns
-    -------
-    str
-        How many could be had.
-
-    Raises
-    ------
-    DamagedBundleError
-        If not even the record of the run can be had. Both files are as they were.
-    """
-    files = LocalFiles()
-    part = paths.journal.with_name(paths.journal.name + PART_SUFFIX)
-    records = _sound(paths)
-    first = next(records, None)
-    if first is None:
-        raise DamagedBundleError(
-            paths.h5, "is damaged, and no record in it can be had", "Take it from a backup."
-        )
-    run = cast(RunOpened, decode(first.kind, first.payload))
-    handle = files.create(part, replace=True)
-    try:
-        at = _put(files, handle, 0, encode_header(Origin(run_id=run.run_id), 0, FIRST_LINK))
-        at = _put(files, handle, at, _frame(first))
-        number = 1
-        for record in records:
-            at = _put(files, handle, at, _frame(record))
-            number = record.number + 1
-        for frame in _behind(paths, number):
-            at = _put(files, handle, at, frame)
-        files.fsync(handle)
-    finally:
-        files.close(handle)
-    files.remove(paths.h5)
-    files.rename(part, paths.journal)
-    files.sync_folder(paths.journal.parent)
-    return f"the first {number} records of {paths.h5.name} could be had"
-
-
-def _sound(paths: BundlePaths) -> Iterator[Stored]:
-    """The records of the folded file up to the first that does not continue the chain."""
-    link = FIRST_LINK
-    try:
-        with Recorded(paths.h5, FoldedFile(paths.h5, sealed=False), None) as recorded:
-            for record in stored(recorded):
-                link = next_link(link, record.kind, record.payload)
-                if short(link) != record.chain:
-                    return
-                yield record
-    except BundleError:
-        return
-
-
-def _behind(paths: BundlePaths, number: int) -> Iterator[bytes]:
-    """The frames of the bundle's journal from record `number` on."""
-    opened = open_journal(paths)
-    if opened is None or opened.header is None:
-        if opened is not None:
-            os.close(opened.handle)
-        return
-    journal = Journal(paths.journal, opened.handle, opened.header)
-    try:
-        for frame, offset in journal.survivors(opened.header.size, number):
-            yield journal.read(FRAME_SIZE + frame.size, offset)
-    finally:
-        journal.close()
-
-
-def _frame(record: Stored) -> bytes:
-    return encode_frame(record.kind, record.number, record.chain, record.payload)
-
-
-def _put(files: LocalFiles, handle: int, at: int, data: bytes) -> int:
-    files.write(handle, at, data)
-    return at + len(data)
-
-
-# A journal whose header is damaged: its records say themselves where they belong.
-
-
-def mend_header(paths: BundlePaths) -> None:
-    """Give the journal a header that fits its first whole record, or the folded file before it.
-
-    Raises
-    ------
-    DamagedBundleError
-        If no record is whole.
-    """
-    handle = open_to_read(paths.journal)
-    unknown = Header(Origin(run_id=""), 0, FIRST_LINK, 0)
-    journal = Journal(paths.journal, handle, unknown, scanned=False)
-    try:
-        found = next(journal.survivors(0, 0), None)
-        if found is None:
-            raise DamagedBundleError(
-                paths.journal, "holds no whole record", "Take it from a backup."
-            )
-        frame, offset = found
-        _rewrite(paths, journal, _beginning(paths, journal, frame, offset), offset)
-    finally:
-        journal.close()
-
-
-def _beginning(paths: BundlePaths, journal: Journal, frame: Frame, offset: int) -> bytes:
-    """What is to stand before the records from `frame` on."""
-    if frame.sequence == 0 and frame.kind == Kind.RUN:
-        try:
-            run = cast(RunOpened, decode(frame.kind, journal.read(frame.size, offset + FRAME_SIZE)))
-        except UnreadablePayload as problem:
-            raise DamagedBundleError(paths.journal, str(problem)) from problem
-        return encode_header(Origin(run_id=run.run_id), 0, FIRST_LINK)
-    if is_there(paths.h5):
-        folded = FoldedFile(paths.h5, sealed=False)
-        try:
-            # Where the journal begins earlier, the folded file's own link is the one that is
-            # used; where it begins later, records between the two are lost.
-            first = min(frame.sequence, folded.next)
-            return encode_header(Origin(run_id=folded.run_id), first, folded.seal.link)
-        finally:
-            folded.close()
-    return _made_up(frame)
-
-
-def _made_up(frame: Frame) -> bytes:
-    """A header and the record of a run, for records whose own is lost."""
-    lost = f"lost-{frame.chain:016x}"
-    opened = RunOpened(
-        run_id=lost, campaign=lost, created=0.0, simckpt_version="unknown: its record was lost"
-    )
-    _, kind, payload = encode(opened)
-    link = next_link(FIRST_LINK, kind, payload)
-    return encode_header(Origin(run_id=lost), 0, FIRST_LINK) + encode_frame(
-        kind, 0, short(link), payload
-    )
-
-
-def _rewrite(paths: BundlePaths, journal: Journal, beginning: bytes, offset: int) -> None:
-    files = LocalFiles()
-    part = paths.journal.with_name(paths.journal.name + PART_SUFFIX)
-    handle = files.create(part, replace=True)
-    try:
-        files.write(handle, 0, beginning)
-        at = len(beginning)
-        while piece := journal.read(1 << 20, offset):
-            files.write(handle, at, piece)
-            at, offset = at + len(piece), offset + len(piece)
-        files.fsync(handle)
-    finally:
-        files.close(handle)
-    files.rename(part, paths.journal)
-    files.sync_folder(paths.journal.parent)
-
-
-DAMAGED = ".damaged"
+_PIECE = 1 << 20
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,7 +49,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     refused : int
         Records from behind the damage that make no sense without those that are lost.
     kept : tuple of str
-        Damaged files that were kept beside it, as they were.
+        Copies of damaged files beside it, as they were.
     """
 
     path: str
@@ -225,16 +63,16 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recover(path: str | os.PathLike[str], salvage: bool = False) -> Recovered:
-    """Fold what a run left into a whole ``.simckpt.h5``.
+    """Finalize what a run left into a whole ``.simckpt.h5``.
 
     Parameters
     ----------
     path : str or path
         Any name of the bundle.
     salvage : bool
-        Keep what storage damaged as ``.damaged1`` and take over what lies before the damage,
+        Copy what storage damaged to ``.damaged1`` and take over what is before the damage,
         and the records of the journal behind it that can stand alone. A damaged header of the
-        journal is made anew from its records. Of a damaged folded file come the records up to
+        journal is made anew from its records. Of a damaged ``.h5`` come the records up to
         the first that cannot be read or does not continue the chain. Checkpoints from behind the
         damage become events, since what they vouch for is not there.
 
@@ -261,29 +99,29 @@ def recover(path: str | os.PathLike[str], salvage: bool = False) -> Recovered:
         if not salvage:
             raise
         return _salvage(paths)
-    return _finish(paths, BundleWriter.resume(path))
+    return _finish(BundleWriter.resume(path))
 
 
-def _finish(paths: BundlePaths, writer: BundleWriter, **facts: object) -> Recovered:
-    broken = writer.past.broken
+def _finish(writer: BundleWriter, **facts: Any) -> Recovered:
+    h5 = writer.paths.h5
+    facts = {"broken": writer.earlier.broken} | facts
     writer.close()
-    with open_recorded(paths.h5) as recorded:
-        told = {"broken": broken} | facts
+    with open_recorded(h5) as recorded:
         return Recovered(
-            path=str(paths.h5),
+            path=str(h5),
             records=recorded.next,
             checkpoints=len(recorded.texts(Kind.CHECKPOINT)),
             samples=recorded.samples,
-            **told,  # type: ignore[arg-type]
+            **facts,
         )
 
 
 def _salvage(paths: BundlePaths) -> Recovered:
-    held = lock_journal(paths.journal, LocalFiles())
-    if held is not None:
-        os.close(held)
-    with _keeping() as kept:
-        rescued = _made_fit(paths, kept)
+    lock = lock_journal(paths.journal, LocalFiles())
+    if lock is not None:
+        os.close(lock)
+    with _copies_of_damaged() as copies:
+        rescued = _join_files(paths, copies)
         opened = open_journal(paths)
         if opened is None or opened.header is None:
             raise DamagedBundleError(
@@ -294,22 +132,34 @@ def _salvage(paths: BundlePaths) -> Recovered:
         journal = Journal(paths.journal, opened.handle, opened.header)
         try:
             survivors = list(_survivors(journal))
-            _put_back(paths, journal)
+            _replace(paths.journal, _pieces(journal, 0, journal.end))
         finally:
             journal.close()
         writer = BundleWriter.resume(paths.h5)
     broken = " and ".join(filter(None, (rescued, str(journal.broken or ""))))
-    taken, refused = _take_over(writer, broken, survivors)
-    copies = tuple(str(copy) for copy in kept.values())
-    return _finish(paths, writer, broken=broken, salvaged=taken, refused=refused, kept=copies)
+    salvaged, refused = _take_over(writer, broken, survivors)
+    names = tuple(str(copy) for copy in copies.values())
+    return _finish(writer, broken=broken, salvaged=salvaged, refused=refused, kept=names)
 
 
-def _made_fit(paths: BundlePaths, kept: dict[Path, Path]) -> str:
-    """Make both files such that they continue each other: what could be had of the folded one."""
-    first = _first_of_journal(paths, kept)
+@contextmanager
+def _copies_of_damaged() -> Iterator[dict[Path, Path]]:
+    """Damaged files and their copies, which take their places again if nothing can be had."""
+    copies: dict[Path, Path] = {}
+    try:
+        yield copies
+    except BaseException:
+        for original, copy in copies.items():
+            copy.replace(original)
+        raise
+
+
+def _join_files(paths: BundlePaths, copies: dict[Path, Path]) -> str:
+    """Make both files continue each other: what could be had of the ``.h5``."""
+    first = _first_of_journal(paths, copies)
     if not _is_damaged(paths.h5):
         return ""
-    kept[paths.h5] = _keep(paths.h5)
+    copies[paths.h5] = set_aside(paths.h5)
     if first == 0:
         # The journal holds it all.
         paths.h5.unlink()
@@ -324,23 +174,11 @@ def _made_fit(paths: BundlePaths, kept: dict[Path, Path]) -> str:
     return f"nothing of {paths.h5.name} could be had"
 
 
-@contextmanager
-def _keeping() -> Iterator[dict[Path, Path]]:
-    """Damaged files and the copies that are kept of them; all is as it was if nothing is had."""
-    kept: dict[Path, Path] = {}
-    try:
-        yield kept
-    except BaseException:
-        for original, copy in kept.items():
-            copy.replace(original)
-        raise
-
-
-def _first_of_journal(paths: BundlePaths, kept: dict[Path, Path]) -> int | None:
+def _first_of_journal(paths: BundlePaths, copies: dict[Path, Path]) -> int | None:
     """Number of the journal's first record, None without one; a damaged header is made anew."""
     if not is_there(paths.journal):
         return None
-    kept[paths.journal] = _keep(paths.journal)
+    copies[paths.journal] = set_aside(paths.journal)
     try:
         first = _header_first(paths)
     except DamagedBundleError:
@@ -362,8 +200,6 @@ def _header_first(paths: BundlePaths) -> int | None:
 
 
 def _is_damaged(h5: Path) -> bool:
-    from .folded import FoldedFile
-
     if not is_there(h5):
         return False
     try:
@@ -373,30 +209,8 @@ def _is_damaged(h5: Path) -> bool:
     return False
 
 
-def _keep(path: Path) -> Path:
-    """A copy of a damaged file beside it, which no later recovery overwrites."""
-    number = 1
-    while (kept := path.with_name(f"{path.name}{DAMAGED}{number}")).exists():
-        number += 1
-    copy_regular(path, kept)
-    return kept
-
-
-def _put_back(paths: BundlePaths, journal: Journal) -> None:
-    """The journal up to its damage, in its own place."""
-    part = paths.journal.with_name(paths.journal.name + PART_SUFFIX)
-    with part.open("wb") as file, paths.journal.open("rb") as damaged:
-        left = journal.end
-        while left and (piece := damaged.read(min(left, 1 << 20))):
-            file.write(piece)
-            left -= len(piece)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(paths.journal)
-    LocalFiles().sync_folder(paths.journal.parent)
-
-
 def _survivors(journal: Journal) -> Iterator[tuple[int, JournalRecord | None]]:
+    """Records behind the damage; None where one cannot be read."""
     if journal.broken is None:
         return
     for frame, offset in journal.survivors(journal.broken.offset, journal.broken.sequence):
@@ -410,7 +224,8 @@ def _survivors(journal: Journal) -> Iterator[tuple[int, JournalRecord | None]]:
 def _take_over(
     writer: BundleWriter, broken: str, survivors: list[tuple[int, JournalRecord | None]]
 ) -> tuple[int, int]:
-    taken = refused = 0
+    """Append the records from behind the damage: how many were taken, and how many refused."""
+    salvaged = refused = 0
     if broken:
         writer.append(
             Event(
@@ -423,20 +238,19 @@ def _take_over(
             )
         )
     for kind, record in survivors:
-        try:
-            writer.append(_alone(kind, record))
-            taken += 1
-        except (SetupError, TypeError):
+        if record is None:
             refused += 1
-    return taken, refused
+            continue
+        try:
+            writer.append(_unverified(record) if kind == Kind.CHECKPOINT else record)
+            salvaged += 1
+        except SetupError:
+            refused += 1
+    return salvaged, refused
 
 
-def _alone(kind: int, record: JournalRecord | None) -> JournalRecord:
-    if record is None:
-        raise TypeError("unreadable")
-    if kind != Kind.CHECKPOINT:
-        return record
-    facts = msgspec.to_builtins(record)
+def _unverified(checkpoint: JournalRecord) -> Event:
+    facts = msgspec.to_builtins(checkpoint)
     return Event(
         name="checkpoint_not_verified",
         severity="error",
@@ -446,3 +260,157 @@ def _alone(kind: int, record: JournalRecord | None) -> JournalRecord:
         facts=facts,
         rank=-1,
     )
+
+
+# An ``.h5`` whose checksum does not hold. HDF5 reads the file as it is, and its records are taken
+# in order as long as each continues the chain of those before it: what comes out is what was
+# written. They go into a journal, followed by what the bundle's own journal holds.
+
+
+def rescue(paths: BundlePaths) -> str:
+    """Put all records that can be had into the journal, in place of the ``.h5``.
+
+    Returns
+    -------
+    str
+        How many could be had.
+
+    Raises
+    ------
+    DamagedBundleError
+        If not even the record of the run can be had. Both files are as they were.
+    """
+    records = _sound_records(paths)
+    first = next(records, None)
+    if first is None:
+        raise DamagedBundleError(
+            paths.h5, "is damaged, and no record in it can be had", "Take it from a backup."
+        )
+    run = cast(RunOpened, decode(first.kind, first.payload))
+    count = 1
+
+    def frames() -> Iterator[bytes]:
+        nonlocal count
+        yield encode_header(Origin(run_id=run.run_id), 0, FIRST_LINK) + _frame(first)
+        for record in records:
+            yield _frame(record)
+            count = record.number + 1
+        yield from _frames_behind(paths, count)
+
+    _replace(paths.journal, frames(), instead_of=paths.h5)
+    return f"the first {count} records of {paths.h5.name} could be had"
+
+
+def _sound_records(paths: BundlePaths) -> Iterator[Stored]:
+    """The records of the ``.h5`` up to the first that does not continue the chain."""
+    link = FIRST_LINK
+    try:
+        with Recorded(paths.h5, FoldedFile(paths.h5, sealed=False), None) as recorded:
+            for record in stored(recorded):
+                link = next_link(link, record.kind, record.payload)
+                if short(link) != record.chain:
+                    return
+                yield record
+    except BundleError:
+        return
+
+
+def _frames_behind(paths: BundlePaths, number: int) -> Iterator[bytes]:
+    """The frames of the bundle's journal from record `number` on."""
+    opened = open_journal(paths)
+    if opened is None:
+        return
+    if opened.header is None:
+        os.close(opened.handle)
+        return
+    journal = Journal(paths.journal, opened.handle, opened.header)
+    try:
+        for frame, offset in journal.survivors(opened.header.size, number):
+            yield journal.read(FRAME_SIZE + frame.size, offset)
+    finally:
+        journal.close()
+
+
+def _frame(record: Stored) -> bytes:
+    return encode_frame(record.kind, record.number, record.chain, record.payload)
+
+
+# A journal whose header is damaged: its records say themselves where they belong.
+
+
+def mend_header(paths: BundlePaths) -> None:
+    """Give the journal a header that fits its first whole record, or the ``.h5`` before it.
+
+    Raises
+    ------
+    DamagedBundleError
+        If no record is whole.
+    """
+    handle = open_to_read(paths.journal)
+    unknown = Header(Origin(run_id=""), 0, FIRST_LINK, 0)
+    journal = Journal(paths.journal, handle, unknown, scanned=False)
+    try:
+        survivor = next(journal.survivors(0, 0), None)
+        if survivor is None:
+            raise DamagedBundleError(
+                paths.journal, "holds no whole record", "Take it from a backup."
+            )
+        frame, offset = survivor
+        beginning = _beginning(paths, journal, frame, offset)
+        _replace(paths.journal, (beginning, *_pieces(journal, offset, journal.size)))
+    finally:
+        journal.close()
+
+
+def _beginning(paths: BundlePaths, journal: Journal, frame: Frame, offset: int) -> bytes:
+    """What is to come before the records from `frame` on."""
+    if frame.sequence == 0 and frame.kind == Kind.RUN:
+        try:
+            run = cast(RunOpened, decode(frame.kind, journal.read(frame.size, offset + FRAME_SIZE)))
+        except UnreadablePayload as problem:
+            raise DamagedBundleError(paths.journal, str(problem)) from problem
+        return encode_header(Origin(run_id=run.run_id), 0, FIRST_LINK)
+    if is_there(paths.h5):
+        h5 = FoldedFile(paths.h5, sealed=False)
+        try:
+            # Where the journal begins earlier, the link of the .h5 is the one that is used;
+            # where it begins later, records between the two are lost.
+            first = min(frame.sequence, h5.next)
+            return encode_header(Origin(run_id=h5.run_id), first, h5.seal.link)
+        finally:
+            h5.close()
+    # The record of the run is lost: make up one.
+    lost = f"lost-{frame.chain:016x}"
+    opened = RunOpened(
+        run_id=lost, campaign=lost, created=0.0, simckpt_version="unknown: its record was lost"
+    )
+    _, kind, payload = encode(opened)
+    link = next_link(FIRST_LINK, kind, payload)
+    return encode_header(Origin(run_id=lost), 0, FIRST_LINK) + encode_frame(
+        kind, 0, short(link), payload
+    )
+
+
+def _pieces(journal: Journal, start: int, stop: int) -> Iterator[bytes]:
+    """The bytes `start` to `stop` of a journal, some at a time."""
+    while piece := journal.read(min(_PIECE, stop - start), start):
+        yield piece
+        start += len(piece)
+
+
+def _replace(path: Path, pieces: Iterable[bytes], instead_of: Path | None = None) -> None:
+    """Put a file of `pieces` in the place of `path`, and remove another that it stands for."""
+    files, at = LocalFiles(), 0
+    part = path.with_name(path.name + PART_SUFFIX)
+    handle = files.create(part, replace=True)
+    try:
+        for piece in pieces:
+            files.write(handle, at, piece)
+            at += len(piece)
+        files.fsync(handle)
+    finally:
+        files.close(handle)
+    if instead_of is not None:
+        files.remove(instead_of)
+    files.rename(part, path)
+    files.sync_folder(path.parent)

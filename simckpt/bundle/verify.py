@@ -17,7 +17,7 @@ from ..errors import DamagedBundleError
 from ..model.record import Hash, hash_bytes
 from .reader import Stored, open_recorded, stored
 from .recorded import Recorded
-from .records import FIRST_LINK, Kind, UnreadablePayload, decode, next_link, short
+from .records import FIRST_LINK, KINDS, Kind, UnreadablePayload, decode, next_link, short
 
 Severity = Literal["note", "damage"]
 
@@ -119,7 +119,7 @@ def _chain(recorded: Recorded) -> Iterator[Finding]:
 
 
 def _broken_chain(link: bytes, record: Stored, following: Stored | None) -> str:
-    kind = Kind(record.kind).name.lower()
+    kind = KINDS[record.kind].name.lower()
     if following is not None:
         skipped = next_link(link, following.kind, following.payload)
         if short(skipped) == following.chain:

@@ -1,479 +1,42 @@
-"""Writing a bundle: rank 0 appends records to the journal and folds it now and then."""
+"""Writing a bundle: rank 0 appends records to a journal, which becomes the ``.h5`` at the end."""
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from msgspec.structs import replace
 
-from ..errors import BundleError, BundleNotWritableError, SetupError
-from ..model.changes import Specification
-from ..model.record import Document, Facts, Hash, canonical_json, hash_bytes
-from ..model.series import (
-    Checkpoint,
-    Event,
-    JournalRecord,
-    RunOpened,
-    Sample,
-    SegmentEnd,
-    SeriesSchema,
-    StoredDocument,
-    TileRow,
-)
-from . import abort_notice
-from .appender import Appender, JournalAltered, Losses, WriterOptions, lock_journal, own_lease
-from .files import PART_SUFFIX, BundlePaths, bundle_paths, is_there
-from .fold import Folding, Known, Remains, check_complete, fold, remade
-from .framing import FRAME_SIZE, Origin
-from .grammar import Grammar
-from .reader import not_there, open_journal, open_recorded
-from .recorded import Recorded
-from .records import FIRST_LINK, Kind, decode, decode_document, encode, next_link, short
-from .succession import Header, first_journal, next_journal, put_back
-
-# How a writer begins: with a new bundle, or with what an earlier job attempt left of one.
-
-
-@dataclass(frozen=True)
-class Past:
-    """What a bundle held when its writer was opened.
-
-    Attributes
-    ----------
-    segments : int
-        Job attempts so far: the number of the next.
-    checkpoint : Checkpoint or None
-        The last one.
-    specification : Specification or None
-        What was specified at that checkpoint.
-    broken : str
-        What was cut off the end of the journal, where a run was stopped while writing it.
-    """
-
-    segments: int = 0
-    checkpoint: Checkpoint | None = None
-    specification: Specification | None = None
-    broken: str = ""
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """Where a writer goes on from.
-
-    `unsaid` is what ranks of the last segment left beside the journal, to be recorded first;
-    `opening` is the record of the run, where it was made just now.
-    """
-
-    paths: BundlePaths
-    origin: Origin
-    appender: Appender
-    next: int
-    link: bytes
-    past: Past
-    documents: frozenset[Hash]
-    schemas: dict[Hash, bytes]
-    schema: SeriesSchema | None
-    unsaid: tuple[Event | SegmentEnd, ...] = ()
-    opening: bytes = b""
-
-
-def begin(path: str | os.PathLike[str], opened: RunOpened, options: WriterOptions) -> Beginning:
-    """Begin a bundle; see `BundleWriter.create`."""
-    paths = _placed(path)
-    make_folder(paths.stem.parent)
-    _check_name(paths)
-    if is_there(paths.h5):
-        raise BundleNotWritableError(paths.h5, _THERE, _MEND_THERE)
-    opened, kind, payload = encode(opened)
-    link = next_link(FIRST_LINK, kind, payload)
-    origin = own_lease(opened.run_id)
-    try:
-        _clear(paths, options)
-        abort_notice.remove_notices(paths)
-        appender = first_journal(paths, Header(origin, 0, FIRST_LINK), options)
-        appender.add(kind, 0, short(link), payload)
-        appender.sync()
-    except OSError as problem:
-        raise not_writable(paths.journal, problem) from problem
-    past, nothing = Past(), frozenset[Hash]()
-    return Beginning(paths, origin, appender, 1, link, past, nothing, {}, None, opening=payload)
-
-
-def carry_on(path: str | os.PathLike[str], options: WriterOptions) -> Beginning:
-    """Continue a bundle; see `BundleWriter.resume`."""
-    paths = _placed(path)
-    if not paths.exists():
-        raise not_there(path, paths)
-    held: int | None = None
-    try:
-        held = lock_journal(paths.journal, options.files)
-        with open_recorded(path) as recorded:
-            link = recorded.start_link
-            if recorded.journal is not None:
-                link = recorded.journal.end_link(link)
-            origin = own_lease(recorded.run.run_id)
-            kinds = recorded.documents.kinds()
-            schemas = {
-                hash_: recorded.documents.text(hash_)
-                for hash_, kind in kinds.items()
-                if kind == "series_schema"
-            }
-            past = _past(recorded)
-            unsaid = _unsaid(recorded)
-            schema = recorded.schema_in_force
-            appender = _continued(recorded, link, origin, held, paths, options)
-            held = None
-            return Beginning(
-                paths,
-                origin,
-                appender,
-                recorded.next,
-                link,
-                past,
-                frozenset(kinds),
-                schemas,
-                schema,
-                unsaid,
-            )
-    except OSError as problem:
-        raise not_writable(paths.journal, problem) from problem
-    finally:
-        if held is not None:
-            options.files.close(held)
-
-
-def _placed(path: str | os.PathLike[str]) -> BundlePaths:
-    """Where the bundle stays, wherever the program that writes it goes."""
-    try:
-        return bundle_paths(path).absolute()
-    except OSError as problem:
-        # The working directory is gone.
-        raise not_writable(Path(path), problem) from problem
-
-
-def _check_name(paths: BundlePaths) -> None:
-    """BundleNotWritableError unless all files of the bundle can have the names they will get."""
-    longest = len(os.fsencode(paths.journal.name + PART_SUFFIX))
-    try:
-        most = os.pathconf(paths.stem.parent, "PC_NAME_MAX")
-    except (OSError, ValueError):
-        return
-    if 0 < most < longest:
-        problem = f"is too long a name by {longest - most} bytes, with what is added to it"
-        raise BundleNotWritableError(paths.h5, problem, "Choose a shorter one.")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise not_writable(folder, problem) from problem
-
-
-def not_writable(path: Path, problem: BaseException) -> BundleNotWritableError:
-    """The error for what storage refused."""
-    return BundleNotWritableError(
-        path,
-        f"cannot be written ({reason(problem)})",
-        f"Check that {path.parent} is a folder, has room, and is yours to write to.",
-    )
-
-
-def reason(problem: BaseException) -> str:
-    """What went wrong, in the operating system's words where it has some."""
-    told = str(problem)
-    if number := _HDF5_ERRNO.search(told):
-        # HDF5 has no other place for it, and adds addresses.
-        return os.strerror(int(number[1]))
-    return getattr(problem, "strerror", None) or told.partition(" (")[0] or type(problem).__name__
-
-
-_HDF5_ERRNO = re.compile(r"\berrno = (\d{1,3})\b")
-
-
-def _continued(
-    recorded: Recorded,
-    link: bytes,
-    origin: Origin,
-    held: int | None,
-    paths: BundlePaths,
-    options: WriterOptions,
-) -> Appender:
-    header = Header(origin, recorded.next, link)
-    if held is None:
-        return first_journal(paths, header, options)
-    if recorded.journal is not None and len(recorded.journal.kinds):
-        fold(recorded, link, paths.h5, options.files)
-    appender = next_journal(paths, header, options)
-    options.files.close(held)
-    return appender
-
-
-def _past(recorded: Recorded) -> Past:
-    checkpoints = recorded.texts(Kind.CHECKPOINT)
-    last: Checkpoint | None = checkpoints[-1] if len(checkpoints) else None
-    specification = None
-    if last is not None:
-        found = recorded.documents.find(last.parts.specification)
-        specification = found if isinstance(found, Specification) else None
-    broken = recorded.journal.broken if recorded.journal else None
-    return Past(len(recorded.texts(Kind.SEGMENT)), last, specification, str(broken or ""))
-
-
-def _unsaid(recorded: Recorded) -> tuple[Event | SegmentEnd, ...]:
-    words = recorded.abort_events
-    if not words:
-        return ()
-    last = recorded.texts(Kind.SEGMENT)[-1]
-    if any(end.segment == last.index for end in recorded.texts(Kind.SEGMENT_END)):
-        return words
-    return (*words, abort_notice.abort_ending(last, words))
-
-
-def _clear(paths: BundlePaths, options: WriterOptions) -> None:
-    """Remove what a run left that was stopped while it made its journal; refuse all else."""
-    held = lock_journal(paths.journal, options.files)
-    if held is None:
-        return
-    try:
-        if not _is_blank(paths):
-            raise BundleNotWritableError(paths.journal, _THERE, _MEND_THERE)
-        options.files.remove(paths.journal)
-    finally:
-        options.files.close(held)
-
-
-def _is_blank(paths: BundlePaths) -> bool:
-    opened = open_journal(paths)
-    if opened is None:
-        return True
-    os.close(opened.handle)
-    if opened.header is None:
-        return True
-    with open_recorded(paths.journal) as recorded:
-        return recorded.next == 0
-
-
-_THERE = "is there already"
-_MEND_THERE = "Choose another path, or continue it with BundleWriter.resume."
-
-
-# Where a writer's frames go: to the journal, and by way of a fold into the ``.h5``.
-#
-# It knows what storage has refused and when to ask it again, that the journal is to stay in its
-# place, and when it has grown so much that it is to be folded. Of records it knows their bytes.
-
+from ..errors import BundleError, BundleNotWritableError, DamagedBundleError, SetupError
+from ..model.record import Document, Hash, canonical_json, hash_bytes
+from ..model.series import Checkpoint, Event, JournalRecord, RunOpened, StoredDocument
+from .abort_notice import remove_notices
+from .appender import JournalAltered, WriterOptions, lease_of, replace_journal
+from .files import set_aside
+from .finalize import finalize
+from .framing import FRAME_SIZE, decode_header, encode_frame
+from .journal import Journal
+from .reader import open_recorded
+from .records import Grammar, Kind, decode, decode_document, encode, next_link
+from .start import Start, not_writable, reason, start_again, start_new
 
 RETRY_SECONDS = 1.0
 """Between commits, storage that refused is asked again no sooner."""
 
+_ESSENTIAL_BYTES = 1 << 20
+"""Documents of so many bytes stay in memory, to be written again where a journal is damaged."""
 
-class Outlet:
-    """One bundle's way to storage.
-
-    Parameters
-    ----------
-    paths : BundlePaths
-        The bundle's files.
-    origin : Origin
-        Whose journal it is.
-    appender : Appender
-        The journal.
-    options : WriterOptions
-        How it is written.
-
-    Attributes
-    ----------
-    trouble : str
-        Why storage last refused something, or an empty string while all is well.
-    """
-
-    def __init__(
-        self, paths: BundlePaths, origin: Origin, appender: Appender, options: WriterOptions
-    ) -> None:
-        self.paths = paths
-        self.trouble = ""
-        self._origin = origin
-        self._appender = appender
-        self._options = options
-        self._wrote_at = options.clock()
-        self._folding: Folding | None = None
-        self._folded_bytes = 0
-        self._fold_at = self._next_fold()
-
-    def add(self, kind: int, sequence: int, chain: int, payload: bytes) -> None:
-        """Hold the frame of a record."""
-        self._appender.add(kind, sequence, chain, payload)
-
-    def has_room(self, size: int) -> bool:
-        """Whether a payload of `size` bytes may be held until storage takes it."""
-        if self._appender.held + FRAME_SIZE + size <= self._options.hold_bytes:
-            return True
-        return self.attempt()
-
-    def attempt(self) -> bool:
-        """Try to sync between commits: while storage refuses, no more often than it is due."""
-        return self._attempt(self._appender.sync)
-
-    def write_if_due(self) -> None:
-        """Give what is buffered to the operating system if it is much, or old."""
-        now = self._options.clock()
-        if (
-            self._appender.buffered >= self._options.write_bytes
-            or now - self._wrote_at >= self._options.write_seconds
-        ):
-            self._attempt(self._appender.write)
-
-    def settle(self) -> bool:
-        """Return once all is on storage, in its place: whether the journal had to be put back.
-
-        Raises
-        ------
-        OSError
-            If storage refuses, or another file has taken the place of the journal.
-        """
-        try:
-            self._appender.sync()
-            moved = not self._is_in_place()
-            if moved:
-                self._leave_fold()
-                self._appender = put_back(self.paths, self._appender, self._options)
-        except OSError as problem:
-            if not (isinstance(problem, JournalAltered) and self.trouble):
-                # Otherwise it is known already why the journal could not be made again.
-                self.trouble = reason(problem)
-            # What a fold takes of a full disk, the journal needs more.
-            self._leave_fold()
-            raise
-        self.trouble = ""
-        self._wrote_at = self._options.clock()
-        return moved
-
-    def altered(self) -> bool:
-        """Whether something else has written to the journal, as far as its two ends tell."""
-        try:
-            self._appender.check()
-        except JournalAltered:
-            return True
-        except OSError:
-            return False
-        return False
-
-    def remake(self) -> Remains | None:
-        """Make the journal again from what there still is; None if storage refuses."""
-        self._leave_fold()
-        try:
-            remains = remade(self.paths, self._appender, self._origin, self._options)
-        except (OSError, BundleError) as problem:
-            self.trouble = reason(problem)
-            return None
-        self._appender = remains.appender
-        return remains
-
-    def begin_fold_if_due(self, records: int, link: bytes) -> None:
-        """Begin to fold so many records, all that are settled, if the journal has outgrown it."""
-        if self._folding is None and self._appender.size > self._fold_at:
-            header = Header(self._origin, records, link)
-            self._folding = Folding(self.paths, header, lambda: self._appender, self._options)
-
-    def fold_some(self) -> None:
-        """Do some of the work of a fold that is under way."""
-        if self._folding is None:
-            return
-        try:
-            journal = self._folding.advance()
-        except Exception as problem:  # noqa: BLE001 - no fold is worth a run
-            # The journal holds everything, and a later fold may succeed.
-            self.trouble = reason(problem)
-            self._folding = None
-            self._fold_at = 2 * self._appender.size
-            return
-        if journal is not None:
-            self._folded(self._folding.size, journal)
-            self._folding = None
-
-    def fold(self, records: int, link: bytes, *, keep_journal: bool) -> None:
-        """Fold so many records, all that are settled, at once.
-
-        Raises
-        ------
-        BundleNotWritableError
-            If storage refused. The bundle is as it was, and the run can go on.
-        """
-        self._leave_fold()
-        try:
-            self._fold(Header(self._origin, records, link), keep_journal=keep_journal)
-        except (OSError, RuntimeError) as problem:
-            raise not_writable(self.paths.h5, problem) from problem
-
-    def close(self) -> None:
-        """Give the files back; what is not written is lost."""
-        self._leave_fold()
-        self._appender.close()
-
-    def _fold(self, header: Header, *, keep_journal: bool) -> None:
-        files = self._options.files
-        with open_recorded(self.paths.h5, guarded=False) as recorded:
-            check_complete(recorded, header.first)
-            if recorded.journal is not None and len(recorded.journal.kinds):
-                fold(recorded, header.link, self.paths.h5, files)
-        if keep_journal:
-            size = self._appender.size
-            self._folded(size, next_journal(self.paths, header, self._options))
-        else:
-            files.remove(self.paths.journal)
-            files.sync_folder(self.paths.journal.parent)
-
-    def _folded(self, size: int, journal: Appender) -> None:
-        self._appender.close()
-        self._appender = journal
-        self._folded_bytes += size
-        self._fold_at = self._next_fold()
-
-    def _next_fold(self) -> int:
-        # Folding when the journal is as large as all that was folded before copies each byte a
-        # bounded number of times, so that the cost of a checkpoint does not grow with the run.
-        try:
-            folded = self.paths.h5.stat().st_size
-        except OSError:
-            folded = 0
-        return max(self._options.fold_bytes, folded, self._folded_bytes)
-
-    def _leave_fold(self) -> None:
-        if self._folding is not None:
-            self._folding.close()
-            self._folding = None
-
-    def _is_in_place(self) -> bool:
-        there = self._options.files.is_at(self._appender.handle, self.paths.journal)
-        if there is False:
-            raise OSError(errno.EEXIST, "another file has taken the place of the journal")
-        return bool(there)
-
-    def _attempt(self, operation: Callable[[], None]) -> bool:
-        now = self._options.clock()
-        if self.trouble and now - self._wrote_at < RETRY_SECONDS:
-            return False
-        self._wrote_at = now
-        try:
-            operation()
-        except OSError as problem:
-            # The commit that follows tries again, and it is the one that answers for it.
-            self.trouble = reason(problem)
-            return False
-        return True
+_ESSENTIAL = (Kind.RUN, Kind.DOCUMENT, Kind.SEGMENT, Kind.SCHEMA)
+_SCHEMA = b'"kind":"series_schema"'
+_PIECE = 1 << 20
 
 
 class CheckpointHeld(BundleNotWritableError):
-    """A checkpoint could not be put on storage yet; it is held in memory.
+    """A checkpoint could not be put on storage yet; it is in memory.
 
     The next `BundleWriter.commit`, `flush` or `close` tries again. Everything recorded since
     the last checkpoint that was acknowledged would be lost with the process.
@@ -481,7 +44,7 @@ class CheckpointHeld(BundleNotWritableError):
     Attributes
     ----------
     checkpoint : Checkpoint
-        The identified checkpoint that is held.
+        The identified checkpoint that is in memory.
     """
 
     def __init__(self, path: object, problem: str, mend: str, checkpoint: Checkpoint) -> None:
@@ -496,33 +59,44 @@ class BundleWriter:
     ----------
     paths : BundlePaths
         The bundle's files.
-    past : Past
+    earlier : EarlierAttempts
         What the bundle held when this writer was opened.
     mishaps : list of str
-        What was lost to something else that wrote to the journal, a sentence each. Whoever has
-        told them to somebody empties the list.
+        What became of a journal that something else removed or wrote to, a sentence each. The
+        caller who reports them empties the list.
+    lost : int
+        Samples and rows of tiles that were refused: storage had failed for so long that
+        `WriterOptions.hold_bytes` of records were in memory already. An event ``samples_lost``
+        in the bundle says which steps.
+    trouble : str
+        Why storage last refused something, or an empty string while all is well.
     """
 
-    def __init__(self, beginning: Beginning, options: WriterOptions) -> None:
-        self.paths = beginning.paths
-        self.past = beginning.past
-        self._outlet = Outlet(beginning.paths, beginning.origin, beginning.appender, options)
-        self._losses = Losses()
-        self._next = beginning.next
-        self._link = beginning.link
-        self._documents = dict.fromkeys(beginning.documents, -1)
-        self._schemas = dict(beginning.schemas)
-        self._grammar = Grammar(beginning.past.segments, self._stored, beginning.schema)
-        self._step = 0
-        self._settled_step = 0
+    def __init__(self, start: Start, options: WriterOptions) -> None:
+        self.paths = start.paths
+        self.earlier = start.earlier
+        self.mishaps: list[str] = []
+        self.lost = 0
+        self.trouble = ""
+        self._options = options
+        self._appender = start.appender
+        self._next = start.next
+        self._link = start.link
+        self._documents = dict.fromkeys(start.documents, -1)
+        self._schemas = dict(start.schemas)
+        self._grammar = Grammar(start.earlier.segments, self._stored_schema, start.schema)
         self._process = os.getpid()
         self._closed = False
-        self._known = Known()
-        self._renamed: dict[Hash, Hash] = {}
-        self.mishaps: list[str] = []
-        if beginning.opening:
-            self._known.note(0, Kind.RUN, beginning.opening)
-        self._take_over(beginning.unsaid)
+        self._wrote_at = options.clock()
+        self._step = self._synced_step = 0
+        self._lost_steps: tuple[int, ...] = ()
+        self._essential: list[tuple[int, Kind, bytes]] = []
+        self._essential_room = _ESSENTIAL_BYTES
+        self._new_ids: dict[Hash, Hash] = {}
+        for record in start.notices:
+            self._add(record)
+        if start.notices and self._attempt(self._appender.sync):
+            remove_notices(self.paths)
 
     @classmethod
     def create(
@@ -550,13 +124,21 @@ class BundleWriter:
             If another run began this bundle at the same moment.
         """
         options = options or WriterOptions()
-        return cls(begin(path, opened, options), options)
+        _, kind, payload = encode(opened)
+        writer = cls(start_new(path, opened.run_id, options), options)
+        writer._put(kind, payload)
+        try:
+            writer._appender.sync()
+        except OSError as problem:
+            raise not_writable(writer.paths.journal, problem) from problem
+        return writer
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str], options: WriterOptions | None = None) -> Self:
         """Continue a bundle whose run was stopped, or has ended.
 
-        What a killed run left of its last record is cut off, and said in `past.broken`.
+        What a killed run left in its journal is put into the ``.simckpt.h5``; what it left of its
+        last record is cut off, and named in `earlier.broken`.
 
         Parameters
         ----------
@@ -575,21 +157,7 @@ class BundleWriter:
             If the place cannot be written to.
         """
         options = options or WriterOptions()
-        return cls(carry_on(path, options), options)
-
-    @property
-    def lost(self) -> int:
-        """Samples and rows of tiles that were refused.
-
-        Storage had failed for so long that `WriterOptions.hold_bytes` of records were held in
-        memory already. An event ``samples_lost`` in the bundle says which steps.
-        """
-        return self._losses.lost
-
-    @property
-    def trouble(self) -> str:
-        """Why storage last refused something, or an empty string while all is well."""
-        return self._outlet.trouble
+        return cls(start_again(path, options), options)
 
     @property
     def path(self) -> Path:
@@ -607,15 +175,12 @@ class BundleWriter:
         SetupError
             If the record has no encoding, or may not come here. Nothing was added then.
         """
-        self._check_own()
-        if isinstance(record, StoredDocument):
-            self._store(record)
-        elif isinstance(record, Checkpoint):
+        if os.getpid() != self._process:
+            raise self._forked()
+        if isinstance(record, Checkpoint):
             raise SetupError("record", record, "is a checkpoint", mend="Use commit().")
-        else:
-            self._add(record)
-            self._outlet.write_if_due()
-            self._outlet.fold_some()
+        self._add(record)
+        self._write_if_due()
 
     def store(self, document: Document) -> Hash:
         """Add a document unless the bundle holds it; returns its content hash."""
@@ -626,7 +191,8 @@ class BundleWriter:
                 type(document).__name__, document, f"cannot be recorded: {problem}"
             ) from problem
         hash_ = hash_bytes(text)
-        self._store(StoredDocument(hash=hash_, json=text))
+        self._add(StoredDocument(hash=hash_, json=text))
+        self._write_if_due()
         return hash_
 
     def commit(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -650,20 +216,19 @@ class BundleWriter:
         SetupError
             If the checkpoint has no encoding.
         """
-        self._check_own()
-        self._mend(checkpoint.wall)
-        for event in self._losses.said(checkpoint.wall, self.trouble):
-            self._add(event)
-        if self._renamed:
-            parents = tuple(self._renamed.get(id_, id_) for id_ in checkpoint.parents)
-            checkpoint = replace(checkpoint, parents=parents)
-        normal, _, _ = encode(replace(checkpoint, records=self._link.hex()))
+        if os.getpid() != self._process:
+            raise self._forked()
+        self._renew_if_damaged(checkpoint.wall)
+        self._report_losses(checkpoint.wall)
+        parents = tuple(self._new_ids.get(id_, id_) for id_ in checkpoint.parents)
+        normal, kind, _ = encode(replace(checkpoint, parents=parents, records=self._link.hex()))
         identified = normal.identified()
         # What was read back once need not be a second time: only the id is new.
-        self._grammar.check(Kind.CHECKPOINT, identified)
-        self._append(identified, Kind.CHECKPOINT, canonical_json(identified))
+        self._grammar.check(kind, identified)
+        self._step = identified.step
+        self._put(kind, canonical_json(identified))
         try:
-            self._settle(identified.wall)
+            self._settle()
         except OSError as problem:
             raise CheckpointHeld(
                 self.paths.journal,
@@ -671,8 +236,6 @@ class BundleWriter:
                 "Make room or mend the storage: it is tried again at the next checkpoint.",
                 identified,
             ) from problem
-        self._outlet.begin_fold_if_due(self._next, self._link)
-        self._outlet.fold_some()
         return identified
 
     def flush(self) -> None:
@@ -681,28 +244,18 @@ class BundleWriter:
         Raises
         ------
         BundleNotWritableError
-            If storage refused; the records are held.
+            If storage refused; the records are in memory.
         """
-        self._check_own()
-        self._mend(time.time())
+        if os.getpid() != self._process:
+            raise self._forked()
+        self._renew_if_damaged(time.time())
         try:
-            self._settle(time.time())
+            self._settle()
         except OSError as problem:
             raise not_writable(self.paths.journal, problem) from problem
 
-    def fold(self) -> None:
-        """Fold all records into the ``.simckpt.h5`` now, and begin a new journal.
-
-        Raises
-        ------
-        BundleNotWritableError
-            If storage refused. The bundle is as it was, and the run can go on.
-        """
-        self.flush()
-        self._outlet.fold(self._next, self._link, keep_journal=True)
-
     def close(self) -> None:
-        """Fold everything into the ``.simckpt.h5`` and remove the journal.
+        """Finalize the bundle: put everything into the ``.simckpt.h5``, and remove the journal.
 
         Raises
         ------
@@ -714,9 +267,11 @@ class BundleWriter:
         self._closed = True
         try:
             self.flush()
-            self._outlet.fold(self._next, self._link, keep_journal=False)
+            self._finalize()
+        except (OSError, RuntimeError) as problem:
+            raise not_writable(self.paths.h5, problem) from problem
         finally:
-            self._outlet.close()
+            self._appender.close()
 
     def __enter__(self) -> Self:
         return self
@@ -724,114 +279,254 @@ class BundleWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _take_over(self, unsaid: tuple[JournalRecord, ...]) -> None:
-        """Record what ranks of an earlier job attempt left beside the journal."""
-        for record in unsaid:
-            self._add(record)
-        if unsaid and self._outlet.attempt():
-            abort_notice.remove_notices(self.paths)
-
-    def _store(self, stored: StoredDocument) -> None:
-        if stored.hash in self._documents:
-            return
-        self._add(stored)
-        self._documents[stored.hash] = self._next - 1
-        if b'"kind":"series_schema"' in stored.json:
-            self._schemas[stored.hash] = stored.json
-        self._outlet.write_if_due()
-
-    def _stored(self, hash_: Hash) -> object:
-        return decode_document(self._schemas[hash_])
+    def _forked(self) -> BundleNotWritableError:
+        return BundleNotWritableError(
+            self.paths.h5,
+            f"is written by process {self._process}, from which this one was forked",
+            "Record in that process alone.",
+        )
 
     def _add(self, record: JournalRecord) -> None:
-        normal, kind, payload = encode(record)
-        if isinstance(normal, Sample | TileRow) and not self._outlet.has_room(len(payload)):
-            self._losses.note(normal.step)
+        if isinstance(record, StoredDocument):
+            self._add_document(record)
             return
-        self._grammar.check(kind, normal)
-        self._append(normal, kind, payload)
-
-    def _append(self, normal: JournalRecord, kind: Kind, payload: bytes) -> None:
+        normal: Any
+        normal, kind, payload = encode(record)
+        if kind in (Kind.SAMPLE, Kind.TILES) and not self._has_room(len(payload)):
+            self.lost += 1
+            self._lost_steps = (*self._lost_steps[:1], normal.step)
+            return
+        if kind.rule is not None:
+            self._grammar.check(kind, normal)
         self._step = getattr(normal, "step", self._step)
         self._put(kind, payload)
 
+    def _add_document(self, record: StoredDocument) -> None:
+        if record.hash in self._documents:
+            return
+        _, kind, payload = encode(record)
+        self._documents[record.hash] = self._next
+        if _SCHEMA in payload:
+            self._schemas[record.hash] = payload
+        self._put(kind, payload)
+
+    def _stored_schema(self, hash_: Hash) -> object:
+        return decode_document(self._schemas[hash_])
+
     def _put(self, kind: Kind, payload: bytes) -> None:
-        link = next_link(self._link, kind, payload)
-        self._outlet.add(kind, self._next, short(link), payload)
-        self._known.note(self._next, kind, payload)
-        self._next, self._link = self._next + 1, link
+        self._link = link = next_link(self._link, kind, payload)
+        chain = int.from_bytes(link[:8], "little")
+        self._appender.frames += encode_frame(kind, self._next, chain, payload)
+        if kind in _ESSENTIAL:
+            self._remember(kind, payload)
+        self._next += 1
 
-    def _check_own(self) -> None:
-        if os.getpid() != self._process:
-            raise BundleNotWritableError(
-                self.paths.h5,
-                f"is written by process {self._process}, from which this one was forked",
-                "Record in that process alone.",
-            )
+    # The way to storage: what it refused stays in memory, and is tried again when it is due.
 
-    def _mend(self, wall: float) -> None:
-        """Make the journal again if something else has cut or overwritten it."""
-        if not self._outlet.altered():
+    def _has_room(self, size: int) -> bool:
+        """Whether a payload of `size` bytes may stay in memory until storage takes it."""
+        if len(self._appender.frames) + FRAME_SIZE + size <= self._options.hold_bytes:
+            return True
+        return self._attempt(self._appender.sync)
+
+    def _write_if_due(self) -> None:
+        """Give what is buffered to the operating system if it is much, or old."""
+        appender, options = self._appender, self._options
+        if (
+            options.clock() - self._wrote_at >= options.write_seconds
+            or len(appender.frames) - appender.written >= options.write_bytes
+        ):
+            self._attempt(appender.write)
+
+    def _attempt(self, operation: Callable[[], None]) -> bool:
+        """Write between commits: while storage refuses, no more often than it is due."""
+        now = self._options.clock()
+        if self.trouble and now - self._wrote_at < RETRY_SECONDS:
+            return False
+        self._wrote_at = now
+        try:
+            operation()
+        except OSError as problem:
+            # The commit that follows tries again, and it is the one that answers for it.
+            self.trouble = reason(problem)
+            return False
+        return True
+
+    def _settle(self) -> None:
+        """Return once all records are on storage, in their place; OSError if it refuses."""
+        try:
+            self._appender.sync()
+            self._check_in_place()
+        except OSError as problem:
+            if not (isinstance(problem, JournalAltered) and self.trouble):
+                # Otherwise it says already why there is no new journal.
+                self.trouble = reason(problem)
+            raise
+        self.trouble = ""
+        self._wrote_at = self._options.clock()
+        self._synced_step = self._step
+
+    def _check_in_place(self) -> None:
+        if not self._options.files.is_at(self._appender.handle, self.paths.journal):
+            raise OSError(errno.ENOENT, self.trouble or "the journal is not in its place")
+
+    def _finalize(self) -> None:
+        files = self._options.files
+        with open_recorded(self.paths.h5, guarded=False) as recorded:
+            if recorded.next != self._next:
+                raise DamagedBundleError(
+                    recorded.path, f"holds {recorded.next} records where {self._next} were written"
+                )
+            if recorded.journal is not None and len(recorded.journal.kinds):
+                finalize(recorded, self._link, self.paths.h5, files)
+        files.remove(self.paths.journal)
+        files.sync_folder(self.paths.journal.parent)
+
+    def _report_losses(self, wall: float) -> None:
+        """Record which samples were refused since this was last done."""
+        if not self._lost_steps:
             return
-        remains = self._outlet.remake()
-        if remains is None:
-            # What follows finds the same, and holds what it has.
-            return
-        stop = self._next - len(remains.pending)
-        again = self._known.take(remains.next, stop)
-        lost = stop - remains.next - len(again)
-        self._documents = {h: n for h, n in self._documents.items() if n < remains.next}
-        self._next, self._link = remains.next, remains.link
-        for kind, payload in again:
-            self._put_again(kind, payload)
+        first, last = self._lost_steps[0], self._lost_steps[-1]
+        self._lost_steps = ()
         text = (
-            "something else cut or overwrote the journal while the run went on; it was made again"
+            f"samples of the steps {first} to {last} were lost: storage refused them for too long "
+            f"({self.trouble})"
         )
-        if lost:
-            since = "that were not folded" if remains.step is None else f"after step {remains.step}"
-            records = "1 record" if lost == 1 else f"{lost} records"
-            text += f", but {records} {since}, up to step {self._settled_step}, are lost"
-        else:
-            text += ", and nothing is lost"
-        self.mishaps.append(text)
-        facts: Facts = {"lost": lost, "after": remains.step, "upto": self._settled_step}
+        facts = {"first": first, "last": last, "lost": self.lost}
         self._add(
             Event(
-                name="journal_damaged",
+                name="samples_lost", severity="error", step=first, wall=wall, text=text, facts=facts
+            )
+        )
+
+    # A journal that something else removed, replaced or wrote to. The run writes on in a new one,
+    # which begins with the whole records that are readable in the former. Those behind them are
+    # lost but for the records without which nothing that follows would make sense, which are in
+    # memory, and for what storage has not confirmed yet.
+
+    def _remember(self, kind: Kind, payload: bytes) -> None:
+        if kind == Kind.DOCUMENT and _SCHEMA not in payload:
+            if len(payload) > self._essential_room:
+                return
+            self._essential_room -= len(payload)
+        self._essential.append((self._next, kind, payload))
+
+    def _damage(self) -> str:
+        """What something else did to the journal, as far as its two ends tell."""
+        files, appender = self._options.files, self._appender
+        try:
+            in_place = files.is_at(appender.handle, self.paths.journal)
+            if not in_place:
+                return "removed" if in_place is None else "replaced"
+            appender.check()
+        except JournalAltered:
+            return "altered"
+        except OSError:
+            return ""
+        return ""
+
+    def _renew_if_damaged(self, wall: float) -> None:
+        damage = self._damage()
+        if not damage:
+            return
+        unconfirmed = list(self._appender.records())
+        stop = self._next - len(unconfirmed)
+        try:
+            step, copy = self._renew(damage, stop)
+        except (OSError, BundleError) as problem:
+            # Settling fails for the same reason, and what is in memory stays there.
+            self.trouble = reason(problem)
+            return
+        again = [(kind, payload) for n, kind, payload in self._essential if self._next <= n < stop]
+        self._essential_room += sum(
+            len(payload) for n, kind, payload in self._essential if n >= self._next
+        )
+        self._essential = [row for row in self._essential if row[0] < self._next]
+        self._documents = {h: n for h, n in self._documents.items() if n < self._next}
+        lost = stop - self._next - len(again)
+        for kind, payload in (*again, *unconfirmed):
+            self._put_again(kind, payload)
+        text = f"the journal was {damage} by something else while the run went on; "
+        if lost:
+            since = "that were not in the .h5" if step is None else f"after step {step}"
+            records = "1 record" if lost == 1 else f"{lost} records"
+            text += f"it goes on in a new one, but {records} {since}, up to step "
+            text += f"{self._synced_step}, are lost"
+        else:
+            text += "it goes on in a new one, and nothing is lost"
+        if copy is not None:
+            text += f"; what was in its place is {copy.name}"
+        self.mishaps.append(text)
+        self._add(
+            Event(
+                name="journal_renewed",
                 severity="error" if lost else "warning",
                 step=self._step,
                 wall=wall,
                 text=text,
-                facts=facts,
+                facts={"lost": lost, "after": step, "upto": self._synced_step},
             )
         )
-        for kind, payload in remains.pending:
-            self._put_again(kind, payload)
+
+    def _renew(self, damage: str, stop: int) -> tuple[int | None, Path | None]:
+        """Put a new journal in the place: the step of its last record, and a copy of the other.
+
+        Raises
+        ------
+        OSError, BundleError
+            If storage refuses, or another run has begun a journal there.
+        """
+        former, path = self._appender, self.paths.journal
+        header = decode_header(former.header)
+        if damage == "replaced":
+            lease = lease_of(path)
+            if lease is not None and lease != header.origin:
+                raise OSError(errno.EEXIST, "another run has taken the place of the journal")
+        journal = Journal(path, os.dup(former.handle), header, upto=former.synced)
+        copy = None
+        try:
+            link = journal.end_link(header.link)
+            if damage == "replaced" or (damage == "altered" and journal.next < stop):
+                copy = set_aside(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            frames = _pieces(journal, header.size)
+            self._appender = replace_journal(path, former.header, self._options, frames)
+            step = _last_step(journal)
+        except BaseException:
+            if copy is not None:
+                copy.unlink(missing_ok=True)
+            raise
+        finally:
+            journal.close()
+        former.close()
+        self._next, self._link = journal.next, link
+        return step, copy
 
     def _put_again(self, kind: Kind, payload: bytes) -> None:
         if kind == Kind.DOCUMENT:
             self._documents[hash_bytes(payload)] = self._next
         elif kind == Kind.CHECKPOINT:
-            # It vouches for the records before it, which are others now.
+            # It vouches for the records before it, which may be others now.
             former = cast(Checkpoint, decode(kind, payload))
-            parents = tuple(self._renamed.get(id_, id_) for id_ in former.parents)
-            made = replace(former, parents=parents, records=self._link.hex()).identified()
-            self._renamed[former.id] = made.id
-            payload = canonical_json(made)
+            parents = tuple(self._new_ids.get(id_, id_) for id_ in former.parents)
+            records = self._link.hex()
+            checkpoint = replace(former, parents=parents, records=records).identified()
+            self._new_ids[former.id] = checkpoint.id
+            payload = canonical_json(checkpoint)
         self._put(kind, payload)
 
-    def _settle(self, wall: float) -> None:
-        moved = self._outlet.settle()
-        self._settled_step = self._step
-        if not moved:
-            return
-        self._add(
-            Event(
-                name="journal_put_back",
-                severity="warning",
-                step=self._step,
-                wall=wall,
-                text="the journal had been removed while the run went on, and was put back",
-            )
-        )
-        self._outlet.settle()
+
+def _last_step(journal: Journal) -> int | None:
+    """The step of the last sample or checkpoint in a journal."""
+    kinds = journal.kinds.tolist()
+    for i in reversed(range(len(kinds))):
+        if kinds[i] in (Kind.SAMPLE, Kind.CHECKPOINT):
+            return cast(Checkpoint, decode(kinds[i], journal.payload(i))).step
+    return None
+
+
+def _pieces(journal: Journal, offset: int) -> Iterator[bytes]:
+    """The whole frames of a journal from `offset` on, some at a time."""
+    while piece := journal.read(min(_PIECE, journal.end - offset), offset):
+        yield piece
+        offset += len(piece)

@@ -178,7 +178,7 @@ def store_accounts(bundle: str) -> tuple[str, ...]:
         events = unrecorded(run, accounts(jobs))
     if events:
         with BundleWriter.resume(bundle) as writer:
-            for event in (*cut_off(writer.past.broken), *events):
+            for event in (*cut_off(writer.earlier.broken), *events):
                 writer.append(event)
     return tuple(event.text for event in events)
 

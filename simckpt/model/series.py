@@ -366,19 +366,6 @@ class StoredDocument(Record, frozen=True, kw_only=True):
     json: bytes
 
 
-JOURNAL_KINDS: dict[str, type[Record]] = {
-    "run": RunOpened,
-    "document": StoredDocument,
-    "segment": Segment,
-    "schema": SegmentSchema,
-    "sample": Sample,
-    "tiles": TileRow,
-    "event": Event,
-    "checkpoint": Checkpoint,
-    "segment_end": SegmentEnd,
-}
-"""The name under which each kind of record is framed; part of the format."""
-
 JournalRecord: TypeAlias = (
     RunOpened
     | StoredDocument

@@ -160,7 +160,7 @@ def _scribe(
     environments: list[NodeFacts | None],
     lineage: Lineage,
 ) -> BundleScribe:
-    beginning, past = captures.beginning, writer.past
+    beginning, past = captures.beginning, writer.earlier
     before = precedent(
         str(writer.paths.h5) if past.checkpoint else "",
         settings.upstream,
@@ -204,7 +204,7 @@ def _scribe(
 def _sentry(
     settings: RunSettings, writer: BundleWriter, captures: Captures, before: Precedent
 ) -> Sentry:
-    past = writer.past.checkpoint
+    past = writer.earlier.checkpoint
     number = past.index + 1 if past else 0
     watch = Watch(settings.triggers, settings.captures, before, number)
     return Sentry(watch, Evidence(writer.store, captures, settings.logs), writer.append, number)

@@ -153,8 +153,17 @@ class Play:
     def flush_act(self, seed: int) -> None:
         self.writer.flush()
 
-    def fold_act(self, seed: int) -> None:
-        self.writer.fold()
+    def restart_act(self, seed: int) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """End the job attempt, so that all records are in the .h5, and begin the next."""
+        self.writer.close()
+        self.writer = BundleWriter.resume(self.writer.path, self.writer._options)
+
+    def kill(self) -> None:
+        """Stop the writer where it is; nothing more reaches storage."""
+        self.writer._appender.close()
 
 
 def make_sample(schema: SeriesSchema, step: int, seed: int) -> Sample:

@@ -25,7 +25,7 @@ def killed(tmp_path, opened, plays):
     play.schema_act(0)
     play.sample_act(1)
     play.checkpoint_act(2)
-    play.writer._outlet.close()
+    play.kill()
     return tmp_path / "run"
 
 

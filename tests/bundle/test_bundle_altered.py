@@ -1,4 +1,4 @@
-"""A journal that something else cuts or overwrites in place while the run goes on."""
+"""A journal that something else removes, replaces or writes to while the run goes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from simckpt.bundle import BundleWriter, CheckpointHeld, WriterOptions, open_bundle, verify
 from simckpt.bundle.files import LocalFiles
-from simckpt.errors import BundleError
+from simckpt.errors import BundleBusyError, BundleError
 
 
 @pytest.fixture
@@ -32,7 +32,14 @@ def overwritten(journal, data, at=0):
         file.write(data)
 
 
+def replaced(journal, text="someone else's"):
+    journal.unlink()
+    journal.write_text(text)
+
+
 WAYS = {
+    "removed": lambda journal: journal.unlink(),
+    "replaced": replaced,
     "emptied": lambda journal: os.truncate(journal, 0),
     "cut": lambda journal: os.truncate(journal, journal.stat().st_size - 700),
     "cut within its header": lambda journal: os.truncate(journal, 30),
@@ -41,14 +48,19 @@ WAYS = {
     "zeros of the same size": lambda journal: overwritten(journal, bytes(journal.stat().st_size)),
     "another header": lambda journal: overwritten(journal, b"SIMCKPTJ" + bytes(40)),
 }
-"""What may be done to a file in its place."""
+"""What may be done to a journal."""
+
+HARMLESS = ("removed", "replaced", "longer", "another header")
+"""After which all of it can still be read by the run."""
 
 
 @pytest.mark.parametrize("how", list(WAYS))
-@pytest.mark.parametrize("folded", [False, True])
-def test_the_run_goes_on_in_a_journal_made_again_and_says_what_is_lost(tmp_path, play, how, folded):
-    if folded:
-        play.writer.fold()
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_run_goes_on_in_a_new_journal_and_says_what_is_lost(tmp_path, play, how, restarted):
+    if restarted:
+        play.restart()
+        play.segment_act(0)
+        play.schema_act(0)
         play.sample_act(20)
         play.document_act(20)
         play.checkpoint_act(21)
@@ -56,22 +68,56 @@ def test_the_run_goes_on_in_a_journal_made_again_and_says_what_is_lost(tmp_path,
     WAYS[how](journal)
     play.sample_act(30)
     play.checkpoint_act(31)
-    (told,) = play.writer.mishaps
+    (text,) = play.writer.mishaps
     with open_bundle(tmp_path / "run") as bundle:
         assert bundle.checkpoints[-1] == play.checkpoints[-1]
-        assert [e.text for e in bundle.events if e.name == "journal_damaged"] == [told]
+        assert [e.text for e in bundle.events if e.name == "journal_renewed"] == [text]
+        if how in HARMLESS:
+            assert list(bundle.checkpoints) == play.checkpoints
+            assert "nothing is lost" in text
+    with pytest.raises(BundleBusyError):
+        BundleWriter.resume(tmp_path / "run")
     play.document_act(1)
     play.sample_act(32)
     play.checkpoint_act(33)
     play.writer.close()
     assert verify(tmp_path / "run") == ()
     with open_bundle(tmp_path / "run") as bundle:
-        kept = tuple(bundle.checkpoints)
-        assert kept[-2:] == tuple(play.checkpoints[-2:])
-        if folded or how in ("longer", "another header"):
-            assert kept[:2] == tuple(play.checkpoints[:2])
+        assert tuple(bundle.checkpoints[-2:]) == tuple(play.checkpoints[-2:])
+        if restarted:
+            assert tuple(bundle.checkpoints[:2]) == tuple(play.checkpoints[:2])
         assert bundle.series().step[-2:].tolist() == [play.step - 1, play.step]
     assert len(play.writer.mishaps) == 1
+
+
+def test_what_was_in_the_place_of_the_journal_is_not_lost(tmp_path, play):
+    replaced(tmp_path / "run.simckpt.journal")
+    play.checkpoint_act(1)
+    assert (tmp_path / "run.simckpt.journal.damaged1").read_text() == "someone else's"
+    assert "run.simckpt.journal.damaged1" in play.writer.mishaps[0]
+    play.writer.close()
+
+
+def test_a_journal_that_is_removed_before_the_close_loses_nothing(tmp_path, play):
+    (tmp_path / "run.simckpt.journal").unlink()
+    play.writer.close()
+    with open_bundle(tmp_path / "run") as bundle:
+        assert list(bundle.checkpoints) == play.checkpoints
+    assert verify(tmp_path / "run") == ()
+
+
+def test_a_checkpoint_is_held_while_no_new_journal_can_be_made(tmp_path, play):
+    journal = tmp_path / "run.simckpt.journal"
+    journal.unlink()
+    journal.mkdir()
+    with pytest.raises(CheckpointHeld, match="is a folder") as held:
+        play.checkpoint_act(1)
+    play.checkpoints.append(held.value.checkpoint)
+    journal.rmdir()
+    play.checkpoint_act(2)
+    with open_bundle(tmp_path / "run") as bundle:
+        assert list(bundle.checkpoints) == play.checkpoints
+    play.writer.close()
 
 
 def test_checkpoints_that_storage_held_are_those_of_the_records_before_them(
@@ -103,8 +149,7 @@ def test_checkpoints_that_storage_held_are_those_of_the_records_before_them(
     assert last.parents == (late.id,)
 
 
-def test_an_untouched_journal_is_never_made_again(tmp_path, play):
-    play.writer.fold()
+def test_an_untouched_journal_is_never_renewed(tmp_path, play):
     for seed in range(40, 60):
         play.sample_act(seed)
         play.checkpoint_act(seed)
@@ -132,26 +177,3 @@ def test_a_forked_child_cannot_touch_the_bundle(tmp_path, play):
     assert verify(tmp_path / "run") == ()
     with open_bundle(tmp_path / "run") as bundle:
         assert tuple(bundle.checkpoints) == tuple(play.checkpoints)
-
-
-def test_a_fold_that_a_forked_child_inherits_is_not_undone_by_its_end(tmp_path, opened, plays):
-    options = WriterOptions(fold_bytes=1, fold_seconds=1e-9)
-    play = plays(BundleWriter.create(tmp_path / "run", opened, options))
-    play.segment_act(0)
-    play.schema_act(0)
-    for seed in range(20):
-        play.sample_act(seed)
-        play.checkpoint_act(seed)
-    assert play.writer._outlet._folding is not None
-    child = os.fork()
-    if not child:
-        play.writer._outlet._folding.close()
-        os._exit(0)
-    os.waitpid(child, 0)
-    parts = [path.name for path in tmp_path.glob("*.part")]
-    while play.writer._outlet._folding is not None:
-        play.checkpoint_act(3)
-    assert play.writer.trouble == ""
-    assert parts
-    play.writer.close()
-    assert verify(tmp_path / "run") == ()

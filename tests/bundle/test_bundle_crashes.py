@@ -84,21 +84,12 @@ ACTS: list[tuple[str, int]] = [
     ("tiles", 2),
     ("checkpoint", 3),
     ("sample", 4),
-    ("fold", 0),
+    ("restart", 0),
     ("sample", 5),
     ("document", 9),
     ("checkpoint", 6),
-    ("fold", 0),
+    ("restart", 0),
 ]
-
-
-IN_PIECES: list[tuple[str, int]] = [
-    *ACTS[:2],
-    *[(act, seed) for seed in range(60) for act in ("sample", "tiles", "checkpoint")],
-]
-"""Acts during which a fold begins, goes on piece by piece, and is done."""
-
-FOLDING = {"fold_bytes": 2_000, "fold_share": 1e9, "fold_seconds": 0.003}
 
 
 def _perform(
@@ -107,23 +98,21 @@ def _perform(
     plays: Any,
     one_act: Any,
     files: LocalFiles,
-    acts: list[tuple[str, int]] = ACTS,
-    **options: Any,
 ) -> list[Any]:
     """The checkpoints whose call had returned when the process ended."""
     acknowledged: list[Any] = []
     play = None
     try:
-        play = plays(BundleWriter.create(path, opened, WriterOptions(files=files, **options)))
+        play = plays(BundleWriter.create(path, opened, WriterOptions(files=files)))
         play.checkpoints = acknowledged
-        for one in acts:
+        for one in ACTS:
             one_act(play, one)
         play.writer.close()
     except Killed:
         if play is not None:
             # Here the process lives on: what it had under way must not end later, by itself.
             with contextlib.suppress(Killed):
-                play.writer._outlet.close()
+                play.kill()
         files.end()
     return acknowledged
 
@@ -151,7 +140,7 @@ def test_a_run_stopped_at_any_operation_keeps_each_checkpoint_once_and_goes_on(
             continue
         found = _kept(path, whole, acknowledged, records_of)
         with BundleWriter.resume(path, RESTARTED) as writer:
-            play = plays(writer, segment=writer.past.segments - 1)
+            play = plays(writer, segment=writer.earlier.segments - 1)
             play.segment_act(1)
             play.checkpoint_act(99)
             again = play.checkpoints[-1]
@@ -163,27 +152,6 @@ def test_a_run_stopped_at_any_operation_keeps_each_checkpoint_once_and_goes_on(
         if files.left:
             break
     assert last >= operations
-
-
-def test_a_run_stopped_at_any_operation_of_a_fold_under_way_keeps_each_checkpoint_once(
-    tmp_path, opened, plays, one_act, records_of
-):
-    script = (plays, one_act)
-    files = StoppingFiles(-1)
-    _perform(tmp_path / "whole", opened, *script, files, IN_PIECES, **FOLDING)
-    whole, operations = records_of(tmp_path / "whole"), -1 - files.left
-    during = 0
-    for last in range(BEFORE_THE_FIRST_RECORD, operations, max(1, operations // 40)):
-        path = tmp_path / str(last)
-        files = StoppingFiles(last)
-        acknowledged = _perform(path, opened, *script, files, IN_PIECES, **FOLDING)
-        during += path.with_name(f"{path.name}.simckpt.h5").exists()
-        found = _kept(path, whole, acknowledged, records_of)
-        with BundleWriter.resume(path, RESTARTED):
-            pass
-        assert verify(path) == ()
-        assert records_of(path) == found
-    assert during > 10
 
 
 def _kept(path: Path, whole: list[Any], acknowledged: list[Any], records_of: Any) -> list[Any]:

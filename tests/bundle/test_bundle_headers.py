@@ -30,7 +30,7 @@ def killed(tmp_path, opened, plays):
     play.checkpoint_act(3)
     play.sample_act(20)
     play.writer.flush()
-    play.writer._outlet.close()
+    play.kill()
     return tmp_path / "run.simckpt.journal"
 
 
@@ -69,12 +69,12 @@ def test_without_its_first_records_a_journal_gives_the_others(tmp_path, opened, 
 def test_a_journal_whose_folded_file_is_gone_gives_what_it_has(tmp_path, opened, plays):
     play = plays(BundleWriter.create(tmp_path / "run", opened))
     play.segment_act(0)
-    play.writer.fold()
+    play.restart()
     play.event_act(1)
     play.segment_act(2)
     play.event_act(3)
     play.writer.flush()
-    play.writer._outlet.close()
+    play.kill()
     (tmp_path / "run.simckpt.h5").unlink()
     with pytest.raises(DamagedBundleError, match="--salvage"):
         open_bundle(tmp_path / "run")

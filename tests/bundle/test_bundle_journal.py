@@ -28,7 +28,7 @@ def killed(tmp_path, opened, perform, script):
         BundleWriter.create(tmp_path / "run", opened, WriterOptions(durability="flush")), script
     )
     play.writer.flush()
-    play.writer._outlet.close()
+    play.kill()
     return tmp_path / "run.simckpt.journal", play
 
 
@@ -167,7 +167,7 @@ def test_a_journal_whose_folded_file_is_missing_or_of_another_run_is_damage(
 ):
     play = plays(BundleWriter.create(tmp_path / "run", opened))
     play.segment_act(0)
-    play.writer.fold()
+    play.restart()
     play.checkpoint_act(1)
     h5 = tmp_path / "run.simckpt.h5"
     kept = h5.read_bytes()
@@ -247,7 +247,7 @@ def test_records_larger_than_a_reading_window_are_whole_or_named(tmp_path, opene
     writer = BundleWriter.create(tmp_path / "run", opened)
     hashes = [writer.store(Text(name=str(i), text=str(i) * (5 << 20))) for i in range(3)]
     writer.flush()
-    writer._outlet.close()
+    writer._appender.close()
     journal = tmp_path / "run.simckpt.journal"
     with open_bundle(journal) as bundle:
         assert [bundle.document(h).name for h in hashes] == ["0", "1", "2"]

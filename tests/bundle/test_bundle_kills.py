@@ -24,13 +24,13 @@ from simckpt.model.series import RunOpened
 from simckpt.model.series import Segment, SegmentSchema
 from simckpt.model.series import Column, Sample, SeriesSchema
 
-path, options = sys.argv[1], WriterOptions(fold_bytes=30_000, write_bytes=2_000)
+path, options = sys.argv[1], WriterOptions(write_bytes=2_000)
 opened = RunOpened(run_id="r", campaign="c", created=0.0, simckpt_version="0")
 try:
     writer = BundleWriter.resume(path, options)
 except NotABundleError:
     writer = BundleWriter.create(path, opened, options)
-past = writer.past
+past = writer.earlier
 start = past.checkpoint.step if past.checkpoint else 0
 schema = SeriesSchema(columns=(Column(name="x", kind="scalar"),))
 writer.append(Segment(index=past.segments, started=0.0, ranks=1, start_step=start))

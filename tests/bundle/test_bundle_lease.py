@@ -30,7 +30,7 @@ def test_a_second_writer_is_told_who_holds_the_bundle(tmp_path, play):
     play.writer.flush()
     with pytest.raises(BundleBusyError, match=f"process {os.getpid()}"):
         BundleWriter.resume(tmp_path / "run")
-    play.writer.fold()
+    play.restart()
     with pytest.raises(BundleBusyError):
         BundleWriter.resume(tmp_path / "run")
     play.writer.close()
@@ -80,7 +80,7 @@ def on_the_lease_of(origin: Origin, path: Path) -> None:
 def abandoned(tmp_path, play):
     """A bundle whose writer is gone, and its journal."""
     play.checkpoint_act(1)
-    play.writer._outlet.close()
+    play.kill()
     return bundle_paths(tmp_path / "run")
 
 
@@ -139,7 +139,9 @@ def test_an_old_journal_of_another_host_is_not_watched(abandoned, monkeypatch):
     BundleWriter.resume(abandoned.h5).close()
 
 
-def test_a_writer_whose_bundle_was_taken_over_writes_no_more_and_says_so(abandoned, play, tmp_path):
+def test_a_writer_whose_bundle_was_taken_over_writes_no_more_and_says_so(
+    abandoned, play, tmp_path, monkeypatch
+):
     """As happens where no lock is seen, and the first run writes so seldom that it seems dead."""
     from simckpt.bundle import CheckpointHeld
 
@@ -151,7 +153,8 @@ def test_a_writer_whose_bundle_was_taken_over_writes_no_more_and_says_so(abandon
     copied = abandoned.journal.read_bytes()
     abandoned.journal.unlink()
     abandoned.journal.write_bytes(copied)
+    monkeypatch.setattr(lease.socket, "gethostname", lambda: "elsewhere")
     with BundleWriter.resume(abandoned.h5) as second:
-        with pytest.raises(CheckpointHeld, match="another file has taken the place"):
+        with pytest.raises(CheckpointHeld, match="another run has taken the place"):
             first.checkpoint_act(3)
-        assert second.past.checkpoint is not None
+        assert second.earlier.checkpoint is not None

@@ -164,18 +164,16 @@ def _bytes(changes: list[Operation]) -> bytes:
     return bytes(data)
 
 
-def _record(
-    folder: Path, opened: Any, plays: Any, one_act: Any, acts: list[Any], **changed: Any
-) -> Any:
+def _record(folder: Path, opened: Any, plays: Any, one_act: Any, acts: list[Any]) -> Any:
     files = RecordingFiles()
-    options = WriterOptions(files=files, **{"write_bytes": 600, "fold_bytes": 10**9, **changed})
+    options = WriterOptions(files=files, write_bytes=600)
     play = plays(BundleWriter.create(folder / "run", opened, options))
     for one in acts:
         one_act(play, one)
         if one[0] == "checkpoint":
             files.log.append(("acknowledged",))
         if one[0] == "reopen":
-            play.writer._outlet.close()
+            play.kill()
             play.writer = BundleWriter.resume(folder / "run", options)
     play.writer.close()
     return files.log, play.checkpoints
@@ -211,13 +209,13 @@ ACTS = [
     ("sample", 40),
     ("flush", 0),
     ("sample", 41),
-    ("fold", 0),
+    ("restart", 0),
     ("event", 5),
     *[("sample", i) for i in range(50, 58)],
     ("checkpoint", 3),
     ("document", 4),
     ("checkpoint", 4),
-    ("fold", 0),
+    ("restart", 0),
     ("checkpoint", 5),
 ]
 
@@ -247,25 +245,6 @@ def test_every_acknowledged_checkpoint_outlives_a_power_cut(tmp_path, opened, pl
     assert states > 400
 
 
-def test_a_power_cut_during_a_fold_under_way_keeps_what_was_acknowledged(
-    tmp_path, opened, plays, one_act
-):
-    acts = [("segment", 0), ("schema", 0)]
-    acts += [(act, seed) for seed in range(40) for act in ("sample", "tiles", "checkpoint")]
-    log, checkpoints = _record(
-        tmp_path, opened, plays, one_act, acts,
-        fold_bytes=4_000, write_bytes=10**6, fold_share=1e9, fold_seconds=0.003,
-    )  # fmt: skip
-    assert ("rename", "run.simckpt.h5.part", "run.simckpt.h5") in log[: len(log) // 2]
-    states = 0
-    for number, (acknowledged, state) in enumerate(_each_state(log)):
-        # Most are those of a journal that grows, as above.
-        if number % 40 == 0 or (number % 8 == 0 and "run.simckpt.h5" in state):
-            _check(tmp_path / "state", state, acknowledged, checkpoints)
-            states += 1
-    assert states > 100
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_ten_thousand_states_of_many_runs_keep_what_was_acknowledged(
@@ -286,4 +265,4 @@ def test_ten_thousand_states_of_many_runs_keep_what_was_acknowledged(
             break
 
 
-KINDS = ("sample",) * 8 + ("checkpoint",) * 3 + ("tiles", "event", "document", "fold", "flush")
+KINDS = ("sample",) * 8 + ("checkpoint",) * 3 + ("tiles", "event", "document", "restart", "flush")

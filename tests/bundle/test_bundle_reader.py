@@ -112,7 +112,8 @@ def test_segments_may_measure_different_things(tmp_path, writer, schemas, sample
         for step in range(1, 4):
             writer.append(sample_of(schema, 10 * number + step, step))
         if number == 1:
-            writer.fold()
+            writer.close()
+            writer = BundleWriter.resume(tmp_path / "run")
     writer.flush()
     with open_bundle(tmp_path / "run") as bundle:
         series = bundle.series()
@@ -149,7 +150,7 @@ def test_a_field_digest_is_the_sum_of_its_tiles(tmp_path, writer, schemas, sampl
 def test_any_name_of_a_bundle_opens_it(tmp_path, opened, plays):
     play = plays(BundleWriter.create(tmp_path / "kh", opened))
     play.segment_act(0)
-    play.writer.fold()
+    play.restart()
     for name in ("kh", "kh.h5", "kh.simckpt", "kh.simckpt.h5", "kh.simckpt.journal"):
         with open_bundle(tmp_path / name) as bundle:
             assert bundle.run_id == "r1"
@@ -186,7 +187,7 @@ def test_a_reader_beside_a_folding_writer_never_misses_or_repeats_a_record(
         play.sample_act(seed)
         play.checkpoint_act(seed)
         held.append((open_bundle(tmp_path / "run"), seed + 1))
-        play.writer.fold()
+        play.restart()
     for bundle, n in held:
         assert len(bundle.checkpoints) == n
         assert len(bundle.series()["mass"]) == n

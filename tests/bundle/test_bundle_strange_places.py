@@ -68,7 +68,7 @@ def test_a_writer_stays_with_its_bundle_wherever_the_program_goes(
     play.segment_act(0)
     monkeypatch.chdir("elsewhere")
     play.checkpoint_act(1)
-    play.writer.fold()
+    play.restart()
     play.checkpoint_act(2)
     play.writer.close()
     assert names_in(tmp_path / "elsewhere") == []

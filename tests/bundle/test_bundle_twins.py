@@ -49,11 +49,10 @@ def test_records_read_the_same_from_the_journal_the_folded_file_and_both(
     perform(journal_only, script)
     journal_only.flush()
 
-    folded = [
-        a for i, one in enumerate(script) for a in ([("fold", 0)] if i in cuts else []) + [one]
+    restarted = [
+        a for i, one in enumerate(script) for a in ([("restart", 0)] if i in cuts else []) + [one]
     ]
-    both = BundleWriter.create(folder / "both", opened, SWIFT)
-    perform(both, folded)
+    both = perform(BundleWriter.create(folder / "both", opened, SWIFT), restarted).writer
     both.flush()
 
     expected = records_of(folder / "journal")
@@ -87,7 +86,7 @@ def test_a_writer_that_resumes_writes_what_one_that_went_on_would_have(
     for i, one in enumerate(script):
         if i == cut:
             other.writer.flush()
-            other.writer._outlet.close()
+            other.kill()
             other.writer = BundleWriter.resume(folder / "stopped", SWIFT)
         one_act(play, one)
         one_act(other, one)

@@ -110,10 +110,10 @@ def test_an_identity_does_not_depend_on_what_later_versions_add(story):
 def test_a_seam_that_does_not_fit_is_damage(tmp_path, opened, plays):
     play = plays(BundleWriter.create(tmp_path / "run", opened))
     play.segment_act(0)
-    play.writer.fold()
+    play.restart()
     play.writer.append((play.checkpoints and None) or _event())
     play.writer.flush()
-    play.writer._outlet.close()
+    play.kill()
     journal = tmp_path / "run.simckpt.journal"
     data = bytearray(journal.read_bytes())
     data[24:56] = bytes(32)
@@ -203,11 +203,11 @@ def test_salvage_makes_a_damaged_header_anew(tmp_path, opened, plays, records_of
     play.schema_act(0)
     play.sample_act(1)
     if folded:
-        play.writer.fold()
+        play.restart()
     play.sample_act(2)
     play.checkpoint_act(3)
     play.writer.flush()
-    play.writer._outlet.close()
+    play.kill()
     whole = records_of(tmp_path / "run")
     journal = tmp_path / "run.simckpt.journal"
     data = bytearray(journal.read_bytes())
@@ -260,10 +260,10 @@ def test_salvage_joins_a_damaged_folded_file_and_the_journal_behind_it(
     play.segment_act(0)
     play.schema_act(0)
     play.sample_act(1)
-    play.writer.fold()
+    play.restart()
     play.sample_act(2)
     play.checkpoint_act(3)
-    play.writer._outlet.close()
+    play.kill()
     whole = records_of(tmp_path / "run")
     path = tmp_path / "run.simckpt.h5"
     data = bytearray(path.read_bytes())

@@ -136,8 +136,8 @@ def test_a_resumed_writer_knows_the_past(tmp_path, play):
     play.checkpoint_act(5)
     play.writer.close()
     with BundleWriter.resume(tmp_path / "run") as writer:
-        assert writer.past.segments == 1
-        assert writer.past.checkpoint == play.checkpoints[-1]
+        assert writer.earlier.segments == 1
+        assert writer.earlier.checkpoint == play.checkpoints[-1]
         assert writer.path == tmp_path / "run.simckpt.h5"
 
 

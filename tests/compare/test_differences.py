@@ -231,7 +231,7 @@ def test_profiles_are_likelihoods():
 
 
 @pytest.mark.parametrize(
-    ("name", "weight"), [("journal_damaged", "describes"), ("operator_note", "may act")]
+    ("name", "weight"), [("journal_renewed", "describes"), ("operator_note", "may act")]
 )
 def test_what_the_instrument_saw_or_suffered_never_acts_on_the_answer(name, weight):
     event = Event(name=name, severity="warning", step=4, wall=0.0, text="it happened")

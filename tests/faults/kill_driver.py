@@ -1,6 +1,6 @@
 """A driver on many ranks that says which checkpoints it was told are there; started to be killed.
 
-It goes on from the step of the last checkpoint that it noted, and folds as often as it can.
+It goes on from the step of the last checkpoint that it noted.
 """
 
 from __future__ import annotations
@@ -14,15 +14,12 @@ import numpy as np
 from mpi4py import MPI
 
 import simckpt
-from simckpt.bundle.appender import WriterOptions
 
 CELLS = 64
 
 
 def main(folder: Path) -> None:
     comm = MPI.COMM_WORLD
-    # A few checkpoints make a fold, so that many kills strike one.
-    WriterOptions.__init__.__kwdefaults__["fold_bytes"] = 60_000
     (folder / f"pid-{comm.rank}").write_text(str(os.getpid()))
     told = os.open(folder / "told", os.O_RDWR | os.O_CREAT | os.O_APPEND)
     lines = os.pread(told, 1 << 24, 0).decode().splitlines()

@@ -14,7 +14,6 @@ import pytest
 
 import simckpt
 from simckpt.bundle import BundleWriter, WriterOptions, open_bundle
-from simckpt.bundle.files import LocalFiles
 from simckpt.model.documents import Text
 from simckpt.model.series import (
     Checkpoint,
@@ -32,20 +31,6 @@ from simckpt.model.series import (
 
 ROOT = Path(__file__).resolve().parents[2]
 OPENED = RunOpened(run_id="r", campaign="c", created=0.0, simckpt_version="0")
-
-
-class CountingFiles(LocalFiles):
-    """The real file system without its waits; it counts the folds and their bytes."""
-
-    def __init__(self) -> None:
-        self.folded: list[int] = []
-
-    def adopt(self, path: Path) -> int:
-        self.folded.append(path.stat().st_size)
-        return super().adopt(path)
-
-    def fsync(self, handle: int) -> None:
-        """No power is cut here."""
 
 
 def record(path: Path, samples: int, every: int, options: WriterOptions) -> BundleWriter:
@@ -77,17 +62,6 @@ def record(path: Path, samples: int, every: int, options: WriterOptions) -> Bund
             )
         )  # fmt: skip
     return writer
-
-
-def test_the_bytes_that_folds_copy_stay_in_proportion_to_the_run(tmp_path: Path) -> None:
-    shares = []
-    for samples in (4_000, 32_000):
-        files = CountingFiles()
-        options = WriterOptions(files=files, fold_bytes=100_000)
-        record(tmp_path / str(samples), samples, 10, options).close()
-        shares.append(sum(files.folded) / files.folded[-1])
-        assert len(files.folded) < 12
-    assert max(shares) < 4.0
 
 
 @pytest.mark.slow

@@ -20,7 +20,6 @@ DRIVER = """
 import os, signal, sys, time
 import simckpt
 from simckpt.bundle import files
-from simckpt.bundle import folding
 me, moment, name = os.getpid(), sys.argv[1], sys.argv[2]
 sent = []
 
@@ -35,7 +34,7 @@ class Storage(files.LocalFiles):
             send()
         super().fsync(handle)
     def adopt(self, path):
-        if moment == "fold":
+        if moment == "end":
             send()
         return super().adopt(path)
 
@@ -48,11 +47,12 @@ with simckpt.run(bundle="x") as run:
     run.checkpoint("first")
     armed.append(True)
     if moment == "event":
-        write = run._recorder._scribe._writer._append
-        def append(*record):
+        writer = run._recorder._scribe._writer
+        put = writer._put
+        def put_and_send(*record):
             send()
-            return write(*record)
-        run._recorder._scribe._writer._append = append
+            return put(*record)
+        writer._put = put_and_send
         run.event("mine", "a signal comes while this is written")
     if moment in ("handler", "twice"):
         send()
@@ -77,7 +77,7 @@ def run(folder: Path, moment: str, name: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("moment", ["checkpoint", "event", "fold", "twice"])
+@pytest.mark.parametrize("moment", ["checkpoint", "event", "end", "twice"])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
 def test_a_signal_in_the_middle_of_writing_leaves_a_whole_bundle_and_does_what_it_would(
     tmp_path: Path, moment: str, name: str
@@ -90,7 +90,7 @@ def test_a_signal_in_the_middle_of_writing_leaves_a_whole_bundle_and_does_what_i
     with simckpt.open(tmp_path / "x") as bundle:
         labels = [c.label for c in bundle.checkpoints]
         assert labels[:2] == ["start", "first"]
-        if moment != "fold":
+        if moment != "end":
             assert "signal" in [c.reason for c in bundle.checkpoints]
     if name == "SIGINT":
         assert "KeyboardInterrupt" in done.stderr

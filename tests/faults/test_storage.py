@@ -195,15 +195,19 @@ def test_a_bundle_removed_under_its_run_is_put_back_whole(
     assert verify(place / "x") == ()
     with simckpt.open(place / "x") as bundle:
         assert list(bundle.series().step) == list(range(30))
-        assert any(e.name == "journal_put_back" for e in bundle.events)
+        assert any(e.name == "journal_renewed" for e in bundle.events)
 
 
-def test_a_stranger_in_the_place_of_the_bundle_is_not_touched(mpiexec, tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_journal_is_kept_and_the_run_writes_on(
+    mpiexec, tmp_path: Path
+) -> None:
     journal = tmp_path / "x.simckpt.journal"
     done = mpiexec(
         PROGRAM, str(tmp_path / "x"), f"rm {journal}; echo mine > {journal}", "true",
         ranks=4, timeout=LIMIT,
     ).check()  # fmt: skip
-    assert journal.read_text() == "mine\n"
-    assert "another file has taken the place of the journal" in done.stderr
-    assert "storage refused from step 12 to the end of the run" in done.stderr
+    assert (tmp_path / "x.simckpt.journal.damaged1").read_text() == "mine\n"
+    assert done.stderr.count("the journal was replaced by something else") == 1
+    assert verify(tmp_path / "x") == ()
+    with simckpt.open(tmp_path / "x") as bundle:
+        assert list(bundle.series().step) == list(range(30))

@@ -111,7 +111,8 @@ def record(path: Path, *, fold: bool, end: bool) -> None:
         writer.append(sample(FIRST, step))
     first = checkpoint(writer, 0, (), 5)
     if fold:
-        writer.fold()
+        writer.close()
+        writer = BundleWriter.resume(path)
     writer.append(
         Event(
             name="diagnostic_failed",
