@@ -4,6 +4,7 @@ The name of a row is public, `simckpt.Norm`, and typed; `group`, an attribute of
 argument of `simckpt.step` that takes it. docs/diagnostics.md has a row for each of them too.
 """
 
+from .quantities.enstrophy import Enstrophy as Enstrophy
 from .quantities.integrals import AngularMomentum as AngularMomentum
 from .quantities.integrals import Budget as Budget
 from .quantities.integrals import Conserved as Conserved
