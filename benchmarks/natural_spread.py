@@ -75,7 +75,7 @@ def rate(pool: Sequence[Held], count: int, tested: Callable[[list[Held]], Held])
     for _ in range(TRIALS):
         chosen = [pool[i] for i in draw.choice(len(pool), count + 2, replace=False)]
         found = refer(chosen[0], [tested(chosen)], chosen[1:-1])
-        failing += found.standing == "beyond"
+        failing += found.outcome == "beyond"
     return failing / TRIALS
 
 

@@ -62,7 +62,7 @@ class Known:
 
 
 def known(a: Account, b: Account, one: RunView, two: RunView) -> Known:
-    """The first step and place at which the runs part, of the steps that both have sampled."""
+    """The first step and place at which the runs diverge, of the steps that both have sampled."""
     steps = set(one.series().step.tolist()) & set(two.series().step.tolist())
     found = truth(a, b, steps)
     step = found.step if found.step is not None else 0
@@ -126,7 +126,7 @@ def _place(case: Case, facts: Known, found: Comparison, one: RunView) -> tuple[b
         held = facts.a.ranks(d.bounds), facts.b.ranks(d.bounds)
         if d.ranks_a and (d.ranks_a, d.ranks_b) != held:
             return False, f"ranks {held} and not {(d.ranks_a, d.ranks_b)}"
-    figures = {d.figure for d in named}
+    figures = {d.pattern for d in named}
     if case.figures and not figures & set(case.figures):
         return False, f"figure {sorted(figures)}"
     return True, ""

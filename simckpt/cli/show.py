@@ -12,7 +12,7 @@ import click
 def show(bundle: str, brief: bool, as_json: bool) -> None:
     """Show what ran, where, how healthy it was, and what the instrument cost."""
     from ..bundle.reader import open_bundle
-    from ..compare.restart import restarts
+    from ..compare.restart_check import restarts
     from ..report.brief import brief as in_brief
     from ..report.brief import brief_text
     from ..report.overview import overview, overview_report
@@ -77,7 +77,7 @@ def _draw(bundles: tuple[str, ...], dot: bool, as_json: bool) -> None:
 def _list(bundle: str, most: int, as_json: bool) -> None:
     from ..bundle.reader import open_bundle
     from ..capture.jobs import accounts
-    from ..compare.restart import restarts
+    from ..compare.restart_check import restarts
     from ..report.continuation import continuation, template_of
     from ..report.history import history, history_report
     from ..report.job_chain import attempts, job_number

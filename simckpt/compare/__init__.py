@@ -1,10 +1,10 @@
-"""Where two runs part, what kind of difference it is, and why: pure functions over two runs."""
+"""Where two runs diverge, what kind of difference it is, and why: pure functions over two runs."""
 
 
 # What kind of difference it is.
 
 
-# Where two runs part.
+# Where two runs diverge.
 
 
-# Why two runs part: what was recorded of them, and which of it explains the difference.
+# Why two runs diverge: what was recorded of them, and which of it explains the difference.

@@ -38,8 +38,8 @@ def last_rows(steps: Ints) -> Ints:
     order = np.argsort(steps, kind="stable")
     ordered = steps[order]
     final = np.append(ordered[1:] != ordered[:-1], True)
-    found: Ints = order[final].astype(np.int64)
-    return found
+    rows: Ints = order[final].astype(np.int64)
+    return rows
 
 
 def common_rows(one: Ints, two: Ints) -> tuple[Ints, Ints]:
@@ -64,8 +64,8 @@ def digest_rows(view: DigestView, steps: Ints) -> Ints:
         order = np.argsort(view.step, kind="stable")
         ordered = view.step[order]
     at = np.searchsorted(ordered, steps, side="right") - 1
-    there = (at >= 0) & (ordered[np.maximum(at, 0)] == steps)
-    return np.where(there, order[np.maximum(at, 0)], -1)
+    present = (at >= 0) & (ordered[np.maximum(at, 0)] == steps)
+    return np.where(present, order[np.maximum(at, 0)], -1)
 
 
 By: TypeAlias = Literal["step", "time", "label"]
@@ -166,20 +166,20 @@ def _by_time(a: RunView, b: RunView) -> Alignment:
         return _alignment("time", one, two, _NONE, _NONE, problem=problem)
     inside = (ta >= tb[0]) & (ta <= tb[-1])
     ta, order_a = ta[inside], order_a[inside]
-    left = np.clip(np.searchsorted(tb, ta, side="right") - 1, 0, len(tb) - 1)
-    right = np.minimum(left + 1, len(tb) - 1)
-    gap = tb[right] - tb[left]
-    weight = np.divide(ta - tb[left], gap, out=np.zeros(len(ta)), where=gap > 0)
+    lower = np.clip(np.searchsorted(tb, ta, side="right") - 1, 0, len(tb) - 1)
+    upper = np.minimum(lower + 1, len(tb) - 1)
+    gap = tb[upper] - tb[lower]
+    weight = np.divide(ta - tb[lower], gap, out=np.zeros(len(ta)), where=gap > 0)
     # Sums of time steps round differently from multiples of one: a hair apart is the same time.
-    left = np.where(weight > 1.0 - HAIR, right, left)
+    lower = np.where(weight > 1.0 - HAIR, upper, lower)
     weight = np.where((weight < HAIR) | (weight > 1.0 - HAIR), 0.0, weight)
     shared = weight == 0.0
     if np.count_nonzero(shared) >= ENOUGH * min(len(ta), len(tb)):
         # Enough moments need no interpolation; the rest is a matter of cadence.
-        order_a, left, weight = order_a[shared], left[shared], weight[shared]
+        order_a, lower, weight = order_a[shared], lower[shared], weight[shared]
     problem = "" if len(ta) else _nothing_common(one, two, "time in common")
     # Interpolation works on rows in order of time, which is the order of the effective series.
-    return _alignment("time", one, two, order_a, order_b[left], weight=weight, problem=problem)
+    return _alignment("time", one, two, order_a, order_b[lower], weight=weight, problem=problem)
 
 
 def _by_label(a: RunView, b: RunView) -> Alignment:
@@ -188,9 +188,9 @@ def _by_label(a: RunView, b: RunView) -> Alignment:
     common = [label for label in steps_a if label in steps_b]
     at_a = {int(step): row for row, step in enumerate(one.step)}
     at_b = {int(step): row for row, step in enumerate(two.step)}
-    there = [n for n in common if steps_a[n] in at_a and steps_b[n] in at_b]
-    rows_a = np.array([at_a[steps_a[n]] for n in there], dtype=np.int64)
-    rows_b = np.array([at_b[steps_b[n]] for n in there], dtype=np.int64)
+    labels = [n for n in common if steps_a[n] in at_a and steps_b[n] in at_b]
+    rows_a = np.array([at_a[steps_a[n]] for n in labels], dtype=np.int64)
+    rows_b = np.array([at_b[steps_b[n]] for n in labels], dtype=np.int64)
     order = np.argsort(one.step[rows_a], kind="stable")
     return _alignment(
         "label",
@@ -198,10 +198,10 @@ def _by_label(a: RunView, b: RunView) -> Alignment:
         two,
         rows_a[order],
         rows_b[order],
-        problem="" if there else _nothing_common(one, two, "sample at a checkpoint of one label"),
-        labels=tuple(there[i] for i in order),
-        labels_a=tuple(n for n in steps_a if n not in there),
-        labels_b=tuple(n for n in steps_b if n not in there),
+        problem="" if labels else _nothing_common(one, two, "sample at a checkpoint of one label"),
+        labels=tuple(labels[i] for i in order),
+        labels_a=tuple(n for n in steps_a if n not in labels),
+        labels_b=tuple(n for n in steps_b if n not in labels),
     )
 
 
@@ -248,12 +248,12 @@ def _nothing_common(one: SeriesView, two: SeriesView, what: str) -> str:
 
 
 def _unmatched(steps: Ints, used: Ints) -> Unmatched:
-    left = np.ones(len(steps), dtype=bool)
-    left[used] = False
+    unmatched = np.ones(len(steps), dtype=bool)
+    unmatched[used] = False
     counted = np.zeros(len(steps), dtype=bool)
     counted[last_rows(steps)] = True
-    left &= counted
-    missing = steps[left]
+    unmatched &= counted
+    missing = steps[unmatched]
     if not len(missing):
         return Unmatched()
     end = steps[used].max() if len(used) else np.iinfo(np.int64).min
@@ -283,24 +283,26 @@ def _label_steps(run: RunView) -> dict[str, int]:
     }
 
 
-def _interpolate(t: Floats, values: Floats, left: Ints, weight: Floats) -> tuple[Floats, Floats]:
-    """Values on the way from row `left` to the next, and how uncertain they are.
+def _interpolate(t: Floats, values: Floats, lower: Ints, weight: Floats) -> tuple[Floats, Floats]:
+    """Values on the way from row `lower` to the next, and how uncertain they are.
 
     The error of linear interpolation is ``f''/2 * (t - t0) * (t1 - t)``; the second divided
     differences on both sides estimate ``f''/2``, and twice the larger one is taken.
     """
     last = len(values) - 1
-    right = np.minimum(left + 1, last)
+    upper = np.minimum(lower + 1, last)
     exact = weight == 0.0
     with np.errstate(invalid="ignore"):
-        at = np.where(exact, values[left], values[left] + weight * (values[right] - values[left]))
+        at = np.where(
+            exact, values[lower], values[lower] + weight * (values[upper] - values[lower])
+        )
     if len(values) < 3:
-        return at, np.where(exact, 0.0, np.abs(values[right] - values[left]))
+        return at, np.where(exact, 0.0, np.abs(values[upper] - values[lower]))
     with np.errstate(invalid="ignore", divide="ignore"):
         slope = np.diff(values) / np.diff(t)
         bend = np.abs(np.diff(slope) / (t[2:] - t[:-2]))
     bend = np.where(np.isfinite(bend), bend, 0.0)
-    before = bend[np.clip(left - 1, 0, len(bend) - 1)]
-    after = bend[np.clip(left, 0, len(bend) - 1)]
-    span = weight * (1.0 - weight) * (t[right] - t[left]) ** 2
+    before = bend[np.clip(lower - 1, 0, len(bend) - 1)]
+    after = bend[np.clip(lower, 0, len(bend) - 1)]
+    span = weight * (1.0 - weight) * (t[upper] - t[lower]) ** 2
     return at, np.where(exact, 0.0, 2.0 * np.maximum(before, after) * span)

@@ -70,32 +70,32 @@ class Ancestry(Record, frozen=True, kw_only=True):
 
 def ancestry(runs: Iterable[DatedRun]) -> Ancestry:
     """The graph of these runs; a run given twice is in it once, as the longer record of it."""
-    given: dict[str, tuple[DatedRun, tuple[Checkpoint, ...]]] = {}
+    by_id: dict[str, tuple[DatedRun, tuple[Checkpoint, ...]]] = {}
     for run in runs:
         checkpoints = tuple(run.checkpoints)
-        if run.run_id not in given or len(checkpoints) > len(given[run.run_id][1]):
-            given[run.run_id] = run, checkpoints
+        if run.run_id not in by_id or len(checkpoints) > len(by_id[run.run_id][1]):
+            by_id[run.run_id] = run, checkpoints
     owners: dict[Hash, tuple[str, Checkpoint]] = {
-        c.id: (run_id, c) for run_id, (_, checkpoints) in given.items() for c in checkpoints
+        c.id: (run_id, c) for run_id, (_, checkpoints) in by_id.items() for c in checkpoints
     }
     nodes: dict[str, RunNode] = {}
     links: list[Link] = []
-    for run_id, (run, checkpoints) in given.items():
+    for run_id, (run, checkpoints) in by_id.items():
         manifest = _last(run, checkpoints, "manifest", Manifest)
         nodes[run_id] = _node(run, checkpoints, manifest)
         for parent in _parents(checkpoints, manifest):
-            owner, found = owners.get(parent, (parent, None))
+            owner, start = owners.get(parent, (parent, None))
             if owner == run_id:
                 continue
-            if found is None:
+            if start is None:
                 nodes.setdefault(owner, RunNode(id=owner))
             links.append(
                 Link(
                     parent=owner,
                     child=run_id,
                     checkpoint=parent,
-                    step=found.step if found else None,
-                    label=found.label if found else "",
+                    step=start.step if start else None,
+                    label=start.label if start else "",
                 )
             )
     return Ancestry(runs=_ordered(nodes, links), links=tuple(links))
@@ -124,8 +124,8 @@ def _node(run: DatedRun, checkpoints: Sequence[Checkpoint], manifest: Manifest |
 def _parents(checkpoints: Sequence[Checkpoint], manifest: Manifest | None) -> tuple[Hash, ...]:
     """The checkpoints of other runs that a run starts from, in the order it names them."""
     own = {c.id for c in checkpoints}
-    named = [p for c in checkpoints for p in c.parents if p not in own]
-    return tuple(dict.fromkeys([*named, *(manifest.upstream if manifest else ())]))
+    parents = [p for c in checkpoints for p in c.parents if p not in own]
+    return tuple(dict.fromkeys([*parents, *(manifest.upstream if manifest else ())]))
 
 
 def _ordered(nodes: dict[str, RunNode], links: Sequence[Link]) -> tuple[RunNode, ...]:
@@ -135,17 +135,17 @@ def _ordered(nodes: dict[str, RunNode], links: Sequence[Link]) -> tuple[RunNode,
     for name, parents in waits.items():
         if not parents:
             heappush(ready, _key(nodes[name]))
-    placed: dict[str, None] = {}
+    order: dict[str, None] = {}
     while ready:
         *_, name = heappop(ready)
-        placed[name] = None
+        order[name] = None
         for other, parents in waits.items():
             if name in parents:
                 parents.discard(name)
-                if not parents and other not in placed:
+                if not parents and other not in order:
                     heappush(ready, _key(nodes[other]))
     # Ids are hashes, so that only forged bundles can lead round in a circle; they come last.
-    return tuple(nodes[name] for name in [*placed, *(n for n in nodes if n not in placed)])
+    return tuple(nodes[name] for name in [*order, *(n for n in nodes if n not in order)])
 
 
 def _key(node: RunNode) -> tuple[float, str, str]:
@@ -157,8 +157,8 @@ def _last(run: RunView, checkpoints: Sequence[Checkpoint], part: str, kind: type
         reference = getattr(checkpoint.parts, part)
         if reference is not None:
             try:
-                found = run.document(reference)
+                document = run.document(reference)
             except KeyError:
                 return None
-            return found if isinstance(found, kind) else None
+            return document if isinstance(document, kind) else None
     return None

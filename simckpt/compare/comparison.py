@@ -11,8 +11,9 @@ from ..model.record import Record
 from ..model.series import Column
 from .alignment import Alignment, By, Unmatched, align
 from .causes import Explanation, explain, explain_by_design, explain_length
-from .classify import Classification, Kind, classify, gather
+from .classify import Classification, Kind, classify
 from .differences import RecordedDifference, recorded_differences
+from .divergence import describe_divergence
 from .facts import ending
 from .fields import (
     FieldDifference,
@@ -23,7 +24,7 @@ from .fields import (
     compare_tiles,
     first_difference,
 )
-from .growth import Growth, fit_growth
+from .growth import GrowthFit, fit_growth
 from .health import Health, health
 from .held import held
 from .quantities import (
@@ -40,7 +41,7 @@ from .run_view import Floats, RunView
 from .scales import measures, names_in, summary, unscaled
 from .stages import StageComparison, compare_stages, judge_stages
 from .tolerance import Tolerance
-from .verdict import Findings, Judgement, Verdict, judge, with_reference
+from .verdict import ComparedRuns, Judgement, Verdict, apply_reference, judge
 
 # Options for quantities that only a tolerance of another kind can judge.
 #
@@ -60,58 +61,58 @@ ROOM = 2.0
 """Times the largest difference that is advised as a limit where the scale is not known."""
 
 
-def hints(found: Findings) -> Iterator[str]:
+def hints(runs: ComparedRuns) -> Iterator[str]:
     """What to say on the command line so that such a quantity is judged as it should be."""
-    known: dict[str, Column] = {}
-    unknown: frozenset[str] = frozenset()
-    if not found.bitwise and any(q.kind in SUMS for q in found.judged):
-        known = columns(found.a)
-        unknown = unscaled(found.a.series(), known)
-    for q in found.judged:
-        rtol = found.tolerance.limits(q.name).rtol
+    by_name: dict[str, Column] = {}
+    without_scale: frozenset[str] = frozenset()
+    if not runs.bitwise and any(q.kind in SUMS for q in runs.judged):
+        by_name = columns(runs.a)
+        without_scale = unscaled(runs.a.series(), by_name)
+    for q in runs.judged:
+        rtol = runs.tolerance.limits(q.name).rtol
         near_zero = q.kind in SUMS and max(abs(q.a), abs(q.b)) < NEAR_ZERO * q.scale
-        if not found.bitwise and near_zero and q.largest is not None and q.largest <= rtol:
+        if not runs.bitwise and near_zero and q.largest is not None and q.largest <= rtol:
             yield (
                 f"{q.name} is a sum near zero; relative to what it sums, the runs differ by "
                 f"{q.largest:.1e}: --atol {q.name}={rtol * q.scale:.1e} would accept it"
             )
-        elif q.name in unknown and q.largest and _only_a_rest(q, known[q.name], found):
-            apart = q.largest * q.scale
+        elif q.name in without_scale and q.largest and _only_a_rest(q, by_name[q.name], runs):
+            distance = q.largest * q.scale
             yield (
                 f"{q.name} may be a sum near zero, its scale is not known; the runs differ by "
-                f"{apart:.1e}: --atol {q.name}={ROOM * apart:.1e} would accept it"
+                f"{distance:.1e}: --atol {q.name}={ROOM * distance:.1e} would accept it"
             )
         if q.only_nan:
             yield f"{q.name} is NaN in both runs: --equal-nan would accept it"
 
 
-def _only_a_rest(q: QuantityDifference, column: Column, found: Findings) -> bool:
+def _only_a_rest(q: QuantityDifference, column: Column, runs: ComparedRuns) -> bool:
     """Whether the sum differs and its fields do not, and nothing shows it far from zero."""
-    apart = {d.name for d in found.judged if d.name != q.name}
-    fields = {name.partition(".")[0] for name in apart if "." in name}
-    fields |= {tile.field for tile in found.tiles}
+    names = {d.name for d in runs.judged if d.name != q.name}
+    fields = {name.partition(".")[0] for name in names if "." in name}
+    fields |= {tile.field for tile in runs.tiles}
     if not fields.isdisjoint(names_in(column)):
         return False
-    if column.of in found.a.fields:
-        return not _far_from_zero(found, column.of)
+    if column.of in runs.a.fields:
+        return not _far_from_zero(runs, column.of)
     # Of an expression the tiles tell nothing: what is only a rest differs as much as it is large,
     # or is tiny beside its fields.
-    return (q.largest or 0.0) >= NEAR_ZERO or q.scale < TINY * _size(found, column)
+    return (q.largest or 0.0) >= NEAR_ZERO or q.scale < TINY * _size(runs, column)
 
 
-def _size(found: Findings, column: Column) -> float:
+def _size(runs: ComparedRuns, column: Column) -> float:
     """The smallest extreme of the fields that are summed, times the volume where it is known."""
-    series, known = found.a.series(), columns(found.a)
+    series, by_name = runs.a.series(), columns(runs.a)
     extrema = [f"{name}.{end}" for name in names_in(column) for end in ("min", "max")]
-    largest = [summary(series, name).largest for name in extrema if name in known]
-    return min(largest, default=0.0) * (measures(series, known).get(column.name) or 1.0)
+    largest = [summary(series, name).largest for name in extrema if name in by_name]
+    return min(largest, default=0.0) * (measures(series, by_name).get(column.name) or 1.0)
 
 
-def _far_from_zero(found: Findings, field: str) -> bool:
+def _far_from_zero(runs: ComparedRuns, field: str) -> bool:
     """Whether the field's mean, told by its tiles, is no small part of its largest value."""
-    rows = found.a.tiles(field)
+    rows = runs.a.tiles(field)
     cells = np.ones(())
-    for edges in found.a.digests(field).tiles.edges:
+    for edges in runs.a.digests(field).tiles.edges:
         cells = np.multiply.outer(cells, np.diff(edges))
     if not len(rows.step) or rows.mean.shape[1:] != cells.shape:
         return False
@@ -220,7 +221,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     quantities: tuple[QuantityDifference, ...]
     tiles: tuple[TileStatisticDifference, ...]
     classification: Classification
-    growth: Growth | None
+    growth: GrowthFit | None
     explanation: Explanation
     differences: tuple[RecordedDifference, ...]
     uncompared: tuple[Uncompared, ...]
@@ -243,7 +244,7 @@ class Comparison(Record, frozen=True, kw_only=True):
 def compare(
     a: RunView, b: RunView, options: Options | None = None, references: Sequence[RunView] = ()
 ) -> Comparison:
-    """Compare two runs: whether they are the same, where they part, how, and why.
+    """Compare two runs: whether they are the same, where they diverge, how, and why.
 
     Parameters
     ----------
@@ -272,7 +273,7 @@ def compare(
         rows, tiles = compare_tiles(
             a, b, fields.measured, options.tolerance, options.renames, alignment
         )
-    found = Findings(
+    runs = ComparedRuns(
         a=a,
         b=b,
         alignment=alignment,
@@ -287,7 +288,7 @@ def compare(
     curve = quantities.curve if quantities.compared else np.zeros(len(alignment))
     growth = fit_growth(curve, alignment.t, alignment.steps_a) if first is not None else None
     differences = recorded_differences(a, b)
-    kind, explanation, judgement = _judged(found, first, growth, curve, differences)
+    kind, explanation, judgement = _judged(runs, first, growth, curve, differences)
     stages = compare_stages(a, b)
     if stages is not None and not len(a.series().step) and not len(b.series().step):
         kind, explanation, judgement = judge_stages(stages, differences)
@@ -296,17 +297,17 @@ def compare(
         reference = refer(
             a, [b], [held(r) for r in references], options.by, options.window, options.renames
         )
-        judgement, kind = with_reference(judgement, kind, reference, found, first)
+        judgement, kind = apply_reference(judgement, kind, reference, runs, first)
     return Comparison(
         a=summarise(a),
         b=summarise(b),
         verdict=judgement.verdict,
         headline=judgement.headline,
         reasons=judgement.reasons,
-        hints=tuple(hints(found)),
+        hints=tuple(hints(runs)),
         bitwise=bitwise,
         tolerance=options.tolerance,
-        coverage=_coverage(found),
+        coverage=_coverage(runs),
         first=first,
         fields=tuple(fields.differing),
         quantities=tuple(quantities.differing),
@@ -315,7 +316,7 @@ def compare(
         growth=growth,
         explanation=explanation,
         differences=differences,
-        uncompared=found.uncompared,
+        uncompared=runs.uncompared,
         health_a=health(a),
         health_b=health(b),
         reference=reference,
@@ -338,48 +339,48 @@ def _compared(
         return quantities(), fields()
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(1) as beside:
-        waiting = beside.submit(fields)
-        return quantities(), waiting.result()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(fields)
+        return quantities(), future.result()
 
 
 def _judged(
-    found: Findings,
+    runs: ComparedRuns,
     first: FirstDifference | None,
-    growth: Growth | None,
+    growth: GrowthFit | None,
     curve: Floats,
     differences: tuple[RecordedDifference, ...],
 ) -> tuple[Classification, Explanation, Judgement]:
     """Kind, causes and verdict, each of which may rest on the one before."""
     if first is None:
-        judgement = judge(found, None, "identical")
+        judgement = judge(runs, None, "identical")
         kind = _undivided(judgement)
         explanation = Explanation()
         if judgement.only_length:
             explanation = explain_length(differences)
         return kind, explanation, judgement
-    evidence = gather(
-        found.a, found.b, found.alignment, found.fields, found.quantities, first, growth, curve
+    divergence = describe_divergence(
+        runs.a, runs.b, runs.alignment, runs.fields, runs.quantities, first, growth, curve
     )
-    kind = _of_other_fields(found) or classify(evidence)
-    judgement = judge(found, first, kind.kind)
+    kind = _of_other_fields(runs) or classify(divergence)
+    judgement = judge(runs, first, kind.kind)
     if kind.kind == "resolution":
         parts = ("numerics", "parameters", "command", "configuration", "inputs")
         reason = "It may set the shape of the fields."
-        explanation = explain_by_design(_sizes_first(found, differences), parts, reason)
+        explanation = explain_by_design(_sizes_first(runs, differences), parts, reason)
     elif kind.kind == "diagnostic":
         reason = "It defines what is measured, not the state."
         explanation = explain_by_design(differences, ("declarations", "simckpt"), reason)
     else:
-        explanation = explain(differences, evidence, kind)
+        explanation = explain(differences, divergence, kind)
         # The state that a restart loads is an input, and a seam all the same.
         loaded = explanation.explained and explanation.causes[0].difference.part == "inputs"
         seam = kind.kind == "restart seam" and not loaded
-        if (kind.kind == "local event" or seam) and explanation.acted:
-            kind = classify(evidence, explained=True)
+        if (kind.kind == "local event" or seam) and explanation.acts_anywhere:
+            kind = classify(divergence, explained=True)
     if judgement.verdict == "same":
         kind = Classification(
-            kind="identical" if found.bitwise else "within tolerance",
+            kind="identical" if runs.bitwise else "within tolerance",
             confidence=1.0,
             evidence=(f"bits differ from step {first.step} on: {kind.meaning}", *kind.evidence),
         )
@@ -387,12 +388,12 @@ def _judged(
 
 
 def _sizes_first(
-    found: Findings, differences: tuple[RecordedDifference, ...]
+    runs: ComparedRuns, differences: tuple[RecordedDifference, ...]
 ) -> list[RecordedDifference]:
     """Settings whose values are sides of the fields before all others."""
     sides = [
         {n for name in run.fields for n in run.digests(name).tiles.global_shape}
-        for run in (found.a, found.b)
+        for run in (runs.a, runs.b)
     ]
 
     def names_sides(d: RecordedDifference) -> bool:
@@ -410,25 +411,25 @@ def _undivided(judgement: Judgement) -> Classification:
     return Classification(kind="inconclusive", confidence=1.0, evidence=judgement.reasons[-1:])
 
 
-def _of_other_fields(found: Findings) -> Classification | None:
+def _of_other_fields(runs: ComparedRuns) -> Classification | None:
     """The kind where all fields are of another shape or precision, so that none compares."""
-    if found.fields.compared:
+    if runs.fields.compared:
         return None
     kinds: tuple[tuple[Reason, Kind], ...] = (("shape", "resolution"), ("dtype", "precision"))
     for reason, kind in kinds:
-        told = [f"field {u.name} {u.reason}" for u in found.fields.uncompared if u.code == reason]
-        if told:
-            return Classification(kind=kind, confidence=0.95, evidence=tuple(told[:2]))
+        texts = [f"field {u.name} {u.reason}" for u in runs.fields.uncompared if u.code == reason]
+        if texts:
+            return Classification(kind=kind, confidence=0.95, evidence=tuple(texts[:2]))
     return None
 
 
 def _refuse_unknown_names(a: RunView, b: RunView, options: Options) -> None:
-    known = [*columns(a), *a.fields, *(f"{name}.mean" for name in a.fields), TIME]
-    for pattern in options.tolerance.unused(known):
-        raise SetupError("tolerance", pattern, "matches no quantity of run A", choices=known)
+    names = [*columns(a), *a.fields, *(f"{name}.mean" for name in a.fields), TIME]
+    for pattern in options.tolerance.unused(names):
+        raise SetupError("tolerance", pattern, "matches no quantity of run A", choices=names)
     for name, other in options.renames.items():
-        if name not in known:
-            raise SetupError("map", name, "is no field or quantity of run A", choices=known)
+        if name not in names:
+            raise SetupError("map", name, "is no field or quantity of run A", choices=names)
         kind, choices = ("field", b.fields) if name in a.fields else ("quantity", [*columns(b)])
         if name not in (*a.fields, *columns(a)):
             continue
@@ -437,8 +438,8 @@ def _refuse_unknown_names(a: RunView, b: RunView, options: Options) -> None:
             raise SetupError("map", f"{name}={other}", problem, choices=choices)
 
 
-def _coverage(found: Findings) -> Coverage:
-    alignment = found.alignment
+def _coverage(runs: ComparedRuns) -> Coverage:
+    alignment = runs.alignment
     steps = alignment.steps_a
     return Coverage(
         by=alignment.by,
@@ -446,15 +447,15 @@ def _coverage(found: Findings) -> Coverage:
         interpolated=alignment.interpolated,
         first=int(steps[0]) if len(steps) else None,
         last=int(steps[-1]) if len(steps) else None,
-        quantities=len(found.quantities.compared),
-        fields=len(found.fields.compared),
-        tile_statistics=found.tile_rows,
+        quantities=len(runs.quantities.compared),
+        fields=len(runs.fields.compared),
+        tile_statistics=runs.tile_rows,
         only_a=alignment.only_a,
         only_b=alignment.only_b,
         labels_a=alignment.labels_a,
         labels_b=alignment.labels_b,
-        field_names=tuple(found.fields.compared),
-        quantity_names=tuple(found.quantities.compared),
+        field_names=tuple(runs.fields.compared),
+        quantity_names=tuple(runs.quantities.compared),
     )
 
 

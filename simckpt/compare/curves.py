@@ -56,7 +56,7 @@ class RunLines(Record, frozen=True, kw_only=True):
     lines: dict[str, Line]
 
 
-class Frame(Record, frozen=True, kw_only=True):
+class MapFrame(Record, frozen=True, kw_only=True):
     """The tiles of a map at one step: `differing` in all, and one ``0`` or ``1`` to a cell."""
 
     step: int
@@ -82,12 +82,12 @@ class TileMap(Record, frozen=True, kw_only=True):
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     of: int
-    frames: tuple[Frame, ...]
+    frames: tuple[MapFrame, ...]
     note: str = ""
 
 
 class Curves(Record, frozen=True, kw_only=True):
-    """The figures of two runs: `step` and `t` mark where they part, `after` where they agreed."""
+    """The figures of two runs: they diverge at `step` and `t`, and agree at `after`."""
 
     step: int | None
     t: float | None
@@ -106,21 +106,21 @@ def curves(a: RunView, b: RunView, options: Options | None = None) -> Curves:
     quantities = compare_quantities(a, b, alignment, options.tolerance, options.renames)
     first = first_difference(alignment, fields, quantities)
     one, two = a.series(), b.series()
-    known_a, known_b = columns(a), columns(b)
-    size_a, size_b = scales(one, known_a), scales(two, known_b)
+    columns_a, columns_b = columns(a), columns(b)
+    size_a, size_b = scales(one, columns_a), scales(two, columns_b)
     differing = {q.name: q.step for q in quantities.differing}
-    wanted = [n for n in quantities.compared if n in known_a]
+    names = [n for n in quantities.compared if n in columns_a]
     # What measures the state before what also shows the settings, such as a time step.
-    wanted.sort(
-        key=lambda n: (n not in differing, known_a[n].kind not in STATE, differing.get(n, 0))
+    names.sort(
+        key=lambda n: (n not in differing, columns_a[n].kind not in STATE, differing.get(n, 0))
     )
-    found = []
-    for name in wanted[:MOST_QUANTITIES]:
+    quantity_curves = []
+    for name in names[:MOST_QUANTITIES]:
         other = renamed(name, options.renames)
-        found.append(
+        quantity_curves.append(
             QuantityCurves(
                 name=name,
-                kind=known_a[name].kind,
+                kind=columns_a[name].kind,
                 a=_line(one, one[name]),
                 b=_line(two, two[other]),
                 difference=_difference(
@@ -129,28 +129,28 @@ def curves(a: RunView, b: RunView, options: Options | None = None) -> Curves:
                 first=differing.get(name),
             )
         )
-    shown = [d.field for d in fields.differing]
-    shown += [name for name in fields.compared if name not in shown]
+    map_fields = [d.field for d in fields.differing]
+    map_fields += [name for name in fields.compared if name not in map_fields]
     return Curves(
         step=first.step if first is not None else None,
         t=first.t if first is not None else None,
         after=first.after if first is not None else None,
-        quantities=tuple(found),
+        quantities=tuple(quantity_curves),
         maps=tuple(
-            _map(a, b, name, alignment, fields, options.renames) for name in shown[:MOST_MAPS]
+            _map(a, b, name, alignment, fields, options.renames) for name in map_fields[:MOST_MAPS]
         ),
-        left_out=max(0, len(wanted) - MOST_QUANTITIES) + max(0, len(shown) - MOST_MAPS),
+        left_out=max(0, len(names) - MOST_QUANTITIES) + max(0, len(map_fields) - MOST_MAPS),
     )
 
 
 def run_lines(run: RunView) -> RunLines:
     """Gather what a figure of one run shows."""
     run = held(run)
-    series, known = run.series(), columns(run)
+    series, by_name = run.series(), columns(run)
     return RunLines(
         path=str(run.path),
-        kinds={name: column.kind for name, column in known.items()},
-        lines={name: _line(series, series[name]) for name in known},
+        kinds={name: column.kind for name, column in by_name.items()},
+        lines={name: _line(series, series[name]) for name in by_name},
     )
 
 
@@ -161,17 +161,17 @@ def thinned(values: Floats, most: int = MOST_POINTS) -> Ints:
         return np.arange(count, dtype=np.int64)
     stretches = max(1, most // 2)
     edges = np.linspace(0, count, stretches + 1).astype(np.int64)
-    kept = {0, count - 1}
+    rows = {0, count - 1}
     for start, stop in pairwise(edges):
         part = values[start:stop]
         finite = np.isfinite(part)
         if not finite.all():
             # A gap is shown where it begins.
-            kept.add(int(start) + int(np.argmin(finite)))
+            rows.add(int(start) + int(np.argmin(finite)))
         if finite.any():
-            kept.add(int(start) + int(np.argmin(np.where(finite, part, np.inf))))
-            kept.add(int(start) + int(np.argmax(np.where(finite, part, -np.inf))))
-    return np.array(sorted(kept), dtype=np.int64)
+            rows.add(int(start) + int(np.argmin(np.where(finite, part, np.inf))))
+            rows.add(int(start) + int(np.argmax(np.where(finite, part, -np.inf))))
+    return np.array(sorted(rows), dtype=np.int64)
 
 
 def _line(series: SeriesView, values: Floats) -> Line:
@@ -182,8 +182,8 @@ def _line(series: SeriesView, values: Floats) -> Line:
 def _difference(alignment: Alignment, a: Floats, b: Floats, scale: float) -> Line:
     va, vb, slack = alignment.pair(a, b)
     with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.maximum(np.abs(va - vb) - slack, 0.0)
-        ratio = apart / scale if scale > 0 else apart
+        distance = np.maximum(np.abs(va - vb) - slack, 0.0)
+        ratio = distance / scale if scale > 0 else distance
     rows = thinned(ratio)
     return _points(alignment.steps_a[rows], alignment.t[rows], ratio[rows])
 
@@ -218,7 +218,7 @@ def _map(
         mask: Mask = one.rows(ia, ia + 1)[0] != two.rows(ib, ib + 1)[0]
         t = float(alignment.t[i])
         frames.append(
-            Frame(
+            MapFrame(
                 step=int(alignment.steps_a[i]),
                 t=t if np.isfinite(t) else None,
                 differing=int(counts[i]),
@@ -241,9 +241,9 @@ def _moments(counts: Ints) -> list[int]:
     if n <= MOST_FRAMES:
         return list(range(n))
     onset = int(np.argmax(counts > 0)) if counts.any() else 0
-    near = range(max(0, onset - 2), min(n, onset + MOST_FRAMES // 3))
-    even = np.linspace(0, n - 1, MOST_FRAMES - len(near)).astype(int)
-    return sorted({*near, *even.tolist()})
+    around_onset = range(max(0, onset - 2), min(n, onset + MOST_FRAMES // 3))
+    even = np.linspace(0, n - 1, MOST_FRAMES - len(around_onset)).astype(int)
+    return sorted({*around_onset, *even.tolist()})
 
 
 def _axes(tiles: FieldTiles) -> tuple[tuple[int, ...], tuple[int, ...], str]:

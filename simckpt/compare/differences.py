@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ..model.changes import ABSENT, Change, diff
 from ..model.record import Json, Record
 from ..model.series import Event
-from .facts import SETTING, WORD, RunFacts, alike_told, run_facts
+from .facts import SETTING, WORD, RunFacts, align_configurations, run_facts
 from .run_view import RunView
 
 # Events that two runs do not have in common, and which of them can act on a run.
@@ -55,7 +55,7 @@ SYMPTOMS = frozenset(
 """Events by which the instrument tells what it saw or suffered: none of them acts on the run."""
 
 
-class Happening(NamedTuple):
+class EventDifference(NamedTuple):
     """Events of one kind that happened at other steps, or in one run only.
 
     `a` and `b` say what happened in each run, `step` is the first at which only one has it.
@@ -68,7 +68,7 @@ class Happening(NamedTuple):
     acts: bool
 
 
-def otherwise_happened(a: Iterable[Event], b: Iterable[Event]) -> Iterator[Happening]:
+def event_differences(a: Iterable[Event], b: Iterable[Event]) -> Iterator[EventDifference]:
     """The kinds of events in which two runs differ, by name."""
     tables: list[dict[str, list[Event]]] = [{}, {}]
     for table, events in zip(tables, (a, b), strict=True):
@@ -79,10 +79,12 @@ def otherwise_happened(a: Iterable[Event], b: Iterable[Event]) -> Iterator[Happe
         steps_a, steps_b = ({e.step for e in events} for events in (one, two))
         if steps_a != steps_b:
             acts = name not in SYMPTOMS and any(e.severity != "note" for e in (*one, *two))
-            yield Happening(name, _told(one), _told(two), min(steps_a ^ steps_b), acts)
+            yield EventDifference(
+                name, _event_text(one), _event_text(two), min(steps_a ^ steps_b), acts
+            )
 
 
-def _told(events: list[Event]) -> str:
+def _event_text(events: list[Event]) -> str:
     if not events:
         return ABSENT
     first = min(events, key=lambda e: e.step)
@@ -118,7 +120,7 @@ WEIGHTS: dict[str, Weight] = {
 """What a difference in each part can do to the answer, in the order in which they are listed."""
 
 
-_SAID = ("numerics", "parameters", "command", "configuration")
+SETTINGS = ("numerics", "parameters", "command", "configuration")
 """Parts in which a person says how the run is to be."""
 
 SEED = re.compile(r"^(seed.*|.*_seed|rng.*|random.*|entropy)$")
@@ -182,11 +184,11 @@ class RecordedDifference(Record, frozen=True, kw_only=True):
 def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ...]:
     """All recorded differences, those that decide the answer first."""
     facts_a, facts_b = run_facts(a), run_facts(b)
-    found: list[RecordedDifference] = []
+    differences: list[RecordedDifference] = []
     for part in WEIGHTS:
         one, two = facts_a.parts.get(part, {}), facts_b.parts.get(part, {})
         if part == "configuration":
-            one, two = alike_told(one, two)
+            one, two = align_configurations(one, two)
         changes: Iterable[Change] = diff(one, two)
         if part == "inputs":
             changes = _same_file_elsewhere(changes)
@@ -202,15 +204,15 @@ def recorded_differences(a: RunView, b: RunView) -> tuple[RecordedDifference, ..
             own = facts_a.own & facts_b.own
             changes = [c for c in changes if c.path not in own]
         if part == "random":
-            changes = _marked(_one_stream(changes), facts_a.idle & facts_b.idle, IDLE)
+            changes = _with_suffix(_one_stream(changes), facts_a.idle & facts_b.idle, IDLE)
         if part == "environment":
             changes = _read_in_both(changes, facts_a.unread | facts_b.unread)
         if part == "packages":
-            changes = _marked(changes, facts_a.unloaded & facts_b.unloaded, UNLOADED)
-        found += [_difference(part, c) for c in changes if c.path]
-    found += _mid_run(facts_a, facts_b)
-    found += _events(a.events, b.events)
-    merged = _merge(found)
+            changes = _with_suffix(changes, facts_a.unloaded & facts_b.unloaded, UNLOADED)
+        differences += [_difference(part, c) for c in changes if c.path]
+    differences += _mid_run(facts_a, facts_b)
+    differences += _events(a.events, b.events)
+    merged = _merge(differences)
     order = list(WEIGHTS)
     return tuple(sorted(merged, key=lambda d: order.index(d.part)))
 
@@ -246,80 +248,80 @@ def _difference(part: str, change: Change) -> RecordedDifference:
 def _same_file_elsewhere(changes: Iterable[Change]) -> list[Change]:
     """Inputs that only moved are no difference; those of one name in two folders are one."""
     changes = list(changes)
-    gone = [c for c in changes if c.new == ABSENT]
-    come = [c for c in changes if c.old == ABSENT]
-    kept = [c for c in changes if c.new != ABSENT and c.old != ABSENT]
-    for old in gone:
+    only_a = [c for c in changes if c.new == ABSENT]
+    only_b = [c for c in changes if c.old == ABSENT]
+    remaining = [c for c in changes if c.new != ABSENT and c.old != ABSENT]
+    for old in only_a:
         name = PurePath(old.path).name
-        twin = next((c for c in come if c.new == old.old), None) or next(
-            (c for c in come if PurePath(c.path).name == name), None
+        twin = next((c for c in only_b if c.new == old.old), None) or next(
+            (c for c in only_b if PurePath(c.path).name == name), None
         )
         if twin is None:
-            kept.append(old)
+            remaining.append(old)
             continue
-        come.remove(twin)
+        only_b.remove(twin)
         if twin.new != old.old:
-            kept.append(Change(path=name, old=old.old, new=twin.new))
-    if len(left := [c for c in kept if c.new == ABSENT]) == len(come) == 1:
+            remaining.append(Change(path=name, old=old.old, new=twin.new))
+    if len(removed := [c for c in remaining if c.new == ABSENT]) == len(only_b) == 1:
         # One file for another is one difference, not two.
-        path = f"{PurePath(left[0].path).name} → {PurePath(come[0].path).name}"
+        path = f"{PurePath(removed[0].path).name} → {PurePath(only_b[0].path).name}"
         return sorted(
             [
-                *(c for c in kept if c.new != ABSENT),
-                Change(path=path, old=left[0].old, new=come[0].new),
+                *(c for c in remaining if c.new != ABSENT),
+                Change(path=path, old=removed[0].old, new=only_b[0].new),
             ],
             key=lambda c: c.path,
         )
-    return sorted(kept + come, key=lambda c: c.path)
+    return sorted(remaining + only_b, key=lambda c: c.path)
 
 
 def _read_in_both(changes: Iterable[Change], unread: frozenset[str]) -> list[Change]:
     """What could not be read in one run is unknown there, and no difference."""
-    kept = []
+    remaining = []
     for change in changes:
         parts = change.path.split(".")
         prefixes = {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
         if ABSENT not in (change.old, change.new) or prefixes.isdisjoint(unread):
-            kept.append(change)
-    return kept
+            remaining.append(change)
+    return remaining
 
 
 def _same_module_elsewhere(changes: Iterable[Change]) -> list[Change]:
     """Modules that only have another name are no difference; one for another is one, not two."""
     changes = list(changes)
-    gone = [c for c in changes if c.new == ABSENT and not c.path.startswith("git ")]
-    come = [c for c in changes if c.old == ABSENT and not c.path.startswith("git ")]
-    kept = [c for c in changes if c not in gone and c not in come]
-    for old in list(gone):
-        twin = next((c for c in come if c.new == old.old), None)
+    only_a = [c for c in changes if c.new == ABSENT and not c.path.startswith("git ")]
+    only_b = [c for c in changes if c.old == ABSENT and not c.path.startswith("git ")]
+    remaining = [c for c in changes if c not in only_a and c not in only_b]
+    for old in list(only_a):
+        twin = next((c for c in only_b if c.new == old.old), None)
         if twin is not None:
-            gone.remove(old)
-            come.remove(twin)
-    if len(gone) == len(come) == 1:
-        path = f"{gone[0].path} → {come[0].path}"
-        return [*kept, Change(path=path, old=gone[0].old, new=come[0].new)]
-    return [*kept, *gone, *come]
+            only_a.remove(old)
+            only_b.remove(twin)
+    if len(only_a) == len(only_b) == 1:
+        path = f"{only_a[0].path} → {only_b[0].path}"
+        return [*remaining, Change(path=path, old=only_a[0].old, new=only_b[0].new)]
+    return [*remaining, *only_a, *only_b]
 
 
-def _marked(changes: Iterable[Change], names: frozenset[str], mark: str) -> list[Change]:
+def _with_suffix(changes: Iterable[Change], names: frozenset[str], suffix: str) -> list[Change]:
     """Generators not drawn from and packages not loaded are told apart: they hardly ever act."""
-    return [replace(c, path=f"{c.path}{mark}") if c.path in names else c for c in changes]
+    return [replace(c, path=f"{c.path}{suffix}") if c.path in names else c for c in changes]
 
 
 def _one_stream(changes: Iterable[Change]) -> list[Change]:
     """The streams of as many ranks are one difference; those of other numbers of ranks are none."""
-    kept, ranks = [], []
+    remaining, ranks = [], []
     for change in changes:
         if not change.path.startswith("streams."):
-            kept.append(change)
+            remaining.append(change)
         elif ABSENT not in (change.old, change.new):
             ranks.append(change)
     if ranks:
         names = ", ".join(c.path.removeprefix("streams.").partition(" of ")[0] for c in ranks[:4])
         more = f" and {len(ranks) - 4} more" if len(ranks) > 4 else ""
         old, new = (f"{names}{more}: {getattr(ranks[0], side)}" for side in ("old", "new"))
-        kept.append(Change(path=STREAMS, old=old, new=new))
-    return kept
+        remaining.append(Change(path=STREAMS, old=old, new=new))
+    return remaining
 
 
 def _one_layout(changes: Iterable[Change]) -> list[Change]:
@@ -333,14 +335,14 @@ def _one_layout(changes: Iterable[Change]) -> list[Change]:
 
 
 def _mid_run(a: RunFacts, b: RunFacts) -> list[RecordedDifference]:
-    found = []
-    for mine, theirs, in_a in ((a, b, True), (b, a, False)):
-        known = {(c.part, c.path, c.step): c.new for c in theirs.changes}
-        for change in mine.changes:
-            if known.get((change.part, change.path, change.step)) == change.new:
+    differences = []
+    for facts, other, in_a in ((a, b, True), (b, a, False)):
+        other_values = {(c.part, c.path, c.step): c.new for c in other.changes}
+        for change in facts.changes:
+            if other_values.get((change.part, change.path, change.step)) == change.new:
                 continue
             text = f"{_short(change.old)} until step {change.step}, then {_short(change.new)}"
-            found.append(
+            differences.append(
                 RecordedDifference(
                     part=change.part,
                     path=change.path,
@@ -351,7 +353,7 @@ def _mid_run(a: RunFacts, b: RunFacts) -> list[RecordedDifference]:
                     since=change.since,
                 )
             )
-    return found
+    return differences
 
 
 def _events(a: Iterable[Event], b: Iterable[Event]) -> list[RecordedDifference]:
@@ -359,58 +361,58 @@ def _events(a: Iterable[Event], b: Iterable[Event]) -> list[RecordedDifference]:
     return [
         RecordedDifference(
             part="events",
-            path=found.name,
-            a=found.a,
-            b=found.b,
-            weight="may act" if found.acts else "describes",
-            step=found.step,
-            since=found.step,
+            path=event.name,
+            a=event.a,
+            b=event.b,
+            weight="may act" if event.acts else "describes",
+            step=event.step,
+            since=event.step,
         )
-        for found in otherwise_happened(a, b)
+        for event in event_differences(a, b)
     ]
 
 
-def _merge(found: list[RecordedDifference]) -> list[RecordedDifference]:
+def _merge(differences: list[RecordedDifference]) -> list[RecordedDifference]:
     """One entry for a setting that is recorded as a parameter, as requested and as effective."""
-    kept: dict[tuple[object, ...], RecordedDifference] = {}
-    for item in found:
-        if item.part in (*_SAID, "random"):
+    merged: dict[tuple[object, ...], RecordedDifference] = {}
+    for item in differences:
+        if item.part in (*SETTINGS, "random"):
             key: tuple[object, ...] = (item.name, repr(item.a), repr(item.b), item.step)
         else:
             key = (item.part, item.path, item.step)
         if item.part == "command" and item.path.startswith(WORD):
             # A word without a name is the value of the setting that has the same values.
-            key = next((k for k, d in kept.items() if _says(item, d)), key)
-        if key in kept:
-            first, other = kept[key], item
+            key = next((k for k, d in merged.items() if _says(item, d)), key)
+        if key in merged:
+            first, other = merged[key], item
             if other.path.startswith("requested."):
                 # What the user asked for is the name by which a setting is known.
                 first, other = replace(other, also=first.also), first
-            kept[key] = replace(first, also=(*first.also, f"{other.part}.{other.path}"))
+            merged[key] = replace(first, also=(*first.also, f"{other.part}.{other.path}"))
         else:
-            kept[key] = item
-    return _seeded(kept.values())
+            merged[key] = item
+    return _seeded(merged.values())
 
 
-def _seeded(found: Iterable[RecordedDifference]) -> list[RecordedDifference]:
+def _seeded(differences: Iterable[RecordedDifference]) -> list[RecordedDifference]:
     """The seed of a stream that takes the value of a setting is that setting, and no second cause.
 
     A word of the command line has no name of its own, so the stream gives it one.
     """
-    kept = list(found)
-    for stream in [d for d in kept if d.part == "random" and d.path.startswith("seeds.")]:
-        alike = [d for d in kept if d.part in _SAID and _change(d) == _change(stream)]
-        for said in alike:
-            if SEED.match(said.name.lower()):
-                kept[kept.index(said)] = _also(said, stream)
-                kept.remove(stream)
+    merged = list(differences)
+    for stream in [d for d in merged if d.part == "random" and d.path.startswith("seeds.")]:
+        equal = [d for d in merged if d.part in SETTINGS and _change(d) == _change(stream)]
+        for setting in equal:
+            if SEED.match(setting.name.lower()):
+                merged[merged.index(setting)] = _also(setting, stream)
+                merged.remove(stream)
                 break
         else:
-            word = next((d for d in alike if d.part == "command" and d.path.startswith(WORD)), None)
+            word = next((d for d in equal if d.part == "command" and d.path.startswith(WORD)), None)
             if word is not None:
-                kept[kept.index(stream)] = _also(stream, word)
-                kept.remove(word)
-    return kept
+                merged[merged.index(stream)] = _also(stream, word)
+                merged.remove(word)
+    return merged
 
 
 def _also(first: RecordedDifference, other: RecordedDifference) -> RecordedDifference:
@@ -423,7 +425,7 @@ def _change(item: RecordedDifference) -> tuple[str, str, int | None]:
 
 def _says(word: RecordedDifference, setting: RecordedDifference) -> bool:
     sides = ((word.a, setting.a), (word.b, setting.b))
-    return all(said in (ABSENT, meant) for said, meant in sides)
+    return all(value in (ABSENT, setting_value) for value, setting_value in sides)
 
 
 def _short(value: Json) -> str:

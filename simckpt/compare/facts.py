@@ -39,7 +39,7 @@ def options(command: Sequence[str]) -> Facts:
     part counts: where a file lies is no setting.
     """
     words = _after_program(command)
-    found: Facts = {}
+    table: Facts = {}
     plain = 0
     at = 0
     while at < len(words):
@@ -50,13 +50,13 @@ def options(command: Sequence[str]) -> Facts:
             if not equals and at < len(words) and _is_value(words[at]):
                 value, equals = words[at], "="
                 at += 1
-            found[name.lstrip("-").replace("-", "_")] = _value(value) if equals else True
+            table[name.lstrip("-").replace("-", "_")] = _value(value) if equals else True
         elif equals and name.isidentifier():
-            found[name] = _value(value)
+            table[name] = _value(value)
         else:
             plain += 1
-            found[f"{WORD} {plain}"] = _value(word)
-    return found
+            table[f"{WORD} {plain}"] = _value(word)
+    return table
 
 
 def _after_program(command: Sequence[str]) -> Sequence[str]:
@@ -84,10 +84,10 @@ def _number(word: str) -> bool:
 
 def _value(word: str) -> Json:
     try:
-        found = json.loads(word)
+        value = json.loads(word)
     except ValueError:
         return PurePath(word).name if "/" in word else word
-    return found if isinstance(found, int | float | bool | str) else word
+    return value if isinstance(value, int | float | bool | str) else word
 
 
 # What two runs' configuration files said: setting by setting where both records know them.
@@ -100,35 +100,35 @@ SETTING = ": "
 """Stands between the name of a file and that of a setting in it."""
 
 
-def told(configuration: Json) -> Facts:
+def configuration_table(configuration: Json) -> Facts:
     """The table of what a specification has of its configuration files."""
-    found: Facts = {}
+    table: Facts = {}
     files = configuration if isinstance(configuration, dict) else {}
-    for file, held in files.items():
-        if not isinstance(held, dict | list):
-            found[file] = held
+    for file, settings in files.items():
+        if not isinstance(settings, dict | list):
+            table[file] = settings
             continue
-        for path, value in flatten(held):
-            found[f"{file}{SETTING}{path}"] = value
-    return found
+        for path, value in flatten(settings):
+            table[f"{file}{SETTING}{path}"] = value
+    return table
 
 
-def whole(text: Text) -> Facts:
+def text_table(text: Text) -> Facts:
     """The table of a text alone."""
     stands = f"({text.problem})" if text.problem else hash_bytes(text.text.encode())
     return {PurePath(text.name).name: stands}
 
 
-def alike_told(*tables: Facts) -> tuple[Facts, ...]:
+def align_configurations(*tables: Facts) -> tuple[Facts, ...]:
     """The tables with each file told in one way: by its settings if all that have it know them."""
     files = {path for table in tables for path in table if SETTING not in path}
     for file in files:
         begins = f"{file}{SETTING}"
         settings = [any(path.startswith(begins) for path in table) for table in tables]
-        known = all(
+        in_all = all(
             setting or file not in table for setting, table in zip(settings, tables, strict=True)
         )
-        if known and any(settings):
+        if in_all and any(settings):
             tables = tuple({k: v for k, v in t.items() if k != file} for t in tables)
         else:
             tables = tuple({k: v for k, v in t.items() if not k.startswith(begins)} for t in tables)
@@ -179,9 +179,9 @@ class RunFacts(Record, frozen=True, kw_only=True):
 
 def run_facts(run: RunView) -> RunFacts:
     """Gather what a run recorded about itself."""
-    table = _Table(list(_steps(run).values()))
-    found, unloaded = _add_manifests(run, table)
-    own = set(found)
+    table = FactTable(list(_steps(run).values()))
+    own_parameters, unloaded = _add_manifests(run, table)
+    own = set(own_parameters)
     for step, texts in _configurations(run):
         table.add(step, "configuration", texts)
     for step, settings in _documents(run, NumericalSettings, lambda c: c.parts.numerics):
@@ -210,15 +210,17 @@ def run_facts(run: RunView) -> RunFacts:
         for part in ("parameters", "numerics", "inputs", "code"):
             if part not in table.parts and part in spec.facts:
                 table.add(step, part, spec.facts[part])
-        held = told(spec.facts.get("configuration"))
-        table.add(step, "configuration", {k: v for k, v in held.items() if not _is_own_place(k)})
-        own |= {path for path in held if _names_own(run, held[path])}
+        configuration = configuration_table(spec.facts.get("configuration"))
+        table.add(
+            step, "configuration", {k: v for k, v in configuration.items() if not _is_own_place(k)}
+        )
+        own |= {path for path in configuration if _names_own(run, configuration[path])}
         if isinstance(rules := spec.facts.get("captures"), dict):
             table.add(step, "captures", rules)
-    for _, made in _documents(run, TransformManifest, lambda c: c.parts.transforms):
-        table.add(None, "transforms", _transforms(made))
-    meant = {name: c.of for name, c in columns(run).items() if c.of}
-    table.add(None, "declarations", meant)
+    for _, manifest in _documents(run, TransformManifest, lambda c: c.parts.transforms):
+        table.add(None, "transforms", _transforms(manifest))
+    declarations = {name: c.of for name, c in columns(run).items() if c.of}
+    table.add(None, "declarations", declarations)
     _add_segments(run, table)
     idle = frozenset(
         f"generators.{name}"
@@ -227,7 +229,7 @@ def run_facts(run: RunView) -> RunFacts:
     )
     return RunFacts(
         parts=table.parts,
-        changes=tuple(c for c in table.changes if not _said_by_settings(c, table.parts)),
+        changes=tuple(c for c in table.changes if not _covered_by_settings(c, table.parts)),
         idle=idle,
         unloaded=unloaded,
         own=frozenset(own),
@@ -235,7 +237,7 @@ def run_facts(run: RunView) -> RunFacts:
     )
 
 
-def _add_manifests(run: RunView, table: _Table) -> tuple[frozenset[str], frozenset[str]]:
+def _add_manifests(run: RunView, table: FactTable) -> tuple[frozenset[str], frozenset[str]]:
     """What the manifests say; the parameters that name own places, and packages never loaded."""
     own: set[str] = set()
     installed: set[str] = set()
@@ -262,31 +264,33 @@ def _add_manifests(run: RunView, table: _Table) -> tuple[frozenset[str], frozens
 
 def last_transforms(run: RunView) -> TransformManifest | None:
     """What an analysis did to its data, as the run recorded it last; None for no analysis."""
-    found = [made for _, made in _documents(run, TransformManifest, lambda c: c.parts.transforms)]
-    return found[-1] if found else None
+    manifests = [
+        manifest for _, manifest in _documents(run, TransformManifest, lambda c: c.parts.transforms)
+    ]
+    return manifests[-1] if manifests else None
 
 
-def _transforms(made: TransformManifest) -> Facts:
+def _transforms(manifest: TransformManifest) -> Facts:
     """The steps of an analysis: by which rule each selects, and what it left."""
-    known = {dataset.id: dataset for dataset in made.datasets}
+    by_id = {dataset.id: dataset for dataset in manifest.datasets}
     steps: Facts = {
         f"{number} {step.name or step.kind}": {
             "selection": step.selection,
             "parameters": step.parameters,
-            "result": ", ".join(_left(known[id_]) for id_ in step.results if id_ in known),
+            "result": ", ".join(_size_text(by_id[id_]) for id_ in step.results if id_ in by_id),
         }
-        for number, step in enumerate(made.transforms, start=1)
+        for number, step in enumerate(manifest.transforms, start=1)
     }
-    return steps | ({"cohort": made.cohort} if made.cohort else {})
+    return steps | ({"cohort": manifest.cohort} if manifest.cohort else {})
 
 
-def _left(dataset: Dataset) -> str:
+def _size_text(dataset: Dataset) -> str:
     size: Facts = dict(dataset.dims) or {"rows": dataset.rows, "columns": dataset.columns}
     counts = " ".join(f"{name} {n}" for name, n in size.items() if n is not None)
     return f"{dataset.id[:12]} {counts}" if dataset.identified == "content" else counts
 
 
-class _Table:
+class FactTable:
     """Facts that keep their first value, and the changes since."""
 
     def __init__(self, checkpoints: Sequence[int]) -> None:
@@ -297,11 +301,11 @@ class _Table:
 
     def add(self, step: int | None, part: str, facts: Facts) -> None:
         """Add facts seen at `step`; None if their changes are of no interest."""
-        known = self.parts.setdefault(part, {})
+        first_values = self.parts.setdefault(part, {})
         for path, value in flatten(facts):
             if not path or value in ({}, []):
                 continue
-            first = known.setdefault(path, value)
+            first = first_values.setdefault(path, value)
             before = self._latest.get((part, path), first)
             if step is not None and before != value:
                 since = max((at for at in self._checkpoints if at < step), default=step)
@@ -326,30 +330,30 @@ def _documents(
     run: RunView, kind: type[D], reference: Callable[[Checkpoint], Hash | None]
 ) -> Iterator[tuple[int, D]]:
     """The distinct documents of one part with the step at which each was first seen."""
-    seen: dict[Hash, int] = {}
+    first_steps: dict[Hash, int] = {}
     steps = _steps(run)
     for checkpoint in run.checkpoints:
         at = reference(checkpoint)
         if at is not None:
-            seen.setdefault(at, steps[checkpoint.index])
-    items = list(seen.items())
+            first_steps.setdefault(at, steps[checkpoint.index])
+    items = list(first_steps.items())
     if len(items) > MOST_DOCUMENTS:
         stride = (len(items) - 1) / (MOST_DOCUMENTS - 1)
         items = [items[round(i * stride)] for i in range(MOST_DOCUMENTS)]
     for at, step in items:
-        found = _document(run, at, kind)
-        if found is not None:
-            yield step, found
+        document = _document(run, at, kind)
+        if document is not None:
+            yield step, document
 
 
 def _document(run: RunView, at: Hash | None, kind: type[D]) -> D | None:
     if at is None:
         return None
     try:
-        found: Any = run.document(at)
+        document: Any = run.document(at)
     except KeyError:
         return None
-    return found if isinstance(found, kind) else None
+    return document if isinstance(document, kind) else None
 
 
 def _parameters(manifest: Manifest) -> Facts:
@@ -376,7 +380,7 @@ def _is_own_place(path: str) -> bool:
     return path.rpartition(".")[2].lower() in OWN_PLACES
 
 
-def _said_by_settings(change: MidRunChange, parts: dict[str, Facts]) -> bool:
+def _covered_by_settings(change: MidRunChange, parts: dict[str, Facts]) -> bool:
     """Whether a file changed of which each setting is known: those say what changed."""
     if change.part != "configuration" or SETTING in change.path:
         return False
@@ -386,13 +390,13 @@ def _said_by_settings(change: MidRunChange, parts: dict[str, Facts]) -> bool:
 def _configurations(run: RunView) -> Iterator[tuple[int, Facts]]:
     """What stands for each configuration file as a whole, with the step at which it was seen."""
     steps = _steps(run)
-    known: dict[Hash, Facts] = {}
+    tables: dict[Hash, Facts] = {}
     for checkpoint in run.checkpoints:
-        new = [at for at in checkpoint.parts.configuration if at not in known]
-        for at in new[: MOST_DOCUMENTS - len(known)]:
+        new = [at for at in checkpoint.parts.configuration if at not in tables]
+        for at in new[: MOST_DOCUMENTS - len(tables)]:
             text = _document(run, at, Text)
-            known[at] = {} if text is None else whole(text)
-            yield steps[checkpoint.index], known[at]
+            tables[at] = {} if text is None else text_table(text)
+            yield steps[checkpoint.index], tables[at]
 
 
 def _generators(random: RandomState) -> Facts:
@@ -406,7 +410,7 @@ def _generators(random: RandomState) -> Facts:
 def _streams(random: RandomState) -> Facts:
     """What each rank declared, among as many others: ranks of other numbers have other streams."""
     size = len(random.streams)
-    return {f"rank {rank} of {size}": mark for rank, mark in enumerate(random.streams)}
+    return {f"rank {rank} of {size}": stream for rank, stream in enumerate(random.streams)}
 
 
 def _inputs(manifest: Manifest) -> Facts:
@@ -433,7 +437,7 @@ def _repository_name(repository: Repository) -> str:
     return PurePath(repository.remote or repository.root).name.removesuffix(".git")
 
 
-def _add_segments(run: RunView, table: _Table) -> None:
+def _add_segments(run: RunView, table: FactTable) -> None:
     segments = list(run.segments)
     if not segments:
         return
@@ -500,11 +504,11 @@ class TextDifference(Record, frozen=True, kw_only=True):
 def text_differences(a: RunView, b: RunView) -> tuple[TextDifference, ...]:
     """The recorded texts that differ between the last checkpoints of two runs."""
     one, two = _texts(a), _texts(b)
-    found = []
+    differences = []
     for what, name, old, new in _pairs(one, two):
         lines = _diff(a, old, b, new)
         if lines:
-            found.append(
+            differences.append(
                 TextDifference(
                     what=what,
                     name=name,
@@ -512,7 +516,7 @@ def text_differences(a: RunView, b: RunView) -> tuple[TextDifference, ...]:
                     more=max(0, len(lines) - MOST_LINES),
                 )
             )
-    return tuple(found)
+    return tuple(differences)
 
 
 _Texts: TypeAlias = dict[tuple[str, str], Hash]
@@ -539,21 +543,21 @@ def _texts(run: RunView) -> _Texts:
     if not checkpoints:
         return {}
     parts = checkpoints[-1].parts
-    found: _Texts = {}
+    texts: _Texts = {}
     for reference in parts.configuration:
         text = _text(run, reference)
         if text is not None:
-            found["configuration", PurePath(text.name).name] = reference
+            texts["configuration", PurePath(text.name).name] = reference
     manifest = _document_texts(run, parts.manifest)
     if isinstance(manifest, Manifest):
         for module in manifest.modules:
             if module.source is not None:
-                found["code", module.name] = module.source
+                texts["code", module.name] = module.source
         for repository in manifest.repositories:
             if repository.diff is not None:
                 name = PurePath(repository.remote or repository.root).name
-                found["changes not committed", name.removesuffix(".git")] = repository.diff
-    return found
+                texts["changes not committed", name.removesuffix(".git")] = repository.diff
+    return texts
 
 
 def _diff(a: RunView, old: Hash | None, b: RunView, new: Hash | None) -> list[str]:
@@ -565,8 +569,8 @@ def _diff(a: RunView, old: Hash | None, b: RunView, new: Hash | None) -> list[st
 
 
 def _text(run: RunView, reference: Hash | None) -> Text | None:
-    found = _document_texts(run, reference)
-    return found if isinstance(found, Text) else None
+    document = _document_texts(run, reference)
+    return document if isinstance(document, Text) else None
 
 
 def _document_texts(run: RunView, reference: Hash | None) -> object:

@@ -1,4 +1,4 @@
-"""The fields of two runs, tile by tile: the first step, field and tile at which they part."""
+"""The fields of two runs, tile by tile: the first step, field and tile at which they diverge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..model.record import Document, Record
 from ..model.series import DECOMPOSITION, DECOMPOSITION_CHANGED, Decomposition, FieldTiles
 from .alignment import Alignment, common_rows, digest_rows, last_rows
 from .comparable import field_measured, without_digests
-from .patterns import Figure, Layout, Propagation, pattern, propagation, ranks_holding
+from .patterns import Propagation, RankLayout, TilePattern, pattern, propagation, ranks_holding
 from .quantities import STATE, QuantityFindings, Reason, Uncompared
 from .run_view import DigestView, Floats, Ints, Mask, RunView, SegmentView, Words
 from .tolerance import Tolerance
@@ -100,8 +100,8 @@ class FieldDifference(Record, frozen=True, kw_only=True):
     tiles: int
     of: int
     tiles_at_end: int
-    figure: Figure
-    place: str
+    pattern: TilePattern
+    location: str
     tile: int
     bounds: tuple[tuple[int, int], ...]
     ranks_a: tuple[int, ...] = ()
@@ -111,7 +111,7 @@ class FieldDifference(Record, frozen=True, kw_only=True):
 
 
 class FirstDifference(Record, frozen=True, kw_only=True):
-    """Where two runs part: they agree at step `after` and differ at the next, `step`.
+    """Where two runs diverge: they agree at step `after` and differ at the next, `step`.
 
     `after` is None if they agree at no sample before; `sample` is the number of the common
     sample; `fields` and `quantities` are those that differ there.
@@ -142,7 +142,7 @@ class FieldFindings:
 
     @property
     def measured(self) -> list[str]:
-        """Fields whose tile statistics can be held against each other: in any precision."""
+        """Fields whose tile statistics compare: in any precision."""
         return [*self.compared, *(u.name for u in self.uncompared if u.code == "dtype")]
 
 
@@ -152,45 +152,45 @@ def compare_fields(
     """Compare the digests of every field at the moments at which both runs have a sample."""
     renames = renames or {}
     pairs = {name: renames.get(name, name) for name in a.fields}
-    found = FieldFindings(moments=int(np.count_nonzero(alignment.exact)))
+    results = FieldFindings(moments=int(np.count_nonzero(alignment.exact)))
     for name, other in pairs.items():
         if other not in b.fields:
-            found.uncompared.append(_missing(name, "A"))
+            results.uncompared.append(_missing(name, "A"))
             continue
         one, two = a.digests(name), b.digests(other)
         refused = _incomparable(name, one.tiles, two.tiles)
         if refused is not None:
-            found.uncompared.append(refused)
+            results.uncompared.append(refused)
             continue
         one, two = in_common_tiles(one, two)
-        told = (
+        measured = (
             field_measured(a, name)[alignment.rows_a] & field_measured(b, other)[alignment.rows_b]
         )
-        counts, missing = _differing_tiles(one, two, a, b, alignment, told)
-        found.uncompared += _without_digests(name, a, b)
+        counts, missing = _differing_tiles(one, two, a, b, alignment, measured)
+        results.uncompared += _without_digests(name, a, b)
         if missing:
-            found.uncompared.append(
+            results.uncompared.append(
                 Uncompared(
                     what="field",
                     name=name,
                     code="not-measured",
-                    reason=f"was not measured at {missing} of {found.moments} common samples",
+                    reason=f"was not measured at {missing} of {results.moments} matching samples",
                     essential=True,
                 )
             )
-        if missing == found.moments:
+        if missing == results.moments:
             continue
-        found.compared.append(name)
-        found.counts[name] = counts
+        results.compared.append(name)
+        results.counts[name] = counts
         if counts.any():
             at = int(np.argmax(counts > 0))
-            found.first[name] = at
-            found.differing.append(_describe(name, other, one, two, a, b, alignment, counts, at))
-            found.propagation[name] = _propagation(one, two, alignment, at)
-    taken = set(pairs.values())
-    found.uncompared += [_missing(name, "B") for name in b.fields if name not in taken]
-    found.differing.sort(key=lambda d: (d.step, -d.tiles))
-    return found
+            results.first[name] = at
+            results.differing.append(_describe(name, other, one, two, a, b, alignment, counts, at))
+            results.propagation[name] = _propagation(one, two, alignment, at)
+    names_b = set(pairs.values())
+    results.uncompared += [_missing(name, "B") for name in b.fields if name not in names_b]
+    results.differing.sort(key=lambda d: (d.step, -d.tiles))
+    return results
 
 
 def first_difference(
@@ -202,10 +202,10 @@ def first_difference(
     nothing of the state differs.
     """
     state = [at for name, at in quantities.first.items() if quantities.kinds[name] in STATE]
-    found = [*fields.first.values(), *state] or list(quantities.first.values())
-    if not found:
+    times = [*fields.first.values(), *state] or list(quantities.first.values())
+    if not times:
         return None
-    at = min(found)
+    at = min(times)
     t = float(alignment.t[at])
     return FirstDifference(
         step=int(alignment.steps_a[at]),
@@ -217,18 +217,18 @@ def first_difference(
     )
 
 
-def layout(run: RunView, name: str, row: int) -> Layout:
+def layout(run: RunView, name: str, row: int) -> RankLayout:
     """How the run spread its fields over ranks when it took sample number `row`."""
     series = run.series()
     index, step = int(series.segment[row]), int(series.step[row])
     for view in run.segments:
         if view.segment.index == index:
-            return Layout(
+            return RankLayout(
                 run=name,
                 decomposition=_decomposition(run, view, step),
                 nodes=tuple(view.segment.nodes),
             )
-    return Layout(run=name)
+    return RankLayout(run=name)
 
 
 def _decomposition(run: RunView, view: SegmentView, step: int) -> Decomposition | None:
@@ -245,12 +245,12 @@ def _decomposition(run: RunView, view: SegmentView, step: int) -> Decomposition 
     ]
     if not moves:
         return view.decomposition
-    held = moves[-1].facts.get(DECOMPOSITION)
+    reference = moves[-1].facts.get(DECOMPOSITION)
     try:
-        found: Document | None = run.document(held) if isinstance(held, str) else None
+        document: Document | None = run.document(reference) if isinstance(reference, str) else None
     except (KeyError, BundleError):
-        found = None
-    return found if isinstance(found, Decomposition) else None
+        document = None
+    return document if isinstance(document, Decomposition) else None
 
 
 def _missing(name: str, run: str) -> Uncompared:
@@ -260,11 +260,11 @@ def _missing(name: str, run: str) -> Uncompared:
 
 
 def _without_digests(name: str, a: RunView, b: RunView) -> list[Uncompared]:
-    found = [(run, without_digests(view)) for run, view in (("A", a), ("B", b))]
-    told = [f"{run} from step {event.step}" for run, event in found if event is not None]
-    if not told:
+    events = [(run, without_digests(view)) for run, view in (("A", a), ("B", b))]
+    texts = [f"{run} from step {event.step}" for run, event in events if event is not None]
+    if not texts:
         return []
-    reason = f"has a level of refinement without digests in {' and in '.join(told)} on"
+    reason = f"has a level of refinement without digests in {' and in '.join(texts)} on"
     return [Uncompared(what="field", name=name, code="not-measured", reason=reason, essential=True)]
 
 
@@ -286,15 +286,15 @@ def _shape(tiles: FieldTiles) -> str:
 
 
 def _differing_tiles(
-    one: DigestView, two: DigestView, a: RunView, b: RunView, alignment: Alignment, told: Mask
+    one: DigestView, two: DigestView, a: RunView, b: RunView, alignment: Alignment, measured: Mask
 ) -> tuple[Ints, int]:
     """Differing tiles at each moment (0 where a digest is missing), and how many are missing.
 
-    `told` are the moments at which the digests are those of a field that was measured.
+    `measured` are the moments at which the digests are those of a field that was measured.
     """
     rows_a = digest_rows(one, a.series().step[alignment.rows_a])
     rows_b = digest_rows(two, b.series().step[alignment.rows_b])
-    usable = np.flatnonzero(alignment.exact & told & (rows_a >= 0) & (rows_b >= 0))
+    usable = np.flatnonzero(alignment.exact & measured & (rows_a >= 0) & (rows_b >= 0))
     counts = np.zeros(len(alignment), dtype=np.int64)
     block = max(1, BLOCK_BYTES // (8 * max(one.tiles.size, 1)))
     for start in range(0, len(usable), block):
@@ -346,8 +346,8 @@ def _describe(
         tiles=int(counts[at]),
         of=one.tiles.size,
         tiles_at_end=int(counts[exact[-1]]),
-        figure=shape.figure,
-        place=shape.text,
+        pattern=shape.pattern,
+        location=shape.text,
         tile=tile,
         bounds=bounds,
         ranks_a=ranks_holding(layouts[0].decomposition, bounds),
@@ -396,8 +396,8 @@ def _tile_size(
     with np.errstate(invalid="ignore", over="ignore"):
         extrema = max(_largest(x - y) for x, y in pairs[:2])
         means = _largest(one.mean[ia] - two.mean[ib])
-    apart = max(extrema, means if means > MEAN_UNCERTAINTY * scale else 0.0)
-    return (apart / scale if scale > 0 else apart), first
+    distance = max(extrema, means if means > MEAN_UNCERTAINTY * scale else 0.0)
+    return (distance / scale if scale > 0 else distance), first
 
 
 def _largest(values: Floats) -> float:
@@ -440,7 +440,7 @@ def compare_tiles(
     Returns at how many checkpoints there was something to compare, and what differs.
     """
     rows = 0
-    found = []
+    differences = []
     for name in fields:
         other = renames.get(name, name)
         if a.digests(name).tiles.edges != b.digests(other).tiles.edges:
@@ -468,8 +468,8 @@ def compare_tiles(
             row = int(np.argmax(flat.any(axis=1)))
             tile = int(np.argmax(flat[row]))
             with np.errstate(invalid="ignore", over="ignore"):
-                apart = _largest_tiles((va - vb)[row])
-            found.append(
+                distance = _largest_tiles((va - vb)[row])
+            differences.append(
                 TileStatisticDifference(
                     field=name,
                     statistic=statistic,
@@ -479,10 +479,10 @@ def compare_tiles(
                     tile=tile,
                     a=float(va[row].ravel()[tile]),
                     b=float(vb[row].ravel()[tile]),
-                    relative=apart / scale if scale > 0 else None,
+                    relative=distance / scale if scale > 0 else None,
                 )
             )
-    return rows, tuple(found)
+    return rows, tuple(differences)
 
 
 def _same_moment(one: Ints, two: Ints, alignment: Alignment) -> tuple[Ints, Ints]:

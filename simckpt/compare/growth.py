@@ -29,7 +29,7 @@ DECADES = 0.5
 """Growth by less than this many powers of ten is no growth."""
 
 
-class Growth(Record, frozen=True, kw_only=True):
+class GrowthFit(Record, frozen=True, kw_only=True):
     """The law by which the difference grows.
 
     Parameters
@@ -67,7 +67,7 @@ class Growth(Record, frozen=True, kw_only=True):
     points: int
 
 
-def fit_growth(curve: Floats, t: Floats, steps: Ints) -> Growth | None:
+def fit_growth(curve: Floats, t: Floats, steps: Ints) -> GrowthFit | None:
     """Fit the growth of a curve of relative differences; None with too few points to say."""
     live = np.flatnonzero(curve > 0)
     if len(live) < FEWEST:
@@ -90,7 +90,7 @@ def fit_growth(curve: Floats, t: Floats, steps: Ints) -> Growth | None:
     low, high = float(np.min(py[: end + 1])), float(np.max(py[: end + 1]))
     grown = (high - low) / log(10.0)
     bounded = slope <= 0 or r2 < EXPLAINS or grown < DECADES
-    return Growth(
+    return GrowthFit(
         law="bounded" if bounded else law,
         against="t" if timed else "step",
         start=float(px[0]),
@@ -111,9 +111,9 @@ def _averaged(x: Floats, y: Floats) -> tuple[Floats, Floats]:
         return x, y
     cells = np.minimum(((x - x[0]) / (x[-1] - x[0]) * BINS).astype(np.int64), BINS - 1)
     count = np.bincount(cells, minlength=BINS)
-    there = count > 0
-    mean_x = np.bincount(cells, weights=x, minlength=BINS)[there] / count[there]
-    mean_y = np.bincount(cells, weights=y, minlength=BINS)[there] / count[there]
+    occupied = count > 0
+    mean_x = np.bincount(cells, weights=x, minlength=BINS)[occupied] / count[occupied]
+    mean_y = np.bincount(cells, weights=y, minlength=BINS)[occupied] / count[occupied]
     return mean_x, mean_y
 
 

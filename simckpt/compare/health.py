@@ -27,12 +27,12 @@ class Unexplained(Record, frozen=True, kw_only=True):
 
 
 def unexplained(
-    series: SeriesView, known: dict[str, Column], scale: dict[str, float]
+    series: SeriesView, columns: dict[str, Column], scale: dict[str, float]
 ) -> tuple[Unexplained, ...]:
     """The residual columns of every budget."""
-    found = []
-    for column in known.values():
-        budget = known.get(column.of)
+    residuals = []
+    for column in columns.values():
+        budget = columns.get(column.of)
         if column.kind != "residual" or budget is None or budget.kind != "budget":
             continue
         sizes = np.abs(series[column.name])
@@ -40,7 +40,7 @@ def unexplained(
             continue
         at = int(np.argmax(np.where(np.isfinite(sizes), sizes, -1.0)))
         size = scale[budget.name]
-        found.append(
+        residuals.append(
             Unexplained(
                 name=column.name,
                 value=float(sizes[at]),
@@ -48,7 +48,7 @@ def unexplained(
                 step=int(series.step[at]),
             )
         )
-    return tuple(found)
+    return tuple(residuals)
 
 
 # Integrals that may change in one direction alone, and where they went the other way.
@@ -143,11 +143,11 @@ class Scale:
     def __init__(self, column: Column, columns: Mapping[str, Column]) -> None:
         self._name = column.name
         self._of_field = extrema(column, columns)
-        self._named: tuple[Extrema, ...] = ()
+        self._fields: tuple[Extrema, ...] = ()
         if self._of_field is None:
             ends = (extrema_of(name, columns) for name in sorted(names_in(column)))
-            self._named = tuple(end for end in ends if end is not None)
-        used = self._named if self._of_field is None else (self._of_field,)
+            self._fields = tuple(end for end in ends if end is not None)
+        used = self._fields if self._of_field is None else (self._of_field,)
         self.needs = (column.name, *(n for end in used for part in end for n in part))
 
     def within(
@@ -161,7 +161,7 @@ class Scale:
             greatest = np.fmax.reduce([highest[n] for n in self._of_field.maxima])
             for end in ends:
                 scale = np.fmax(scale, largest_size(end, least, greatest, measure))
-        elif self._named and measure:
+        elif self._fields and measure:
             sizes = [
                 np.maximum.reduce(
                     [
@@ -169,7 +169,7 @@ class Scale:
                         *(_size(highest[n]) for n in end.maxima),
                     ]
                 )
-                for end in self._named
+                for end in self._fields
             ]
             scale = np.fmax(scale, measure * np.minimum.reduce(sizes))
         return scale
@@ -177,8 +177,8 @@ class Scale:
 
 def reversals(series: SeriesView, columns: dict[str, Column], unit: float) -> tuple[Reversal, ...]:
     """The integrals that went the wrong way in a run; `unit` is that of rounding."""
-    found = (_reversal(c, series, columns, unit) for c in monotone_columns(columns.values()))
-    return tuple(reversal for reversal in found if reversal is not None)
+    results = (_reversal(c, series, columns, unit) for c in monotone_columns(columns.values()))
+    return tuple(reversal for reversal in results if reversal is not None)
 
 
 def _reversal(
@@ -192,9 +192,9 @@ def _reversal(
     reached = np.minimum.accumulate(falling)
     scale = _scale(column, series, columns)
     with np.errstate(invalid="ignore", divide="ignore"):
-        beyond = np.where(np.isfinite(falling), falling - reached, 0.0)
-        relative = np.where(beyond > 0, beyond / scale, 0.0)
-    wrong = np.flatnonzero(beyond > ALLOWED * unit * scale)
+        excess = np.where(np.isfinite(falling), falling - reached, 0.0)
+        relative = np.where(excess > 0, excess / scale, 0.0)
+    wrong = np.flatnonzero(excess > ALLOWED * unit * scale)
     if not len(wrong):
         return None
     worst = int(wrong[np.argmax(relative[wrong])])
@@ -215,17 +215,17 @@ def _reversal(
 def _scale(column: Column, series: SeriesView, columns: dict[str, Column]) -> Floats:
     """The scale at each sample, told by all up to it."""
     scale = Scale(column, columns)
-    known = {name: _finite(series[name]) for name in scale.needs}
+    values_of = {name: _finite(series[name]) for name in scale.needs}
     return scale.within(
-        {name: np.fmin.accumulate(values) for name, values in known.items()},
-        {name: np.fmax.accumulate(values) for name, values in known.items()},
+        {name: np.fmin.accumulate(values) for name, values in values_of.items()},
+        {name: np.fmax.accumulate(values) for name, values in values_of.items()},
         measures(series, columns)[column.name],
     )
 
 
 def _finite(values: Floats) -> Floats:
-    found: Floats = np.where(np.isfinite(values), values, np.nan)
-    return found
+    finite: Floats = np.where(np.isfinite(values), values, np.nan)
+    return finite
 
 
 def _size(values: Floats) -> Floats:
@@ -262,7 +262,8 @@ class Peak(Record, frozen=True, kw_only=True):
     """The largest value of a stability metric, and where.
 
     `limit` is the largest it may be, if that was declared, and `passed_step` the first sample at
-    which it was larger. `lost_step` is the sample from which on it is not finite, up to the end.
+    which it was larger. `non_finite_from` is the sample from which on it is
+    not finite, up to the end.
     """
 
     name: str
@@ -270,7 +271,7 @@ class Peak(Record, frozen=True, kw_only=True):
     step: int
     limit: float | None = None
     passed_step: int | None = None
-    lost_step: int | None = None
+    non_finite_from: int | None = None
 
 
 class Health(Record, frozen=True, kw_only=True):
@@ -323,11 +324,11 @@ def health(run: RunView) -> Health:
     """Judge a run by its own record."""
     run = held(run)
     series = run.series()
-    known = columns(run)
-    size = scales(series, known)
+    by_name = columns(run)
+    size = scales(series, by_name)
     before = _checkpoint_before(run)
     drifts, constant, peaks = [], [], []
-    for column in known.values():
+    for column in by_name.values():
         if column.kind not in ("conserved", "stability") or not len(series.step):
             continue
         values = series[column.name]
@@ -351,8 +352,8 @@ def health(run: RunView) -> Health:
         faults=int(np.count_nonzero(np.asarray(series.faults))),
         warnings=severities.count("warning"),
         errors=severities.count("error"),
-        reversals=reversals(series, known, _unit(run)),
-        unexplained=unexplained(series, known, size),
+        reversals=reversals(series, by_name, _unit(run)),
+        unexplained=unexplained(series, by_name, size),
         anomalies=len(anomalies),
         anomaly_step=min(anomalies, default=None),
     )
@@ -369,7 +370,7 @@ def _checkpoint_before(run: RunView) -> Ints:
     """
     steps = run.series().step
     starts = [(view.segment.index, view.start_step) for view in run.segments]
-    kept = sorted(
+    checkpoint_steps = sorted(
         {
             checkpoint.step
             for checkpoint in run.checkpoints
@@ -377,27 +378,27 @@ def _checkpoint_before(run: RunView) -> Ints:
         }
     )
     # The last sample up to each checkpoint, and of each sample the last checkpoint before it.
-    held = np.searchsorted(steps, np.array(kept, np.int64), side="right") - 1
-    last = np.searchsorted(np.array(kept, np.int64), steps, side="left") - 1
+    rows = np.searchsorted(steps, np.array(checkpoint_steps, np.int64), side="right") - 1
+    last = np.searchsorted(np.array(checkpoint_steps, np.int64), steps, side="left") - 1
     before = np.full(len(steps), -1, np.int64)
     some = last >= 0
-    before[some] = held[last[some]]
+    before[some] = rows[last[some]]
     return before
 
 
 def _peak(column: Column, values: Floats, steps: Ints) -> Peak:
     at = int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))
-    beyond = values > (np.inf if column.limit is None else column.limit)
-    lost = len(values) - int(np.argmax(np.isfinite(values[::-1])))
+    over_limit = values > (np.inf if column.limit is None else column.limit)
+    finite_end = len(values) - int(np.argmax(np.isfinite(values[::-1])))
     return Peak(
         name=column.name,
         value=float(values[at]),
         step=int(steps[at]),
         limit=column.limit,
-        passed_step=int(steps[int(np.argmax(beyond))])
-        if column.limit is not None and beyond.any()
+        passed_step=int(steps[int(np.argmax(over_limit))])
+        if column.limit is not None and over_limit.any()
         else None,
-        lost_step=int(steps[lost]) if lost < len(values) else None,
+        non_finite_from=int(steps[finite_end]) if finite_end < len(values) else None,
     )
 
 
@@ -428,32 +429,32 @@ def _drift(name: str, values: Floats, scale: float, steps: Ints, before: Ints) -
 
 def _non_finite(run: RunView) -> tuple[tuple[str, ...], int | None]:
     series = run.series()
-    known = columns(run)
+    by_name = columns(run)
     firsts: dict[str, int] = {}
-    for name, column in known.items():
-        told = summary(series, name)
-        if told.finite and (told.largest == 0 or not name.endswith(NON_FINITE)):
+    for name, column in by_name.items():
+        extremes = summary(series, name)
+        if extremes.finite and (extremes.largest == 0 or not name.endswith(NON_FINITE)):
             continue
         values = series[name]
         if name.endswith(NON_FINITE):
             bad = values > 0
-            shown = name.rpartition(".")[0]
-        elif f"{name.rpartition('.')[0]}.nan" not in known:
+            label = name.rpartition(".")[0]
+        elif f"{name.rpartition('.')[0]}.nan" not in by_name:
             # A failed diagnostic is NaN, and so is a time step that is not known yet.
             bad = ~np.isfinite(values) if column.kind in STATE else np.isinf(values)
             bad &= np.asarray(series.faults) == 0
             if bad.all():
                 continue
-            shown = name
+            label = name
         else:
             continue
         if bad.any():
             at = int(series.step[int(np.argmax(bad))])
-            firsts[shown] = min(at, firsts.get(shown, at))
+            firsts[label] = min(at, firsts.get(label, at))
     if not firsts:
         return (), None
     step = min(firsts.values())
     # The field itself tells more than the sums it spoils.
-    fields = {name.rpartition(".")[0] for name in known if name.endswith(NON_FINITE)}
+    fields = {name.rpartition(".")[0] for name in by_name if name.endswith(NON_FINITE)}
     names = sorted((n for n, at in firsts.items() if at == step), key=lambda n: n not in fields)
     return tuple(names), step

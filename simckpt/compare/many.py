@@ -1,8 +1,8 @@
-"""Many runs compared with one another: who is the same as whom, and what sets the groups apart.
+"""Many runs compared with one another: which runs are identical, and what sets the groups apart.
 
 Two runs whose records are interchangeable (the same samples, every bit equal, nothing left out)
 get the same verdict against any third, so each run is compared only with one run of each kind
-met so far; and where marks tell two runs apart, no further comparison is made. The matrix is
+met so far; and where fingerprints differ, no further comparison is made. The matrix is
 whole all the same.
 """
 
@@ -27,20 +27,20 @@ from .alignment import common_rows, rising
 from .causes import Cause
 from .comparison import EXIT_STATUS, Comparison, Options, RunSummary, compare, summarise
 from .differences import WEIGHTS, leaf
-from .facts import RunFacts, alike_told, ending, run_facts
+from .facts import RunFacts, align_configurations, ending, run_facts
 from .held import Held, held
 from .quantities import STATE, columns
 from .reference import Reference, refer
 from .run_view import Floats, Ints, RunView, Words
 from .verdict import Verdict
 
-# Runs told apart at a glance: one number for the state at each sample.
+# Fingerprints of runs: one number for the state at each sample.
 #
 # Of thousands of runs, each with each, hardly any pair needs a whole comparison. Where two runs
-# measure the same things in the same way, equal marks throughout mean interchangeable records, and
-# the first common step at which the marks differ is the first at which the states do. Anything
-# else (a NaN, which equals nothing; a failed diagnostic; other fields or columns) gets no mark and
-# is compared in full.
+# measure the same things in the same way, equal fingerprints throughout mean interchangeable
+# records, and the first matching step at which they differ is the first at which the states do.
+# Anything else (a NaN, which equals nothing; a failed diagnostic; other fields or columns) gets no
+# fingerprint and is compared in full.
 
 
 BLOCK_BYTES = 1 << 21
@@ -48,7 +48,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class StateFingerprint:
     """What tells a run from others.
 
     Parameters
@@ -64,27 +64,27 @@ class Mark:
     measured: tuple[object, ...]
     steps: Ints
     states: Words
-    whole: bytes
+    all_samples: bytes
 
 
-def mark(run: Held) -> Mark | None:
+def fingerprint(run: Held) -> StateFingerprint | None:
     """The mark of a run, or None if only a whole comparison can judge it."""
-    series, known, segments = run.series(), columns(run), run.segments
+    series, by_name, segments = run.series(), columns(run), run.segments
     if not run.fields or not rising(series.step) or np.asarray(series.faults).any():
         return None
     if len(segments) != 1:
         return None
     states = np.zeros(len(series.step), np.uint64)
-    whole, absent = blake3.blake3(series.step.tobytes()), []
-    for name in ("t", *known):
+    all_samples, absent = blake3.blake3(series.step.tobytes()), []
+    for name in ("t", *by_name):
         values = series.t if name == "t" else series[name]
         missing = np.isnan(values)
         if missing.any() and not missing.all():
             return None
         absent.append(bool(missing.any()))
         bits = _bits(values)
-        whole.update(bits.tobytes())
-        if name != "t" and known[name].kind in STATE and known[name].exact:
+        all_samples.update(bits.tobytes())
+        if name != "t" and by_name[name].kind in STATE and by_name[name].exact:
             states = _mixed(states, bits)
     tiles: list[object] = []
     for field in run.fields:
@@ -96,27 +96,29 @@ def mark(run: Held) -> Mark | None:
         for start in range(0, len(series.step), rows):
             part = slice(start, min(start + rows, len(series.step)))
             words = digests.rows(part.start, part.stop).reshape(part.stop - part.start, -1)
-            whole.update(np.ascontiguousarray(words).tobytes())
+            all_samples.update(np.ascontiguousarray(words).tobytes())
             weights = _mixed(np.arange(1, words.shape[1] + 1, dtype=np.uint64), _ODD)
             states[part] = _mixed(states[part], (_stirred(words) * weights).sum(axis=1))
-    return Mark(
+    return StateFingerprint(
         measured=(
             tuple(tiles),
-            tuple((c.name, c.kind, c.exact) for c in known.values()),
+            tuple((c.name, c.kind, c.exact) for c in by_name.values()),
             tuple(absent),
             ending(segments[0]),
         ),
         steps=series.step,
         states=states,
-        whole=whole.digest(),
+        all_samples=all_samples.digest(),
     )
 
 
-def told_apart(a: Mark | None, b: Mark | None) -> Literal["same", "unknown"] | int:
-    """``same``, the first common step at which two runs differ, or ``unknown``."""
+def compare_fingerprints(
+    a: StateFingerprint | None, b: StateFingerprint | None
+) -> Literal["same", "unknown"] | int:
+    """``same``, the first matching step at which two runs differ, or ``unknown``."""
     if a is None or b is None or a.measured != b.measured:
         return "unknown"
-    if a.whole == b.whole:
+    if a.all_samples == b.all_samples:
         return "same"
     one, two = common_rows(a.steps, b.steps)
     differs = a.states[one] != b.states[two]
@@ -202,16 +204,18 @@ def separate(runs: Sequence[RunFacts], groups: Sequence[int]) -> tuple[Separatio
         return ()
     facts = _candidates(runs)
     rated = [((fact,), _agreement(fact.keys, groups)) for fact in facts]
-    found: list[tuple[tuple[_Fact, ...], float]] = [r for r in rated if r[1] >= LEAST_AGREEMENT]
-    if not any(agreement >= 1.0 for _, agreement in found):
+    separations: list[tuple[tuple[_Fact, ...], float]] = [
+        r for r in rated if r[1] >= LEAST_AGREEMENT
+    ]
+    if not any(agreement >= 1.0 for _, agreement in separations):
         # Of the two, each must itself follow from the group: else any two fine cuts would do.
         coarse = [f for f in facts if _follows(f.keys, groups)][:MOST_PAIRED]
-        found += [
+        separations += [
             (two, 1.0)
             for two in combinations(coarse, 2)
             if _agreement(tuple(zip(two[0].keys, two[1].keys, strict=True)), groups) >= 1.0
         ]
-    found.sort(key=lambda item: (-item[1], len(item[0])))
+    separations.sort(key=lambda item: (-item[1], len(item[0])))
     return tuple(
         Separation(
             facts=tuple(f.name for f in chosen),
@@ -220,21 +224,21 @@ def separate(runs: Sequence[RunFacts], groups: Sequence[int]) -> tuple[Separatio
                 tuple(_distinct(f, group, groups) for f in chosen) for group in sorted(set(groups))
             ),
         )
-        for chosen, agreement in found[:MOST_SEPARATIONS]
+        for chosen, agreement in separations[:MOST_SEPARATIONS]
     )
 
 
 def _candidates(runs: Sequence[RunFacts]) -> list[_Fact]:
-    """Facts that can act and that are not alike in all runs; the same fact named once."""
+    """Facts that can act and that differ between runs; the same fact named once."""
     own = frozenset[str]().union(*(run.own for run in runs))
     idle = frozenset[str].intersection(*(run.idle for run in runs))
-    kept: dict[object, _Fact] = {}
+    facts: dict[object, _Fact] = {}
     for part, weight in WEIGHTS.items():
         if weight == "describes":
             continue
         tables = [_table(run, part) for run in runs]
         if part == "configuration":
-            tables = list(alike_told(*tables))
+            tables = list(align_configurations(*tables))
         for path in sorted({path for table in tables for path in table}):
             if part in ("parameters", "configuration") and path in own:
                 continue
@@ -247,8 +251,8 @@ def _candidates(runs: Sequence[RunFacts]) -> list[_Fact]:
             )
             if len(set(fact.keys)) > 1:
                 setting = part in ("numerics", "parameters", "configuration", "random")
-                kept.setdefault((leaf(part, path) if setting else fact.name, fact.keys), fact)
-    return list(kept.values())
+                facts.setdefault((leaf(part, path) if setting else fact.name, fact.keys), fact)
+    return list(facts.values())
 
 
 def _table(run: RunFacts, part: str) -> dict[str, Json]:
@@ -351,7 +355,7 @@ class ManyRuns(Record, frozen=True, kw_only=True):
     groups : tuple of tuple of int
         Runs that are the same as each other, by number; the largest group first.
     odd : int or None
-        The one run that stands apart where all others are the same.
+        The one run that differs where all others are the same.
     contrasts : tuple of Contrast
         How each group differs from the first, of at most 50.
     separations : tuple of Separation
@@ -405,15 +409,15 @@ def compare_many(
         )
     views = [held(run) for run in runs]
     # One run after another: of thousands, each is opened once.
-    seen = [_seen(view, options) for view in views]
-    pairs = _Pairs(views, [one.mark for one in seen], options)
+    briefs = [_brief(view, options) for view in views]
+    pairs = _Pairs(views, [one.fingerprint for one in briefs], options)
     first_of = _leaders(pairs)
     matrix = _matrix(first_of, pairs)
     groups = _groups(matrix)
-    others = {cell.verdict for row in matrix for cell in row}
+    verdicts = {cell.verdict for row in matrix for cell in row}
     verdict: Verdict = "same"
-    if others != {"same"}:
-        verdict = "different" if "different" in others else "could-not-compare"
+    if verdicts != {"same"}:
+        verdict = "different" if "different" in verdicts else "could-not-compare"
     odd = _odd(groups, matrix)
     members = [0] * len(views)
     for number, group in enumerate(groups):
@@ -426,7 +430,7 @@ def compare_many(
         )
         verdict, headline = _with_reference(reference, headline, len(views) - 1)
     return ManyRuns(
-        runs=tuple(one.summary for one in seen),
+        runs=tuple(one.summary for one in briefs),
         verdict=verdict,
         headline=headline,
         bitwise=options.tolerance.bitwise,
@@ -434,67 +438,73 @@ def compare_many(
         groups=groups,
         odd=odd,
         contrasts=tuple(_contrasts(groups, first_of, pairs)),
-        separations=separate([one.facts for one in seen], members),
+        separations=separate([one.facts for one in briefs], members),
         reference=reference,
     )
 
 
 def _with_reference(reference: Reference, headline: str, tested: int) -> tuple[Verdict, str]:
     after = f"the {tested} runs after the first"
-    if reference.standing == "within":
-        apart = "no further apart from it than the reference runs are"
-        return "same", f"Statistically the same: {after} are {apart}; {headline}"
-    if reference.standing == "beyond":
+    if reference.outcome == "within":
+        distance = "no further apart from it than the reference runs are"
+        return "same", f"Statistically the same: {after} are {distance}; {headline}"
+    if reference.outcome == "beyond":
         return "different", f"{headline}; {after} go further from it than the reference runs"
     problem = reference.reasons[0]
     return "could-not-compare", f"Could not compare with the references: {problem}; {headline}"
 
 
-class _Seen(NamedTuple):
+class _RunBrief(NamedTuple):
     """What is kept of a run that is not compared in full."""
 
-    mark: Mark | None
+    fingerprint: StateFingerprint | None
     summary: RunSummary
     facts: RunFacts
 
 
-def _seen(view: Held, options: Options) -> _Seen:
+def _brief(view: Held, options: Options) -> _RunBrief:
     # Marks know bits, and samples at the same step.
-    told = options.by == "step" and options.tolerance.bitwise and not options.renames
-    found = _Seen(mark(view) if told else None, summarise(view), run_facts(view))
+    by_bits = options.by == "step" and options.tolerance.bitwise and not options.renames
+    brief = _RunBrief(fingerprint(view) if by_bits else None, summarise(view), run_facts(view))
     view.release()
-    return found
+    return brief
 
 
 class _Pairs:
     """The verdicts on pairs of runs, found as they are asked for and by the shortest way."""
 
     def __init__(
-        self, views: Sequence[Held], marks: Sequence[Mark | None], options: Options
+        self,
+        views: Sequence[Held],
+        fingerprints: Sequence[StateFingerprint | None],
+        options: Options,
     ) -> None:
         self.views = views
-        self._marks = marks
+        self._fingerprints = fingerprints
         self._options = options
         self._compared: dict[tuple[int, int], Comparison] = {}
-        self._apart: dict[int, Cell] = {}
+        self._different: dict[int, Cell] = {}
 
     def interchangeable(self, i: int, j: int) -> bool:
         """Whether any third run compares with one of these two as it does with the other."""
-        told = told_apart(self._marks[i], self._marks[j])
-        if told == "unknown":
+        result = compare_fingerprints(self._fingerprints[i], self._fingerprints[j])
+        if result == "unknown":
             return _interchangeable(self.compared(i, j))
-        return told == "same"
+        return result == "same"
 
     def cell(self, i: int, j: int) -> Cell:
         """The verdict on two runs."""
-        told = told_apart(self._marks[i], self._marks[j])
-        if told == "same":
+        result = compare_fingerprints(self._fingerprints[i], self._fingerprints[j])
+        if result == "same":
             return SELF
-        if isinstance(told, int):
-            return self._apart.setdefault(told, Cell(verdict="different", step=told))
-        found = self.compared(min(i, j), max(i, j))
-        apart = found.verdict == "different" and found.first is not None
-        return Cell(verdict=found.verdict, step=found.first.step if apart and found.first else None)
+        if isinstance(result, int):
+            return self._different.setdefault(result, Cell(verdict="different", step=result))
+        comparison = self.compared(min(i, j), max(i, j))
+        differs = comparison.verdict == "different" and comparison.first is not None
+        return Cell(
+            verdict=comparison.verdict,
+            step=comparison.first.step if differs and comparison.first else None,
+        )
 
     def compared(self, i: int, j: int) -> Comparison:
         """The whole comparison, in which run `i` is A."""
@@ -511,10 +521,10 @@ def _leaders(pairs: _Pairs) -> list[int]:
     first_of: list[int] = []
     leaders: list[int] = []
     for i in range(len(pairs.views)):
-        mine = next((leader for leader in leaders if pairs.interchangeable(leader, i)), i)
-        if mine == i:
+        leader = next((other for other in leaders if pairs.interchangeable(other, i)), i)
+        if leader == i:
             leaders.append(i)
-        first_of.append(mine)
+        first_of.append(leader)
     return first_of
 
 
@@ -560,8 +570,8 @@ def _odd(groups: Sequence[Sequence[int]], matrix: Matrix) -> int | None:
     if count < FEWEST_FOR_ODD or len(groups) != 2 or len(groups[1]) != 1:
         return None
     (odd,) = groups[1]
-    apart = all(matrix[odd][i].verdict == "different" for i in groups[0])
-    return odd if apart else None
+    differs = all(matrix[odd][i].verdict == "different" for i in groups[0])
+    return odd if differs else None
 
 
 def _contrasts(
@@ -569,14 +579,14 @@ def _contrasts(
     first_of: Sequence[int],
     pairs: _Pairs,
 ) -> list[Contrast]:
-    found = []
+    contrasts = []
     base = first_of[groups[0][0]]
     for number, group in enumerate(groups[1 : 1 + MOST_CONTRASTS], 1):
         other = first_of[group[0]]
         # The first group is A in what is told, whichever run was given first.
         comparison = pairs.compared(base, other)
         causes = comparison.explanation.causes
-        found.append(
+        contrasts.append(
             Contrast(
                 a=0,
                 b=number,
@@ -587,7 +597,7 @@ def _contrasts(
                 cause=causes[0] if causes and not comparison.explanation.finding else None,
             )
         )
-    return found
+    return contrasts
 
 
 def _headline(verdict: Verdict, groups: Sequence[Sequence[int]], options: Options) -> str:

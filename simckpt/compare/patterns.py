@@ -34,11 +34,11 @@ CROWDED = 0.75
 """Borders that touch more than this part of all tiles say nothing."""
 
 
-def border_figures(
+def border_patterns(
     tiles: FieldTiles, decomposition: Decomposition, reach: int
 ) -> Iterator[tuple[str, Mask]]:
     """What a fault of the halos would mark, as a phrase, and the tiles; the narrower first."""
-    patches = [p for held in decomposition.patches for p in held if p.level == 0]
+    patches = [p for rank_patches in decomposition.patches for p in rank_patches if p.level == 0]
     cut = [k for k in range(len(tiles.shape)) if len({p.start[k] for p in patches}) > 1]
     if not cut:
         return
@@ -74,13 +74,13 @@ def _members(
     members = np.zeros(tiles.shape, dtype=bool)
     for patch, axis in product(patches, axes):
         if sides[0]:
-            _mark(members, tiles, patch, axis, (-back, reach), around, upper=False)
+            _add_tiles(members, tiles, patch, axis, (-back, reach), around, upper=False)
         if sides[1]:
-            _mark(members, tiles, patch, axis, (-reach, back), around, upper=True)
+            _add_tiles(members, tiles, patch, axis, (-reach, back), around, upper=True)
     return members
 
 
-def _mark(
+def _add_tiles(
     members: Mask,
     tiles: FieldTiles,
     patch: Patch,
@@ -95,25 +95,25 @@ def _mark(
     border = patch.start[axis] + (patch.shape[axis] if upper else 0)
     if not around and border in (0, n):
         return
-    near = np.arange(border + max(cells[0], -n), border + min(cells[1], n))
-    near = near % n if around else near[(near >= 0) & (near < n)]
+    cells_near = np.arange(border + max(cells[0], -n), border + min(cells[1], n))
+    cells_near = cells_near % n if around else cells_near[(cells_near >= 0) & (cells_near < n)]
     index: list[Ints] = []
     for k, edges in enumerate(tiles.edges):
         low, high = patch.start[k], patch.start[k] + patch.shape[k]
         if k == axis:
-            index.append(np.unique(np.searchsorted(edges, near, side="right") - 1))
+            index.append(np.unique(np.searchsorted(edges, cells_near, side="right") - 1))
         else:
             first = int(np.searchsorted(edges, low, side="right")) - 1
             index.append(np.arange(first, int(np.searchsorted(edges, high, side="left"))))
     members[np.ix_(*index)] = True
 
 
-Figure: TypeAlias = Literal[
+TilePattern: TypeAlias = Literal[
     "one tile",
     "one rank",
     "one node",
     "rank borders",
-    "domain edge",
+    "domain boundary",
     "plane",
     "box",
     "scattered",
@@ -130,7 +130,7 @@ WIDE = 0.75
 """Figures that hold more than this part of all tiles say nothing."""
 
 
-class Layout(Record, frozen=True, kw_only=True):
+class RankLayout(Record, frozen=True, kw_only=True):
     """How one run spread a field over ranks and nodes."""
 
     run: str
@@ -149,13 +149,13 @@ class Layout(Record, frozen=True, kw_only=True):
 class Pattern(Record, frozen=True, kw_only=True):
     """The figure, in one phrase, and the rank it names (None unless it is one rank's)."""
 
-    figure: Figure
+    pattern: TilePattern
     text: str
     rank: int | None = None
 
 
 def pattern(
-    differing: Mask, tiles: FieldTiles, layouts: tuple[Layout, ...] = (), steps: int = 1
+    differing: Mask, tiles: FieldTiles, layouts: tuple[RankLayout, ...] = (), steps: int = 1
 ) -> Pattern:
     """The narrowest figure that explains the differing tiles (bool, shape ``tiles.shape``).
 
@@ -164,19 +164,19 @@ def pattern(
     count, total = int(np.count_nonzero(differing)), tiles.size
     if count >= EVERYWHERE * total:
         where = "everywhere" if total > 1 else "in the only tile"
-        return Pattern(figure="everywhere", text=where)
+        return Pattern(pattern="everywhere", text=where)
     if count == 1:
-        return Pattern(figure="one tile", text="in one tile")
-    for candidate, members in _figures(differing, tiles, layouts, steps):
-        held = int(np.count_nonzero(members))
+        return Pattern(pattern="one tile", text="in one tile")
+    for candidate, members in _patterns(differing, tiles, layouts, steps):
+        size = int(np.count_nonzero(members))
         inside = not np.any(differing & ~members)
-        if held and held <= WIDE * total and inside and count >= FILLED * held:
+        if size and size <= WIDE * total and inside and count >= FILLED * size:
             return candidate
     for candidate, members in _lines(differing, tiles, layouts):
         chance = (np.count_nonzero(members) / total) ** count
         if not np.any(differing & ~members) and chance <= UNLIKELY:
             return candidate
-    return Pattern(figure="scattered", text="in scattered tiles")
+    return Pattern(pattern="scattered", text="in scattered tiles")
 
 
 def ranks_holding(
@@ -199,38 +199,44 @@ def ranks_holding(
     )
 
 
-def _figures(
-    differing: Mask, tiles: FieldTiles, layouts: tuple[Layout, ...], steps: int
+def _patterns(
+    differing: Mask, tiles: FieldTiles, layouts: tuple[RankLayout, ...], steps: int
 ) -> Iterator[tuple[Pattern, Mask]]:
     for layout in layouts:
         if layout.fits(tiles):
-            yield from _rank_figures(differing, tiles, layout, steps)
+            yield from _rank_patterns(differing, tiles, layout, steps)
     yield from _planes(differing, tiles)
-    yield Pattern(figure="domain edge", text="at the edge of the domain"), _domain_edge(tiles)
+    yield (
+        Pattern(pattern="domain boundary", text="at the boundary of the domain"),
+        _domain_boundary(tiles),
+    )
     box = np.zeros(tiles.shape, dtype=bool)
-    found = np.nonzero(differing)
-    spans = [_span(index, n) for index, n in zip(found, tiles.shape, strict=True)]
-    if any(not np.isin(span, index).all() for span, index in zip(spans, found, strict=True)):
+    indices = np.nonzero(differing)
+    spans = [_span(index, n) for index, n in zip(indices, tiles.shape, strict=True)]
+    if any(not np.isin(span, index).all() for span, index in zip(spans, indices, strict=True)):
         # Whole planes of it agree: these are several places.
         return
     box[np.ix_(*spans)] = True
-    yield Pattern(figure="box", text="in one block of neighbouring tiles"), box
+    yield Pattern(pattern="box", text="in one block of neighbouring tiles"), box
 
 
 def _lines(
-    differing: Mask, tiles: FieldTiles, layouts: tuple[Layout, ...]
+    differing: Mask, tiles: FieldTiles, layouts: tuple[RankLayout, ...]
 ) -> Iterator[tuple[Pattern, Mask]]:
     """Figures that a fault may mark in part only, where the state shows it."""
     for layout in layouts:
         if layout.fits(tiles):
-            for candidate, members in _rank_figures(differing, tiles, layout, 1):
-                if candidate.figure == "rank borders":
+            for candidate, members in _rank_patterns(differing, tiles, layout, 1):
+                if candidate.pattern == "rank borders":
                     yield candidate, members
-    yield Pattern(figure="domain edge", text="at the edge of the domain"), _domain_edge(tiles)
+    yield (
+        Pattern(pattern="domain boundary", text="at the boundary of the domain"),
+        _domain_boundary(tiles),
+    )
 
 
-def _rank_figures(
-    differing: Mask, tiles: FieldTiles, layout: Layout, steps: int
+def _rank_patterns(
+    differing: Mask, tiles: FieldTiles, layout: RankLayout, steps: int
 ) -> Iterator[tuple[Pattern, Mask]]:
     decomposition = layout.decomposition
     if decomposition is None or len(decomposition.patches) < 2:
@@ -240,16 +246,16 @@ def _rank_figures(
     for rank in suspects:
         text = f"in the tiles of rank {rank} of {layout.run}"
         members = _tiles_of_ranks(tiles, decomposition, (rank,))
-        yield Pattern(figure="one rank", text=text, rank=rank), members
+        yield Pattern(pattern="one rank", text=text, rank=rank), members
     if len(layout.nodes) > 1:
         for node in layout.nodes:
             if not set(suspects).isdisjoint(node.ranks):
                 text = f"in the tiles of node {node.host} of {layout.run}"
                 members = _tiles_of_ranks(tiles, decomposition, node.ranks)
-                yield Pattern(figure="one node", text=text), members
+                yield Pattern(pattern="one node", text=text), members
     for reach in dict.fromkeys((1, steps)):
-        for text, members in border_figures(tiles, decomposition, reach):
-            yield Pattern(figure="rank borders", text=f"{text} of {layout.run}"), members
+        for text, members in border_patterns(tiles, decomposition, reach):
+            yield Pattern(pattern="rank borders", text=f"{text} of {layout.run}"), members
 
 
 def _tiles_of_ranks(
@@ -277,7 +283,7 @@ def _planes(differing: Mask, tiles: FieldTiles) -> Iterator[tuple[Pattern, Mask]
             members[tuple(cut)] = True
             low, high = tiles.edges[axis][index[0]], tiles.edges[axis][index[0] + 1]
             text = f"in the plane of tiles with index {low}:{high} of axis {axis}"
-            yield Pattern(figure="plane", text=text), members
+            yield Pattern(pattern="plane", text=text), members
 
 
 def _span(index: Ints, n: int) -> Ints:
@@ -289,7 +295,7 @@ def _span(index: Ints, n: int) -> Ints:
     return np.sort((start + np.arange(n - int(gaps[widest]) + 1)) % n)
 
 
-def _domain_edge(tiles: FieldTiles) -> Mask:
+def _domain_boundary(tiles: FieldTiles) -> Mask:
     members = np.zeros(tiles.shape, dtype=bool)
     for axis in range(len(tiles.shape)):
         first: list[slice | int] = [slice(None)] * len(tiles.shape)
@@ -321,12 +327,12 @@ class Propagation(Record, frozen=True, kw_only=True):
     Parameters
     ----------
     edge : bool
-        All lie at the edge of the domain, which has tiles that do not.
+        All lie at the boundary of the domain, which has tiles that do not.
     connected : bool
         Those of the next sample are the same and neighbours of them, or all there are.
     """
 
-    edge: bool = False
+    at_boundary: bool = False
     connected: bool = True
 
 
@@ -337,7 +343,7 @@ def propagation(first: Mask, following: Mask) -> Propagation:
     outside = following & ~reached
     # What every tile takes part in at once, as an implicit solve, tells nothing of the place.
     return Propagation(
-        edge=bool(inner.size and not inner.any()),
+        at_boundary=bool(inner.size and not inner.any()),
         connected=not outside.any() or bool(following.all()),
     )
 
@@ -348,11 +354,11 @@ def outgrows(curve: Floats, steps: Ints, at: int, epsilon: float, roundoff: floa
     Parameters
     ----------
     curve : array
-        Relative differences at the common samples.
+        Relative differences at the matching samples.
     steps : array of int
         Their steps.
     at : int
-        The sample at which the runs part.
+        The sample at which the runs diverge.
     epsilon, roundoff : float
         The unit of precision, and the largest relative difference that counts as roundoff.
 
@@ -365,9 +371,9 @@ def outgrows(curve: Floats, steps: Ints, at: int, epsilon: float, roundoff: floa
     if not len(above):
         return None
     crossing = at + int(above[0])
-    taken = float(steps[crossing] - steps[max(at - 1, 0)])
+    elapsed = float(steps[crossing] - steps[max(at - 1, 0)])
     size = float(curve[crossing])
-    return size if log2(size / (ULPS * epsilon)) > taken else None
+    return size if log2(size / (ULPS * epsilon)) > elapsed else None
 
 
 def _grown(mask: Mask) -> Mask:

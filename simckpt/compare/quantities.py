@@ -62,11 +62,13 @@ class Undefined:
             fields = [(column.of, other.of)]
         else:
             fields = [(name, name) for name in self._runs[0].fields]
-        known = all(o in self._runs[0].fields and t in self._runs[1].fields for o, t in fields)
-        if not known or not fields:
+        recorded = all(o in self._runs[0].fields and t in self._runs[1].fields for o, t in fields)
+        if not recorded or not fields:
             return np.zeros(len(nan), dtype=bool)
-        found: Mask = nan & np.logical_and.reduce([self._without_cells(*pair) for pair in fields])
-        return found
+        undefined: Mask = nan & np.logical_and.reduce(
+            [self._without_cells(*pair) for pair in fields]
+        )
+        return undefined
 
     def _without_cells(self, one: str, two: str) -> Mask:
         """Moments at which no cell of a field counts, in both runs: all digests are zero."""
@@ -83,20 +85,24 @@ class Undefined:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Where a column has no value by definition; `untold` are moments before the first time step.
+    """Where a column has no value by definition; `column` is that of A, `other` that of B.
 
-    `column` is that of A, and `other` that of B.
+    `before_first_step` are moments before the first time step.
     """
 
     undefined: Undefined
     column: Column
     other: Column
-    untold: Mask | None = None
+    before_first_step: Mask | None = None
 
     def where(self, nan: Mask) -> Mask:
         """Of the moments at which both values are NaN, those at which that is no difference."""
-        found = self.undefined.where(self.column, self.other, nan)
-        return found if self.untold is None else found | (nan & self.untold)
+        undefined = self.undefined.where(self.column, self.other, nan)
+        return (
+            undefined
+            if self.before_first_step is None
+            else undefined | (nan & self.before_first_step)
+        )
 
 
 def _all_zero(digests: DigestView, steps: Ints) -> Mask:
@@ -126,8 +132,8 @@ def same_decomposition(a: RunView, b: RunView) -> bool:
 
 
 def _decompositions(run: RunView) -> list[tuple[int, object]]:
-    told = [(view.segment.ranks, view.decomposition) for view in run.segments]
-    return [now for i, now in enumerate(told) if not i or now != told[i - 1]]
+    layouts = [(view.segment.ranks, view.decomposition) for view in run.segments]
+    return [now for i, now in enumerate(layouts) if not i or now != layouts[i - 1]]
 
 
 def _moves(run: RunView) -> list[tuple[int, object]]:
@@ -244,8 +250,8 @@ class QuantityFindings:
         """Take one quantity's relative differences into the curve."""
         finite = np.where(np.isfinite(ratio), ratio, 0.0)
         rank = int(wanders) if kind in SIZED else 2
-        known = self.curves.setdefault(rank, finite)
-        np.maximum(known, finite, out=known)
+        curve = self.curves.setdefault(rank, finite)
+        np.maximum(curve, finite, out=curve)
 
 
 def compare_quantities(
@@ -264,25 +270,25 @@ def compare_quantities(
     one, two = a.series(), b.series()
     columns_a, columns_b = columns(a), columns(b)
     pairs = {name: renamed(name, renames) for name in columns_a}
-    found = QuantityFindings()
+    results = QuantityFindings()
     size_a, size_b = scales(one, columns_a), scales(two, columns_b)
-    untold = _untold(one, two, alignment)
+    before_first_step = _before_first_step(one, two, alignment)
     undefined = Undefined(a, b, alignment)
-    alike = not any(map(tells_of_ranks, columns_a.values())) or same_decomposition(a, b)
+    same_layout = not any(map(tells_of_ranks, columns_a.values())) or same_decomposition(a, b)
 
     if alignment.by != "time":
         times = Column(name=TIME, kind="scalar", of=TIME)
         span = max(_largest(one.t), _largest(two.t))
-        told = together(a)[alignment.rows_a] & together(b)[alignment.rows_b]
+        measured = together(a)[alignment.rows_a] & together(b)[alignment.rows_b]
         t_a, t_b = (np.where(together(run), run.series().t, np.nan) for run in (a, b))
-        _judge(found, times, alignment, t_a, t_b, told, span, tolerance)
+        _judge(results, times, alignment, t_a, t_b, measured, span, tolerance)
     for name, other in pairs.items():
         column = columns_a[name]
         if other not in columns_b:
-            found.uncompared.append(_one_sided(name, "A", columns_b))
+            results.uncompared.append(_one_sided(name, "A", columns_b))
             continue
         if column.kind != columns_b[other].kind:
-            found.uncompared.append(
+            results.uncompared.append(
                 Uncompared(
                     what="column",
                     name=name,
@@ -291,22 +297,26 @@ def compare_quantities(
                 )
             )
             continue
-        if tells_of_ranks(column) and not alike:
-            found.uncompared.append(
+        if tells_of_ranks(column) and not same_layout:
+            results.uncompared.append(
                 Uncompared(what="column", name=name, code="decomposition", reason=OTHER_RANKS)
             )
             continue
         measured = _measured(a, name)[alignment.rows_a] & _measured(b, other)[alignment.rows_b]
         scale = max(size_a[name], size_b[other])
         needs_step = column.kind == "stability" or name == STEP_LENGTH
-        absent = Absent(undefined, column, columns_b[other], untold if needs_step else None)
-        _judge(found, column, alignment, one[name], two[other], measured, scale, tolerance, absent)
-    taken = {pairs[name] for name in columns_a}
-    found.uncompared += [
-        _one_sided(name, "B", columns_a) for name in columns_b if name not in taken
+        absent = Absent(
+            undefined, column, columns_b[other], before_first_step if needs_step else None
+        )
+        _judge(
+            results, column, alignment, one[name], two[other], measured, scale, tolerance, absent
+        )
+    names_b = {pairs[name] for name in columns_a}
+    results.uncompared += [
+        _one_sided(name, "B", columns_a) for name in columns_b if name not in names_b
     ]
-    found.differing.sort(key=lambda d: (d.step, -(d.largest or 0.0)))
-    return found
+    results.differing.sort(key=lambda d: (d.step, -(d.largest or 0.0)))
+    return results
 
 
 def columns(run: RunView) -> dict[str, Column]:
@@ -324,7 +334,7 @@ def renamed(name: str, renames: Mapping[str, str]) -> str:
 
 
 def _judge(
-    found: QuantityFindings,
+    results: QuantityFindings,
     column: Column,
     alignment: Alignment,
     values_a: Floats,
@@ -341,7 +351,7 @@ def _judge(
     limits = tolerance.limits(name)
     nan_a, nan_b = np.isnan(va), np.isnan(vb)
     if nan_a.all() and nan_b.all():
-        found.uncompared.append(
+        results.uncompared.append(
             Uncompared(
                 what="column", name=name, code="no-value", reason="has no value in either run"
             )
@@ -356,7 +366,7 @@ def _judge(
         unknown = ~measured & (nan_a | nan_b)
         if unknown.any():
             count = int(np.count_nonzero(unknown))
-            found.uncompared.append(
+            results.uncompared.append(
                 Uncompared(
                     what="column",
                     name=name,
@@ -367,21 +377,21 @@ def _judge(
             differs &= ~unknown
             if unknown.all():
                 return
-    found.compared.append(name)
-    found.kinds[name] = column.kind
+    results.compared.append(name)
+    results.kinds[name] = column.kind
     with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.maximum(np.abs(va - vb) - slack, 0.0) if np.any(slack) else np.abs(va - vb)
-        ratio = apart / scale if scale > 0 else apart
-    found.add(column.kind, ratio, wanders=_wanders(column, (va, vb), scale))
+        distance = np.maximum(np.abs(va - vb) - slack, 0.0) if np.any(slack) else np.abs(va - vb)
+        ratio = distance / scale if scale > 0 else distance
+    results.add(column.kind, ratio, wanders=_wanders(column, (va, vb), scale))
     if not differs.any():
         return
     at = int(np.argmax(differs))
     ratios = np.where(differs & np.isfinite(ratio), ratio, -1.0)
     top = int(np.argmax(ratios))
     ulps = int(ulp_distance(va[at : at + 1], vb[at : at + 1])[0])
-    found.first[name] = at
+    results.first[name] = at
     t = float(alignment.t[at])
-    found.differing.append(
+    results.differing.append(
         QuantityDifference(
             name=name,
             kind=column.kind,
@@ -401,7 +411,7 @@ def _judge(
     )
 
 
-def _untold(one: SeriesView, two: SeriesView, alignment: Alignment) -> Mask:
+def _before_first_step(one: SeriesView, two: SeriesView, alignment: Alignment) -> Mask:
     """Moments at which neither driver told a time step, as before the first one.
 
     What needs one has no value there, which is another thing than a value of NaN.
@@ -409,8 +419,8 @@ def _untold(one: SeriesView, two: SeriesView, alignment: Alignment) -> Mask:
     if STEP_LENGTH not in list(one) or STEP_LENGTH not in list(two):
         return np.zeros(len(alignment), dtype=bool)
     dt_a, dt_b = one[STEP_LENGTH][alignment.rows_a], two[STEP_LENGTH][alignment.rows_b]
-    found: Mask = np.isnan(dt_a) & np.isnan(dt_b)
-    return found
+    missing: Mask = np.isnan(dt_a) & np.isnan(dt_b)
+    return missing
 
 
 def _measured(run: RunView, name: str) -> Mask:
@@ -428,14 +438,14 @@ def _wanders(column: Column, runs: Iterable[Floats], scale: float) -> bool:
     """Whether an integral moves by a good part of its scale, so that the scale means little."""
     if column.kind != "conserved":
         return False
-    known = [values[np.isfinite(values)] for values in runs]
-    return any(len(v) and float(v.max() - v.min()) >= WANDERING * scale for v in known)
+    finite = [values[np.isfinite(values)] for values in runs]
+    return any(len(v) and float(v.max() - v.min()) >= WANDERING * scale for v in finite)
 
 
-def _one_sided(name: str, run: str, others: Iterable[str]) -> Uncompared:
+def _one_sided(name: str, run: str, columns: Iterable[str]) -> Uncompared:
     other = "B" if run == "A" else "A"
-    near = [known for known in others if known.lower() == name.lower()]
-    hint = f" ({other} has {near[0]})" if near else ""
+    similar = [column for column in columns if column.lower() == name.lower()]
+    hint = f" ({other} has {similar[0]})" if similar else ""
     return Uncompared(what="column", name=name, code="one-sided", reason=f"is only in {run}{hint}")
 
 

@@ -1,4 +1,4 @@
-"""Two runs held against reference runs: is their difference no more than the natural spread?
+"""Two runs compared with reference runs: is their difference no more than the natural spread?
 
 The references are runs whose difference from A counts as no difference: twins with a perturbed
 initial condition, or an ensemble of which A is a member. Two tests are made. The growth of the
@@ -22,7 +22,7 @@ from ..errors import SetupError
 from ..model.record import Record
 from ..model.series import ColumnKind
 from .alignment import Alignment, By, align, common_rows
-from .growth import Growth, fit_growth
+from .growth import GrowthFit, fit_growth
 from .quantities import columns, renamed
 from .run_view import Floats, Ints, RunView, SeriesView
 from .scales import scales
@@ -76,8 +76,8 @@ class Band(Record, frozen=True, kw_only=True):
     quantities: int
     allowance: float
     outside: tuple[Excess, ...] = ()
-    natural: Growth | None = None
-    observed: Growth | None = None
+    natural: GrowthFit | None = None
+    observed: GrowthFit | None = None
     initial: float | None = None
     observed_initial: float | None = None
 
@@ -95,7 +95,7 @@ def growth_band(
     Parameters
     ----------
     natural : float64 array ``[runs, quantities, moments]``
-        Two or more runs that count as the same; the first is the one that `tested` is held against.
+        Two or more runs that count as the same; `tested` is compared with the first.
     tested : float64 array ``[quantities, moments]``
     names, scale : ``[quantities]``
     steps, t : ``[moments]``
@@ -103,21 +103,21 @@ def growth_band(
     scaled = np.where(scale > 0, scale, 1.0)[:, None]
     chosen = _pairs(len(natural))
     top = _top(natural, chosen, scaled)
-    mine = _so_far(np.abs(tested - natural[0]) / scaled)
+    tested_curve = _so_far(np.abs(tested - natural[0]) / scaled)
     factor = allowance(len(natural) - 1)
-    ratio = mine / np.maximum(factor * top, FLOOR)
+    ratio = tested_curve / np.maximum(factor * top, FLOOR)
     ratio = np.where(np.isnan(tested) != np.isnan(natural[0]), np.inf, ratio)
     outside = [
         Excess(
             name=names[q],
             step=int(steps[int(np.argmax(ratio[q] > 1.0))]),
-            times=float(np.max(mine[q] / np.maximum(top[q], FLOOR))),
+            times=float(np.max(tested_curve[q] / np.maximum(top[q], FLOOR))),
         )
         for q in range(len(names))
         if np.any(ratio[q] > 1.0)
     ]
     outside.sort(key=lambda e: (e.step, -e.times))
-    highest, observed = top.max(axis=0), mine.max(axis=0)
+    highest, observed = top.max(axis=0), tested_curve.max(axis=0)
     return Band(
         pairs=len(chosen),
         moments=len(steps),
@@ -137,10 +137,10 @@ def allowance(references: int) -> float:
 
 
 def _pairs(runs: int) -> list[tuple[int, int]]:
-    found = list(combinations(range(runs), 2))
-    if len(found) <= MOST_PAIRS:
-        return found
-    return [found[i] for i in np.linspace(0, len(found) - 1, MOST_PAIRS).astype(int)]
+    pairs = list(combinations(range(runs), 2))
+    if len(pairs) <= MOST_PAIRS:
+        return pairs
+    return [pairs[i] for i in np.linspace(0, len(pairs) - 1, MOST_PAIRS).astype(int)]
 
 
 def _top(natural: Floats, pairs: Sequence[tuple[int, int]], scale: Floats) -> Floats:
@@ -151,9 +151,9 @@ def _top(natural: Floats, pairs: Sequence[tuple[int, int]], scale: Floats) -> Fl
     return top
 
 
-def _so_far(apart: Floats) -> Floats:
+def _so_far(distance: Floats) -> Floats:
     """The largest finite difference up to each moment: a curve that crosses zero is still apart."""
-    return np.maximum.accumulate(np.where(np.isfinite(apart), apart, 0.0), axis=-1)
+    return np.maximum.accumulate(np.where(np.isfinite(distance), distance, 0.0), axis=-1)
 
 
 def _first(curve: Floats) -> float | None:
@@ -172,19 +172,19 @@ def independent(
     compared: Sequence[RunView], references: Sequence[RunView]
 ) -> tuple[list[RunView], list[str]]:
     """The references that repeat no other run, and why the others are left out."""
-    known = [
+    runs = [
         ("the run under test" if number else "run A", run) for number, run in enumerate(compared)
     ]
-    kept: list[RunView] = []
+    independent_runs: list[RunView] = []
     left_out = []
     for run in references:
-        twin = next((named for named, other in known if _repeats(run, other)), None)
+        twin = next((name for name, other in runs if _repeats(run, other)), None)
         if twin is None:
-            kept.append(run)
-            known.append((f"reference {run.path}", run))
+            independent_runs.append(run)
+            runs.append((f"reference {run.path}", run))
         else:
             left_out.append(f"{run.path} repeats {twin} and shows no spread")
-    return kept, left_out
+    return independent_runs, left_out
 
 
 def _repeats(run: RunView, other: RunView) -> bool:
@@ -380,8 +380,8 @@ def ensemble_test(
     outside = np.count_nonzero(scores > threshold, axis=0) >= in_runs
     limit = deviation(_each_run(FAR_BY_CHANCE / components, len(tested), in_runs), count - 1)
     far = np.count_nonzero(scores > limit, axis=0) >= in_runs
-    beyond = deviation(2 * _each_run(FAR_BY_CHANCE, len(tested), in_runs), count - 1)
-    rest_fails = np.count_nonzero(rest > beyond) >= in_runs
+    rest_limit = deviation(2 * _each_run(FAR_BY_CHANCE, len(tested), in_runs), count - 1)
+    rest_fails = np.count_nonzero(rest > rest_limit) >= in_runs
     failing = (np.flatnonzero(outside) + 1).tolist()
     alone = [0] * bool(rest_fails) + (np.flatnonzero(far) + 1).tolist()
     moved = [names[int(i)] for i in np.flatnonzero(constant)]
@@ -407,9 +407,9 @@ def _moved(
     members: Table, tested: Table, steady: NDArray[np.bool_], scale: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Quantities that are constant in the ensemble and not in the runs that are tested."""
-    apart = np.abs(tested - members.mean(axis=0)).min(axis=0)
+    distance = np.abs(tested - members.mean(axis=0)).min(axis=0)
     allowed = np.maximum(STRAYED * np.ptp(members, axis=0), ROUNDOFF * scale)
-    moved: NDArray[np.bool_] = steady & (apart > allowed)
+    moved: NDArray[np.bool_] = steady & (distance > allowed)
     return moved
 
 
@@ -422,11 +422,11 @@ def _scores(members: Table, tested: Table, components: int) -> tuple[Table, NDAr
     own = _standard(members, members, components)[0]
     left_out, rests = np.empty((count, components)), np.empty(count)
     for i in range(count):
-        others = np.delete(members, i, axis=0)
-        middle, spread = others.mean(axis=0), others.std(axis=0, ddof=1)
+        rest_of = np.delete(members, i, axis=0)
+        middle, spread = rest_of.mean(axis=0), rest_of.std(axis=0, ddof=1)
         spread[spread == 0] = 1.0
         one = (members[i : i + 1] - middle) / spread
-        scores, rest = _standard((others - middle) / spread, one, components)
+        scores, rest = _standard((rest_of - middle) / spread, one, components)
         left_out[i], rests[i] = scores[0], rest[0]
     new, rest = _standard(members, tested, components)
     wider = np.maximum(np.sqrt(np.mean(left_out**2, axis=0)), np.sqrt(np.mean(own**2, axis=0)))
@@ -486,8 +486,8 @@ def _each_run(probability: float, runs: int, in_runs: int) -> float:
 def _strays(sigmas: Table, names: Sequence[str]) -> tuple[Stray, ...]:
     least = sigmas.min(axis=0)
     order = np.argsort(-least, kind="stable")[:MOST_NAMED_ENSEMBLE]
-    found = [Stray(name=names[int(i)], sigmas=float(least[i])) for i in order]
-    return tuple(stray for stray in found if stray.sigmas > SIGMAS)
+    strays = [Stray(name=names[int(i)], sigmas=float(least[i])) for i in order]
+    return tuple(stray for stray in strays if stray.sigmas > SIGMAS)
 
 
 MEASURES: frozenset[ColumnKind] = frozenset(
@@ -502,7 +502,7 @@ MOST_MOMENTS = 1000
 FEWEST_MOMENTS = 3
 MOST_NAMED = 3
 
-Standing: TypeAlias = Literal["within", "beyond", "untold"]
+ReferenceOutcome: TypeAlias = Literal["within", "beyond", "unknown"]
 
 
 class Reference(Record, frozen=True, kw_only=True):
@@ -510,8 +510,8 @@ class Reference(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    standing : str
-        ``within``: no more than their spread; ``beyond``: more; ``untold``: they do not tell.
+    outcome : str
+        ``within``: no more than their spread; ``beyond``: more; ``unknown``: they cannot say.
     runs : tuple of str
         The references used.
     left_out : tuple of str
@@ -521,10 +521,10 @@ class Reference(Record, frozen=True, kw_only=True):
     ensemble : EnsembleTest or None
         The test of principal components, which takes eight members with A.
     reasons : tuple of str
-        What the standing rests on.
+        What the outcome rests on.
     """
 
-    standing: Standing
+    outcome: ReferenceOutcome
     runs: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     band: Band | None = None
@@ -536,7 +536,7 @@ class Reference(Record, frozen=True, kw_only=True):
 class _Table:
     """Quantities of several runs at the moments that all of them have.
 
-    `natural` holds A and the references, `tested` the runs held against them; both are
+    `natural` holds A and the references, `tested` the runs compared with them; both are
     ``[runs, quantities, moments]``.
     """
 
@@ -592,11 +592,11 @@ def refer(
         )
     table = _table(a, tested, alone, by, renames or {})
     if isinstance(table, Reference):
-        told = tuple(f"reference {text}" for text in repeated[:MOST_NAMED])
+        texts = tuple(f"reference {text}" for text in repeated[:MOST_NAMED])
         return replace(
             table,
             left_out=(*repeated, *table.left_out),
-            reasons=(*table.reasons, *told),
+            reasons=(*table.reasons, *texts),
         )
     left_out = (*repeated, *table.left_out)
     new, natural = table.tested, table.natural
@@ -615,9 +615,9 @@ def refer(
         table.scale[sound],
         (first, last),
     )
-    beyond = bool(band.outside) or (ensemble is not None and not ensemble.passed)
+    differs = bool(band.outside) or (ensemble is not None and not ensemble.passed)
     return Reference(
-        standing="beyond" if beyond else "within",
+        outcome="beyond" if differs else "within",
         runs=table.runs,
         left_out=left_out,
         band=band,
@@ -638,68 +638,65 @@ def _table(
     renames: Mapping[str, str],
 ) -> _Table | Reference:
     """The quantities that all have at the moments that all have; or why there are none."""
-    series, known = a.series(), columns(a)
+    series, columns_a = a.series(), columns(a)
     aligned = [align(a, run, by) for run in tested]
     rows = np.arange(len(series.step))
     for alignment in aligned:
         rows = rows[np.isin(rows, alignment.rows_a)]
-    wanted = [
+    names = [
         name
-        for name, column in known.items()
+        for name, column in columns_a.items()
         if column.kind in MEASURES
         and all(renamed(name, renames) in columns(run) for run in tested)
         and bool(np.isfinite(series[name][rows]).any())
     ]
-    kept, left_out = _usable(a, references, by, rows, wanted)
-    for _, alignment in kept:
+    usable, left_out = _usable(a, references, by, rows, names)
+    for _, alignment in usable:
         rows = rows[np.isin(rows, alignment.rows_a)]
     problem = ""
-    if not kept:
-        problem = "none of the references can be held against A"
+    if not usable:
+        problem = "none of the references can be compared with A"
     elif len(rows) < FEWEST_MOMENTS:
         problem = f"all runs together have {_plain(len(rows), 'sample')} in common"
-    elif not wanted:
+    elif not names:
         problem = "no quantity is measured in all runs"
     if problem:
         reasons = (problem, *(f"reference {text}" for text in left_out[:MOST_NAMED]))
-        return Reference(standing="untold", runs=(), left_out=tuple(left_out), reasons=reasons)
+        return Reference(outcome="unknown", runs=(), left_out=tuple(left_out), reasons=reasons)
     if len(rows) > MOST_MOMENTS:
         rows = rows[np.linspace(0, len(rows) - 1, MOST_MOMENTS).astype(int)]
-    size = scales(series, known)
-    own = np.array([series[name][rows] for name in wanted])
+    size = scales(series, columns_a)
+    own = np.array([series[name][rows] for name in names])
     return _Table(
-        names=tuple(wanted),
-        scale=np.array([size[name] for name in wanted]),
+        names=tuple(names),
+        scale=np.array([size[name] for name in names]),
         steps=series.step[rows],
         t=series.t[rows],
-        natural=np.array([own, *(_at(a, run, al, rows, wanted, {}) for run, al in kept)]),
+        natural=np.array([own, *(_at(a, run, al, rows, names, {}) for run, al in usable)]),
         tested=np.array(
-            [
-                _at(a, run, al, rows, wanted, renames)
-                for run, al in zip(tested, aligned, strict=True)
-            ]
+            [_at(a, run, al, rows, names, renames) for run, al in zip(tested, aligned, strict=True)]
         ),
-        runs=tuple(str(run.path) for run, _ in kept),
+        runs=tuple(str(run.path) for run, _ in usable),
         left_out=tuple(left_out),
     )
 
 
 def _usable(
-    a: RunView, references: Sequence[RunView], by: By, rows: Ints, wanted: Sequence[str]
+    a: RunView, references: Sequence[RunView], by: By, rows: Ints, names: Sequence[str]
 ) -> tuple[list[tuple[RunView, Alignment]], list[str]]:
     """The references that cover the moments of A and measure what A does, and why others do not."""
-    kept, left_out = [], []
+    usable, left_out = [], []
     for run in references:
         alignment = align(a, run, by)
         shared = int(np.count_nonzero(np.isin(rows, alignment.rows_a)))
-        missing = [name for name in wanted if name not in columns(run)]
+        missing = [name for name in names if name not in columns(run)]
         if shared < max(FEWEST_MOMENTS, COVERED * len(rows)):
             left_out.append(f"{run.path} has {shared} of {_plain(len(rows), 'sample')}")
         elif missing:
             left_out.append(f"{run.path} does not measure {missing[0]}")
         else:
-            kept.append((run, alignment))
-    return kept, left_out
+            usable.append((run, alignment))
+    return usable, left_out
 
 
 def _at(
@@ -707,14 +704,14 @@ def _at(
     run: RunView,
     alignment: Alignment,
     rows: Ints,
-    wanted: Sequence[str],
+    names: Sequence[str],
     renames: Mapping[str, str],
 ) -> Floats:
     """The quantities of one run at some rows of A, ``[quantities, rows]``."""
     order = np.argsort(alignment.rows_a, kind="stable")
     at = order[np.searchsorted(alignment.rows_a, rows, sorter=order)]
     own, other = a.series(), run.series()
-    return np.array([alignment.pair(own[n], other[renamed(n, renames)])[1][at] for n in wanted])
+    return np.array([alignment.pair(own[n], other[renamed(n, renames)])[1][at] for n in names])
 
 
 def _rows(steps: Ints, window: tuple[int, int] | None) -> tuple[Ints, int, int]:

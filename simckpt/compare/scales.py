@@ -68,26 +68,26 @@ class Summary:
 
 def summary(series: SeriesView, name: str) -> Summary:
     """That of a column, from a series that keeps them or made anew."""
-    kept = getattr(series, "summary", None)
-    found: Summary = kept(name) if kept is not None else Summary.of(series[name])
-    return found
+    cache = getattr(series, "summary", None)
+    result: Summary = cache(name) if cache is not None else Summary.of(series[name])
+    return result
 
 
 def scales(series: SeriesView, columns: dict[str, Column]) -> dict[str, float]:
     """The scale of each column of one run; 0 for a column that is zero or never finite."""
-    told = {name: summary(series, name) for name in columns}
-    own = {name: summary.largest for name, summary in told.items()}
+    summaries = {name: summary(series, name) for name in columns}
+    own = {name: summary.largest for name, summary in summaries.items()}
     for name, column in columns.items():
         low, high = f"{column.of}.min", f"{column.of}.max"
         if name == low and high in own:
             own[low] = own[high] = max(own[low], own[high])
-    known = measures(series, columns)
-    for name, measure in known.items():
-        found = extrema(columns[name], columns)
-        if found is not None:
-            least = np.fmin.reduce([told[n].least for n in found.minima])
-            greatest = np.fmax.reduce([told[n].highest for n in found.maxima])
-            totals = np.array([told[name].least, told[name].highest])
+    known_measures = measures(series, columns)
+    for name, measure in known_measures.items():
+        ends = extrema(columns[name], columns)
+        if ends is not None:
+            least = np.fmin.reduce([summaries[n].least for n in ends.minima])
+            greatest = np.fmax.reduce([summaries[n].highest for n in ends.maxima])
+            totals = np.array([summaries[name].least, summaries[name].highest])
             size = largest_size(totals, least, greatest, measure)
             own[name] = max(own[name], float(np.nanmax(size, initial=0.0)))
     return own
@@ -115,8 +115,8 @@ def largest_size(total: Floats, least: Floats, greatest: Floats, measure: float)
         low, high = least / unit, greatest / unit
         mean = np.clip(total / measure / unit, low, high)
         size = measure * unit * ((mean * (low + high) - 2.0 * low * high) / (high - low))
-        found: Floats = np.where(both & np.isfinite(size), np.maximum(own, size), own)
-    return found
+        result: Floats = np.where(both & np.isfinite(size), np.maximum(own, size), own)
+    return result
 
 
 def names_in(column: Column) -> set[str]:
@@ -127,16 +127,16 @@ def names_in(column: Column) -> set[str]:
 def unscaled(series: SeriesView, columns: dict[str, Column]) -> frozenset[str]:
     """Sums whose scale is only their own value, for nothing tells what their contributions are."""
     sums = [c for c in columns.values() if c.kind in ("budget", "conserved", "residual")]
-    known = measures(series, columns)
-    return frozenset(c.name for c in sums if not known.get(c.name) or not extrema(c, columns))
+    by_name = measures(series, columns)
+    return frozenset(c.name for c in sums if not by_name.get(c.name) or not extrema(c, columns))
 
 
 def measures(series: SeriesView, columns: dict[str, Column]) -> dict[str, float]:
     """The integral of one, for every integral; 0 where nothing tells it."""
     sums = {name: c for name, c in columns.items() if c.kind in ("budget", "conserved")}
-    told = {name: c.measure for name, c in sums.items() if isinstance(c.measure, float)}
-    if told:
-        return {name: told.get(name, 0.0) for name in sums}
+    declared = {name: c.measure for name, c in sums.items() if isinstance(c.measure, float)}
+    if declared:
+        return {name: declared.get(name, 0.0) for name in sums}
     plain = {name for name, c in sums.items() if c.note.startswith(PLAIN_SUM)}
     of_cells, of_volume = (
         _guessed(series, columns, names) for names in (plain, sums.keys() - plain)
@@ -146,7 +146,7 @@ def measures(series: SeriesView, columns: dict[str, Column]) -> dict[str, float]
 
 def _guessed(series: SeriesView, columns: dict[str, Column], names: Iterable[str]) -> float:
     """The measure that several integrals have, from any field that keeps one sign."""
-    found = []
+    volumes = []
     for name in names:
         ends = extrema(columns[name], columns)
         if ends is None:
@@ -156,8 +156,8 @@ def _guessed(series: SeriesView, columns: dict[str, Column], names: Iterable[str
         if volume is None and len(series[name]) > HEAD:
             volume = _volume(*(series[n] for n in three))
         if volume is not None:
-            found.append(volume)
-    return median(found) if found else 0.0
+            volumes.append(volume)
+    return median(volumes) if volumes else 0.0
 
 
 def _volume(values: Floats, low: Floats, high: Floats) -> float | None:

@@ -1,4 +1,4 @@
-"""Two stages of an analysis: whether they did the same to the same data, and where they part.
+"""Two stages of an analysis: whether they did the same to the same data, and where they diverge.
 
 A stage has no samples; it has transforms, and datasets with ids. The transforms are paired in order
 by what they do. The first one whose sources are the same and whose result is another is where two
@@ -24,7 +24,7 @@ from .run_view import RunView
 from .verdict import Judgement
 
 StageVerdict: TypeAlias = Literal["same", "different", "could-not-compare"]
-Standing: TypeAlias = Literal["same", "different", "unknown"]
+Sameness: TypeAlias = Literal["same", "different", "unknown"]
 
 MOST_TOLD = 6
 """Differences of a schema that are told of."""
@@ -40,15 +40,15 @@ class PairedTransform(Record, frozen=True, kw_only=True):
     name: str
     a: int | None
     b: int | None
-    sources: Standing
-    results: Standing
+    sources: Sameness
+    results: Sameness
     result_a: str = ""
     result_b: str = ""
     differences: tuple[str, ...] = ()
 
 
 class StageComparison(Record, frozen=True, kw_only=True):
-    """The transforms of two stages side by side; `first` is the index of the pair that parts."""
+    """The transforms of two stages side by side; `first` is the index of the pair that diverges."""
 
     verdict: StageVerdict
     headline: str
@@ -66,12 +66,12 @@ def compare_stages(a: RunView, b: RunView) -> StageComparison | None:
 
 
 def judge_stages(
-    found: StageComparison, differences: Sequence[RecordedDifference]
+    stages: StageComparison, differences: Sequence[RecordedDifference]
 ) -> tuple[Classification, Explanation, Judgement]:
     """Kind, causes and verdict of two stages that took no samples."""
-    judgement = Judgement(found.verdict, found.headline, found.reasons)
-    if found.verdict != "different":
-        kind: Kind = "identical" if found.verdict == "same" else "inconclusive"
+    judgement = Judgement(stages.verdict, stages.headline, stages.reasons)
+    if stages.verdict != "different":
+        kind: Kind = "identical" if stages.verdict == "same" else "inconclusive"
         return Classification(kind=kind, confidence=1.0), Explanation(), judgement
     parts = ("transforms", "parameters", "configuration", "inputs", "upstream", "code")
     # What a transform left is what is to be explained.
@@ -85,7 +85,7 @@ def compare_manifests(a: TransformManifest, b: TransformManifest) -> StageCompar
     pairs = tuple(_pairs(a, b))
     compared = [p for p in pairs if p.a is not None and p.b is not None]
     parted = [i for i, p in enumerate(pairs) if _parts(p)]
-    # A step that only follows from other data is not where two stages part.
+    # A step that only follows from other data is not where two stages diverge.
     first = next((i for i in parted if pairs[i].sources != "different"), None)
     first = parted[0] if first is None and parted else first
     equal = sum(p.results == "same" for p in compared)
@@ -95,7 +95,7 @@ def compare_manifests(a: TransformManifest, b: TransformManifest) -> StageCompar
     if first is not None:
         return StageComparison(
             verdict="different",
-            headline=_parting(pairs[first]),
+            headline=_headline(pairs[first]),
             reasons=tuple(reasons),
             transforms=pairs,
             first=first,
@@ -133,16 +133,16 @@ def _pairs(a: TransformManifest, b: TransformManifest) -> Iterator[PairedTransfo
         yield from (_alone(t, b, "b") for t in twos[j:j_end])
 
 
-def _key(made: Transform) -> tuple[str, str]:
-    return made.kind, made.name
+def _key(transform: Transform) -> tuple[str, str]:
+    return transform.kind, transform.name
 
 
 def _pair(
     one: Transform, a: TransformManifest, two: Transform, b: TransformManifest
 ) -> PairedTransform:
-    sources = _same(_known(one.sources, a), _known(two.sources, b))
-    after = _known(one.results, a), _known(two.results, b)
-    told = [
+    sources = _same(_datasets(one.sources, a), _datasets(two.sources, b))
+    after = _datasets(one.results, a), _datasets(two.results, b)
+    texts = [
         f"{what} {x!r} against {y!r}"
         for what, x, y in (
             ("selection", one.selection, two.selection),
@@ -155,9 +155,9 @@ def _pair(
     for number, (x, y) in enumerate(zip(*after, strict=False), start=1):
         of = f" of result {number}" if max(map(len, after)) > 1 else ""
         changes = schema_diff(x.schema, y.schema)
-        told += [f"{c.column} {c.what}{of}: {c.old} against {c.new}" for c in changes[:MOST_TOLD]]
+        texts += [f"{c.column} {c.what}{of}: {c.old} against {c.new}" for c in changes[:MOST_TOLD]]
         if len(changes) > MOST_TOLD:
-            told.append(f"{len(changes) - MOST_TOLD} more differences of the schema{of}")
+            texts.append(f"{len(changes) - MOST_TOLD} more differences of the schema{of}")
     return PairedTransform(
         name=one.name or one.kind,
         a=one.index + 1,
@@ -166,18 +166,18 @@ def _pair(
         results=_same(*after),
         result_a=_sizes(after[0]),
         result_b=_sizes(after[1]),
-        differences=tuple(told),
+        differences=tuple(texts),
     )
 
 
 def _alone(
-    made: Transform, manifest: TransformManifest, side: Literal["a", "b"]
+    transform: Transform, manifest: TransformManifest, side: Literal["a", "b"]
 ) -> PairedTransform:
-    size = _sizes(_known(made.results, manifest))
+    size = _sizes(_datasets(transform.results, manifest))
     return PairedTransform(
-        name=made.name or made.kind,
-        a=made.index + 1 if side == "a" else None,
-        b=made.index + 1 if side == "b" else None,
+        name=transform.name or transform.kind,
+        a=transform.index + 1 if side == "a" else None,
+        b=transform.index + 1 if side == "b" else None,
         sources="unknown",
         results="unknown",
         result_a=size if side == "a" else "",
@@ -186,20 +186,20 @@ def _alone(
     )
 
 
-def _known(ids: Iterable[str], manifest: TransformManifest) -> list[Dataset]:
+def _datasets(ids: Iterable[str], manifest: TransformManifest) -> list[Dataset]:
     by_id = {dataset.id: dataset for dataset in manifest.datasets}
     return [by_id[id_] for id_ in ids if id_ in by_id]
 
 
-def _same(ones: list[Dataset], twos: list[Dataset]) -> Standing:
+def _same(ones: list[Dataset], twos: list[Dataset]) -> Sameness:
     """Whether two lists of datasets hold the same data."""
     if len(ones) != len(twos):
         return "different"
-    found = {_same_data(one, two) for one, two in zip(ones, twos, strict=True)}
-    return "different" if "different" in found else "unknown" if "unknown" in found else "same"
+    results = {_same_data(one, two) for one, two in zip(ones, twos, strict=True)}
+    return "different" if "different" in results else "unknown" if "unknown" in results else "same"
 
 
-def _same_data(one: Dataset, two: Dataset) -> Standing:
+def _same_data(one: Dataset, two: Dataset) -> Sameness:
     by_content = one.identified == two.identified == "content"
     # An id belongs to one library and one number of parts: else only sizes and schemas compare.
     if by_content and (one.library, one.parts) == (two.library, two.parts):
@@ -226,7 +226,7 @@ def _size(dataset: Dataset) -> str:
     return f"{dims}{spread}" if dims else "of unknown size"
 
 
-def _parting(pair: PairedTransform) -> str:
+def _headline(pair: PairedTransform) -> str:
     if pair.b is None:
         return f"Transform {pair.a} {pair.name!r} is only in A"
     if pair.a is None:
@@ -237,7 +237,7 @@ def _parting(pair: PairedTransform) -> str:
         if pair.sources == "same":
             return f"Transform {number} {pair.name!r} left other data of the same: {sizes}"
         return f"The data differs from transform {number} {pair.name!r} on: {sizes}"
-    return f"The stages part at transform {number} {pair.name!r}: {pair.differences[0]}"
+    return f"The stages diverge at transform {number} {pair.name!r}: {pair.differences[0]}"
 
 
 def _open(compared: list[PairedTransform], unknown: list[PairedTransform], left_out: int) -> str:

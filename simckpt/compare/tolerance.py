@@ -61,10 +61,10 @@ class Limits(Record, frozen=True, kw_only=True):
         finite = np.isfinite(a) & np.isfinite(b)
         with np.errstate(invalid="ignore", over="ignore"):
             # Halved, because the difference of two large numbers of opposite sign overflows.
-            apart = np.abs(a * 0.5 - b * 0.5)
+            distance = np.abs(a * 0.5 - b * 0.5)
             largest = np.maximum(np.abs(a), np.abs(b))
             allowed = 0.5 * (np.maximum(self.rtol * largest, self.atol) + slack)
-            same: Mask = (a == b) | finite & (apart <= allowed)
+            same: Mask = (a == b) | finite & (distance <= allowed)
             if self.floor:
                 same |= finite & (largest <= self.floor)
         if self.ulp:
@@ -88,8 +88,8 @@ class Override(Record, frozen=True, kw_only=True):
                 _require_tolerance(f"{name}[{self.pattern!r}]", value)
 
     def apply(self, limits: Limits) -> Limits:
-        given = {n: getattr(self, n) for n in ("rtol", "atol", "ulp", "floor")}
-        return replace(limits, **{n: v for n, v in given.items() if v is not None})
+        values = {n: getattr(self, n) for n in ("rtol", "atol", "ulp", "floor")}
+        return replace(limits, **{n: v for n, v in values.items() if v is not None})
 
 
 class Tolerance(Record, frozen=True, kw_only=True):
@@ -118,11 +118,11 @@ class Tolerance(Record, frozen=True, kw_only=True):
 
     def limits(self, quantity: str) -> Limits:
         """The limits that hold for `quantity`; what holds for ``rho`` holds for ``rho.min`` too."""
-        found = self.default
+        limits = self.default
         for override in self.overrides:
             if _matches(quantity, override.pattern):
-                found = override.apply(found)
-        return found
+                limits = override.apply(limits)
+        return limits
 
     def judges(self, field: str) -> bool:
         """Whether a field is judged by its numbers, not its bits: some limit is meant for it."""
@@ -147,8 +147,8 @@ def ulp_distance(a: Floats, b: Floats) -> Words:
     """
     i, j = _ordinal(a), _ordinal(b)
     # The difference of two int64 can need 64 bits: wrap-around as unsigned gives it exactly.
-    apart = (np.maximum(i, j) - np.minimum(i, j)).view(np.uint64)
-    return np.where(np.isnan(a) | np.isnan(b), NOT_A_DISTANCE, apart)
+    distance = (np.maximum(i, j) - np.minimum(i, j)).view(np.uint64)
+    return np.where(np.isnan(a) | np.isnan(b), NOT_A_DISTANCE, distance)
 
 
 def _bits(values: Floats) -> Words:
@@ -210,12 +210,12 @@ def _tolerance(table: dict[str, Any]) -> Tolerance:
     return Tolerance(default=default, overrides=overrides)
 
 
-def _numbers(table: Any, prefix: str, known: tuple[str, ...], *tables: str) -> dict[str, Any]:
+def _numbers(table: Any, prefix: str, names: tuple[str, ...], *tables: str) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise SetupError(prefix.rstrip("."), table, "is not a table of tolerances", choices=known)
+        raise SetupError(prefix.rstrip("."), table, "is not a table of tolerances", choices=names)
     for name, value in table.items():
-        if name not in known:
-            choices = (*known, *tables)
+        if name not in names:
+            choices = (*names, *tables)
             raise SetupError(f"{prefix}{name}", value, "is no tolerance", choices=choices)
         kind: type | tuple[type, ...] = (int, float)
         if name == "equal_nan":

@@ -29,7 +29,7 @@ LONGEST_LIST = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class ComparedRuns:
     """All that a verdict is drawn from."""
 
     a: RunView
@@ -66,24 +66,24 @@ class Findings:
     @property
     def uncompared(self) -> tuple[Uncompared, ...]:
         """What was left out, with what only now turns out to be essential."""
-        left = [*self.fields.uncompared, *self.quantities.uncompared]
+        uncompared = [*self.fields.uncompared, *self.quantities.uncompared]
         if not self.fields.compared:
             # Without digests the series are the only evidence, so each of them counts.
-            left = [
+            uncompared = [
                 replace(u, essential=True)
                 if u.what == "column" and u.code not in ("no-value", "decomposition")
                 else u
-                for u in left
+                for u in uncompared
             ]
         if not self.bitwise:
             # Numbers of another precision have other digests, and the same extrema and integrals.
-            left = [
+            uncompared = [
                 replace(u, essential=False)
                 if u.code == "dtype" and self.tolerance.judges(u.name) and self._has_numbers(u.name)
                 else u
-                for u in left
+                for u in uncompared
             ]
-            left += [
+            uncompared += [
                 Uncompared(
                     what="field",
                     name=d.field,
@@ -96,7 +96,7 @@ class Findings:
                 and not self.tile_rows
                 and not self._has_numbers(d.field)
             ]
-        return tuple(left)
+        return tuple(uncompared)
 
     def _has_numbers(self, field: str) -> bool:
         return any(
@@ -116,37 +116,37 @@ class Judgement:
     only_length: bool = False
 
 
-def judge(found: Findings, first: FirstDifference | None, kind: str) -> Judgement:
+def judge(runs: ComparedRuns, first: FirstDifference | None, kind: str) -> Judgement:
     """Draw the verdict."""
-    moments = len(found.alignment)
+    moments = len(runs.alignment)
     if not moments:
-        text = f"Could not compare: {found.alignment.problem}"
-        return Judgement("could-not-compare", text, (found.alignment.problem,))
-    if not found.fields.compared and not found.quantities.compared:
+        text = f"Could not compare: {runs.alignment.problem}"
+        return Judgement("could-not-compare", text, (runs.alignment.problem,))
+    if not runs.fields.compared and not runs.quantities.compared:
         text = "Could not compare: no field or quantity is in both runs"
         return Judgement("could-not-compare", text, ("nothing was compared",))
-    early = shorter(found)
-    reasons = tuple(_reasons(found))
-    if found.judged_fields or found.judged or found.tiles:
+    early = shorter(runs)
+    reasons = tuple(_reasons(runs))
+    if runs.judged_fields or runs.judged or runs.tiles:
         more = (early,) if early else ()
-        return Judgement("different", _parting(found, first, kind), (*reasons, *more))
-    essential = [u for u in found.uncompared if u.essential]
-    agreed = _agreed(found)
+        return Judgement("different", _divergence_text(runs, first, kind), (*reasons, *more))
+    essential = [u for u in runs.uncompared if u.essential]
+    agreed = _agreed(runs)
     if early:
         return Judgement("different", f"{agreed}, but {early}", (*reasons, early), True)
-    gap = _open_end(found.alignment)
+    gap = _open_end(runs.alignment)
     if essential or gap:
-        named = [gap] if gap else []
-        named += [f"{u.what} {u.name} {u.reason}" for u in essential[:3]]
+        texts = [gap] if gap else []
+        texts += [f"{u.what} {u.name} {u.reason}" for u in essential[:3]]
         more_text = f" (and {len(essential) - 3} more)" if len(essential) > 3 else ""
-        text = f"Could not compare: {'; '.join(named)}{more_text}; all else is equal"
-        return Judgement("could-not-compare", text, (*reasons, *named))
+        text = f"Could not compare: {'; '.join(texts)}{more_text}; all else is equal"
+        return Judgement("could-not-compare", text, (*reasons, *texts))
     return Judgement("same", agreed, reasons)
 
 
-def shorter(found: Findings) -> str:
+def shorter(runs: ComparedRuns) -> str:
     """How the length of the records differs, or an empty string."""
-    alignment = found.alignment
+    alignment = runs.alignment
     for run, labels in (("A", alignment.labels_a), ("B", alignment.labels_b)):
         if labels:
             return f"checkpoint {labels[-1]!r} is only in {run}"
@@ -154,8 +154,8 @@ def shorter(found: Findings) -> str:
         return ""
     if bool(alignment.only_a.tail) == bool(alignment.only_b.tail):
         return ""
-    longer, run, other = (found.a, "A", "B") if alignment.only_a.tail else (found.b, "B", "A")
-    brief = found.b if run == "A" else found.a
+    longer, run, other = (runs.a, "A", "B") if alignment.only_a.tail else (runs.b, "B", "A")
+    brief = runs.b if run == "A" else runs.a
     end, far = int(brief.series().step[-1]), int(longer.series().step[-1])
     if 0 <= far - end < _cadence(brief) and _finished(brief) == _finished(longer):
         return ""
@@ -163,10 +163,10 @@ def shorter(found: Findings) -> str:
 
 
 def _open_end(alignment: Alignment) -> str:
-    """Both runs go on after the last common sample: their ends were not compared."""
+    """Both runs go on after the last matching sample: their ends were not compared."""
     if alignment.only_a.tail and alignment.only_b.tail:
         last = int(alignment.steps_a[-1])
-        return f"there is no common sample after step {last}, though both runs go on"
+        return f"there is no matching sample after step {last}, though both runs go on"
     return ""
 
 
@@ -190,82 +190,82 @@ def rank_text(a: RunView, b: RunView) -> str:
     return f" ({first} rank{'' if first == '1' else 's'} against {second})"
 
 
-def _agreed(found: Findings) -> str:
-    n = len(found.alignment)
+def _agreed(runs: ComparedRuns) -> str:
+    n = len(runs.alignment)
     samples = f"{n} sample{'' if n == 1 else 's'}"
-    ranks = rank_text(found.a, found.b)
-    exact = not found.quantities.differing and not found.fields.differing
-    if found.bitwise or (exact and not found.alignment.interpolated and found.fields.compared):
-        if found.fields.compared:
+    ranks = rank_text(runs.a, runs.b)
+    exact = not runs.quantities.differing and not runs.fields.differing
+    if runs.bitwise or (exact and not runs.alignment.interpolated and runs.fields.compared):
+        if runs.fields.compared:
             return f"Bit-for-bit the same at {samples}{ranks}"
-        count = len(found.quantities.compared)
+        count = len(runs.quantities.compared)
         return f"The same in every bit of {count} quantities at {samples}{ranks}, without fields"
-    interpolated = found.alignment.interpolated
+    interpolated = runs.alignment.interpolated
     by = f", {interpolated} of them interpolated" if interpolated else ""
     return f"The same within the tolerance at {samples}{by}{ranks}"
 
 
-def _parting(found: Findings, first: FirstDifference | None, kind: str) -> str:
-    if not found.bitwise:
-        beyond = found.judged
-        if beyond:
-            names = _some(q.name for q in beyond)
-            return f"Beyond the tolerance from step {beyond[0].step} on ({names})"
-        if found.judged_fields:
-            field = found.judged_fields[0]
+def _divergence_text(runs: ComparedRuns, first: FirstDifference | None, kind: str) -> str:
+    if not runs.bitwise:
+        quantities = runs.judged
+        if quantities:
+            names = _some(q.name for q in quantities)
+            return f"Beyond the tolerance from step {quantities[0].step} on ({names})"
+        if runs.judged_fields:
+            field = runs.judged_fields[0]
             return f"The bits of {field.field} differ from step {field.step} on"
-        tile = min(found.tiles, key=lambda t: t.step)
+        tile = min(runs.tiles, key=lambda t: t.step)
         return f"Beyond the tolerance in the tiles of {tile.field} at step {tile.step}"
     if first is None:
         return "The runs differ"
     what = _some([*first.fields] or [*first.quantities])
     if kind == "non-finite":
         return f"Different only in that NaN equals nothing: {what} from step {first.step} on"
-    if found.fields.compared and not found.fields.differing and not found.alignment.interpolated:
+    if runs.fields.compared and not runs.fields.differing and not runs.alignment.interpolated:
         verb = "differs" if len(first.quantities) == 1 else "differ"
         return f"The fields are the same, but {what} {verb} from step {first.step} on"
     if first.after is None:
         shared = ", the first they share" if first.step else ""
         return f"The runs differ from step {first.step} on{shared} ({what})"
     if first.step - first.after == 1:
-        return f"The runs part at step {first.step} ({what})"
-    return f"The runs part between steps {first.after} and {first.step} ({what})"
+        return f"The runs diverge at step {first.step} ({what})"
+    return f"The runs diverge between steps {first.after} and {first.step} ({what})"
 
 
 def _some(names: Iterable[str]) -> str:
     listed = list(names)
-    shown = 1
-    while shown < len(listed) and len(", ".join(listed[: shown + 1])) <= LONGEST_LIST:
-        shown += 1
-    more = f" and {len(listed) - shown} more" if len(listed) > shown else ""
-    return ", ".join(listed[:shown]) + more
+    count = 1
+    while count < len(listed) and len(", ".join(listed[: count + 1])) <= LONGEST_LIST:
+        count += 1
+    more = f" and {len(listed) - count} more" if len(listed) > count else ""
+    return ", ".join(listed[:count]) + more
 
 
-def _reasons(found: Findings) -> list[str]:
+def _reasons(runs: ComparedRuns) -> list[str]:
     reasons = []
-    fields, quantities = found.fields, found.quantities
+    fields, quantities = runs.fields, runs.quantities
     if fields.compared:
         equal = len(fields.compared) - len(fields.differing)
         reasons.append(
             f"{equal} of {len(fields.compared)} fields have equal digests at all "
-            f"{fields.moments} common samples"
+            f"{fields.moments} matching samples"
         )
     if quantities.compared:
         equal = len(quantities.compared) - len(quantities.differing)
-        how = "equal, bit for bit" if found.bitwise else "within the tolerance"
+        how = "equal, bit for bit" if runs.bitwise else "within the tolerance"
         reasons.append(f"{equal} of {len(quantities.compared)} quantities are {how}")
-    if found.tile_rows:
-        count = "none" if not found.tiles else str(len(found.tiles))
-        where = f"{found.tile_rows} common checkpoint{'' if found.tile_rows == 1 else 's'}"
+    if runs.tile_rows:
+        count = "none" if not runs.tiles else str(len(runs.tiles))
+        where = f"{runs.tile_rows} matching checkpoint{'' if runs.tile_rows == 1 else 's'}"
         reasons.append(f"tile statistics at {where}: {count} beyond the tolerance")
-    inexact = [q for q in quantities.differing if q not in found.judged]
+    inexact = [q for q in quantities.differing if q not in runs.judged]
     if inexact:
         names = _some([q.name for q in inexact])
         reasons.append(f"differing, and no part of the state: {names}")
-    if found.alignment.interpolated:
+    if runs.alignment.interpolated:
         reasons.append(
-            f"B was interpolated to {found.alignment.interpolated} of "
-            f"{len(found.alignment)} times of A, within the error of interpolation"
+            f"B was interpolated to {runs.alignment.interpolated} of "
+            f"{len(runs.alignment)} times of A, within the error of interpolation"
         )
     return reasons
 
@@ -279,11 +279,11 @@ SURE_BY_GROWTH = 0.7
 ROUNDOFF_KINDS = ("roundoff, bounded", "roundoff, growing", "inconclusive")
 
 
-def with_reference(
+def apply_reference(
     judgement: Judgement,
     kind: Classification,
     reference: Reference,
-    found: Findings,
+    runs: ComparedRuns,
     first: FirstDifference,
 ) -> tuple[Judgement, Classification]:
     """The verdict and the kind once the references have spoken.
@@ -293,29 +293,29 @@ def with_reference(
     """
     reasons = (*judgement.reasons, *reference.reasons)
     since = f"the bits differ from step {first.step} on"
-    if reference.standing == "untold":
+    if reference.outcome == "unknown":
         text = f"Could not compare with the references: {reference.reasons[0]}; {since}"
         return Judgement("could-not-compare", text, reasons), kind
-    if reference.standing == "beyond":
-        return _beyond(judgement, kind, reasons)
+    if reference.outcome == "beyond":
+        return _further(judgement, kind, reasons)
     sure = SURE_BY_GROWTH if reference.ensemble is None else SURE_BY_ENSEMBLE
     alone = f"without the references: {kind.meaning}"
     kind = Classification(
         kind="statistical only", confidence=sure, evidence=(alone, *kind.evidence)
     )
     agreed = f"Statistically the same: {since}, no further apart than the reference runs are"
-    essential = [u for u in found.uncompared if u.essential]
-    early = shorter(found)
+    essential = [u for u in runs.uncompared if u.essential]
+    early = shorter(runs)
     if early:
         return Judgement("different", f"{agreed}, but {early}", (*reasons, early)), kind
     if essential:
-        named = "; ".join(f"{u.what} {u.name} {u.reason}" for u in essential[:3])
-        text = f"Could not compare: {named}; all else is statistically the same"
-        return Judgement("could-not-compare", text, (*reasons, named)), kind
+        texts = "; ".join(f"{u.what} {u.name} {u.reason}" for u in essential[:3])
+        text = f"Could not compare: {texts}; all else is statistically the same"
+        return Judgement("could-not-compare", text, (*reasons, texts)), kind
     return Judgement("same", agreed, reasons), kind
 
 
-def _beyond(
+def _further(
     judgement: Judgement, kind: Classification, reasons: tuple[str, ...]
 ) -> tuple[Judgement, Classification]:
     headline = f"{judgement.headline}, further than the reference runs do"

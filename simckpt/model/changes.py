@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
 
 from .record import Document, Facts, Hash, Json, Record
 
@@ -64,16 +63,20 @@ class SpecDiff(Document, tag="spec_diff", frozen=True, kw_only=True):
     unlike: tuple[Hash, ...] = ()
 
 
-def flatten(tree: Json, prefix: str = "") -> Iterator[tuple[str, Json]]:
+def flatten(tree: Json, prefix: str = "") -> list[tuple[str, Json]]:
     """The leaves of a tree of dicts and lists as ``("a.b[0].c", value)``, in sorted order."""
-    if isinstance(tree, dict) and tree:
-        for key in sorted(tree):
-            yield from flatten(tree[key], f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(tree, list | tuple) and tree:
-        for i, item in enumerate(tree):
-            yield from flatten(item, f"{prefix}[{i}]")
-    else:
-        yield prefix, tree
+    leaves: list[tuple[str, Json]] = []
+    stack = [(prefix, tree)]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, dict) and value:
+            keys = sorted(value, reverse=True)
+            stack += [(f"{path}.{key}" if path else str(key), value[key]) for key in keys]
+        elif isinstance(value, list | tuple) and value:
+            stack += [(f"{path}[{i}]", value[i]) for i in range(len(value) - 1, -1, -1)]
+        else:
+            leaves.append((path, value))
+    return leaves
 
 
 def diff(old: Json, new: Json) -> tuple[Change, ...]:
@@ -81,29 +84,30 @@ def diff(old: Json, new: Json) -> tuple[Change, ...]:
 
     Where an empty dict or list was filled, or one was emptied, what is in it is the change.
     """
-    a, b = dict(flatten(old)), dict(flatten(new))
-    a, b = _without_filled(a, b), _without_filled(b, a)
-    return tuple(
-        Change(path=path, old=a.get(path, ABSENT), new=b.get(path, ABSENT))
-        for path in sorted(a.keys() | b.keys())
-        if not _same(a.get(path, ABSENT), b.get(path, ABSENT))
-    )
+    before, after = dict(flatten(old)), dict(flatten(new))
+    a, b = _without_filled(before, after), _without_filled(after, before)
+    changes = []
+    for path in sorted(a.keys() | b.keys()):
+        one, two = a.get(path, ABSENT), b.get(path, ABSENT)
+        # 1 and True, or 1 and 1.0, are different settings although they compare equal.
+        both_nan = one != one and two != two
+        if type(one) is not type(two) or (one != two and not both_nan):
+            changes.append(Change(path=path, old=one, new=two))
+    return tuple(changes)
 
 
 def _without_filled(leaves: Facts, other: Facts) -> Facts:
     """`leaves` without the empty dicts and lists that hold something on the other side."""
-    known = sorted(other)
-
-    def filled(path: str, value: Json) -> bool:
+    paths: list[str] = []
+    filled = set()
+    for path, value in leaves.items():
         if path in other or not isinstance(value, dict | list | tuple):
-            return False
-        begins = (f"{path}.", f"{path}[") if path else ("",)
-        places = ((bisect_left(known, b), b) for b in begins)
-        return any(at < len(known) and known[at].startswith(b) for at, b in places)
-
-    return {path: value for path, value in leaves.items() if not filled(path, value)}
-
-
-def _same(a: Json, b: Json) -> bool:
-    # 1 and True, or 1 and 1.0, are different settings although they compare equal.
-    return type(a) is type(b) and (a == b or (a != a and b != b))
+            continue
+        paths = paths or sorted(other)
+        for start in (f"{path}.", f"{path}[") if path else ("",):
+            at = bisect_left(paths, start)
+            if at < len(paths) and paths[at].startswith(start):
+                filled.add(path)
+    if not filled:
+        return leaves
+    return {path: value for path, value in leaves.items() if path not in filled}

@@ -103,7 +103,7 @@ def _case(suite: ET.Element, kind: str, name: str, differs: str, counts: bool) -
 
 def _field(d: FieldDifference) -> str:
     return (
-        f"differs from step {d.step} on in {d.tiles} of {d.of} tiles, {d.place}, "
+        f"differs from step {d.step} on in {d.tiles} of {d.of} tiles, {d.location}, "
         f"first in {index_range(d.bounds)}"
     )
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..compare.ancestry import Ancestry, Link, RunNode
 from ..compare.facts import ending
-from ..compare.restart import Restart
+from ..compare.restart_check import Restart
 from ..compare.run_view import RunView
 from ..model.record import Facts, Json, Record
 from .job_chain import Attempt

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..compare.facts import ending, run_facts
 from ..compare.health import Health, health
-from ..compare.restart import Restart
+from ..compare.restart_check import Restart
 from ..compare.run_view import RunView
 from ..model.changes import flatten
 from ..model.documents import Intent, Manifest
@@ -74,7 +74,7 @@ def restart_text(restart: Restart) -> str:
         meaning = "the state that was read is the same, so the restart lacks what a step needs"
     else:
         meaning = f"nothing tells of the state at step {restart.start_step}"
-    return f"{who}: {what}; DIFFERENT from step {restart.parts_at} on ({text}{tiles}): {meaning}"
+    return f"{who}: {what}; DIFFERENT from step {restart.diverges_at} on ({text}{tiles}): {meaning}"
 
 
 MOST_TRANSFORMS = 20

@@ -8,7 +8,7 @@ from ..compare.comparison import Comparison, Coverage, RunSummary
 from ..compare.differences import IDLE, RecordedDifference
 from ..compare.health import Health, Peak, Reversal
 from ..compare.quantities import QuantityDifference
-from ..compare.stages import PairedTransform, StageComparison, Standing
+from ..compare.stages import PairedTransform, Sameness, StageComparison
 from .sections import (
     Block,
     Item,
@@ -33,7 +33,7 @@ OWN_SIZE = 0.5
 """A drift from this part of the scale on is reported as it is, not relative."""
 ALARMS = ("first non-finite value", "wrong way", "samples with faults", "events")
 
-_TRANSFORM_RESULTS: dict[Standing, Span] = {
+_TRANSFORM_RESULTS: dict[Sameness, Span] = {
     "same": Span("same", "good"),
     "different": Span("DIFFERENT", "bad"),
     "unknown": Span("?", "unsure"),
@@ -182,7 +182,7 @@ def _fields(c: Comparison) -> TableBlock:
             d.field,
             str(d.step),
             f"{d.tiles} of {d.of}",
-            d.place,
+            d.location,
             index_range(d.bounds),
             ranks(d.ranks_a),
             ranks(d.ranks_b),
@@ -251,7 +251,7 @@ def _causes(c: Comparison) -> Section | None:
     blocks: list[Block] = [paragraph(explanation.finding)] if explanation.finding else []
     for i, cause in enumerate(explanation.causes[:MOST_CAUSES], 1):
         d = cause.difference
-        more = f" (and {cause.alike} more like it)" if cause.alike else ""
+        more = f" (and {cause.similar} more like it)" if cause.similar else ""
         also = f", also as {', '.join(d.otherwise[:2])}" if d.otherwise else ""
         change = (Span(value(d.a, 200), width=28), Span(" → "), Span(value(d.b, 200), width=28))
         head = line((_name(d), "strong"), more, "  ", *change, also)
@@ -362,7 +362,9 @@ def health_rows(health: Health) -> dict[str, str]:
 
 
 def _loss(peak: Peak) -> str:
-    return "" if peak.lost_step is None else f", not finite from step {peak.lost_step} on"
+    return (
+        "" if peak.non_finite_from is None else f", not finite from step {peak.non_finite_from} on"
+    )
 
 
 def _margin(peak: Peak) -> str:

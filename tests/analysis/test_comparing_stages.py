@@ -61,7 +61,7 @@ def test_stages_part_at_the_rule_and_not_where_that_shows_later(tmp_path: Path) 
         found = compare(one, two)
     assert (found.verdict, found.classification.kind) == ("different", "data")
     assert found.headline == (
-        "The stages part at transform 2 'filter': selection 'x > 1' against 'x > 2'"
+        "The stages diverge at transform 2 'filter': selection 'x > 1' against 'x > 2'"
     )
     assert found.stages is not None
     assert [p.results for p in found.stages.transforms] == ["same", "different", "different"]

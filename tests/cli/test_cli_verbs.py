@@ -27,7 +27,7 @@ def call(bundles, monkeypatch):
         ("base", 0, "SAME  Bit-for-bit the same at 13 samples\n"),
         ("again.simckpt.h5", 0, "SAME  Bit-for-bit the same at 13 samples (4 ranks against 2)"),
         ("restarted", 0, "SAME"),
-        ("rate", 1, "DIFFERENT  The runs part between steps 0 and 2 (x)"),
+        ("rate", 1, "DIFFERENT  The runs diverge between steps 0 and 2 (x)"),
         ("short", 1, "DIFFERENT  Bit-for-bit the same at 9 samples, but B ends at step 16"),
         ("other", 2, "COULD NOT COMPARE"),
     ],

@@ -162,7 +162,7 @@ def test_many_differences_of_one_kind_are_one_cause_and_lose_no_weight():
     )
     (cause,) = found.explanation.causes
     assert cause.share > 0.9
-    assert cause.alike == 299
+    assert cause.similar == 299
     assert len(found.differences) == 300
     # A setting that acts in every step still outranks another machine.
     found = compare(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import simckpt
-from simckpt.compare.causes import role
 from simckpt.compare.differences import RecordedDifference, recorded_differences
-from simckpt.compare.facts import alike_told, told, whole
+from simckpt.compare.facts import align_configurations, configuration_table, text_table
+from simckpt.compare.roles import role_of
 from simckpt.model.documents import Text
 
 
@@ -66,12 +66,12 @@ def test_a_file_that_changes_while_a_run_goes_on_is_told_by_the_setting(tmp_path
 )
 def test_a_setting_in_a_file_plays_the_part_that_its_name_says(path, expected):
     difference = RecordedDifference(part="configuration", path=path, a=1, b=2, weight="decides")
-    assert role(difference) == expected
+    assert role_of(difference).name == expected
 
 
 def test_records_that_have_the_text_alone_are_compared_by_it():
-    text = whole(Text(name="/x/run.toml", text="nu = 1.0\n"))
-    both = text | told({"run.toml": {"nu": 1.0}})
-    assert alike_told(both, text) == (text, text)
-    assert alike_told(both, both) == ({"run.toml: nu": 1.0},) * 2
-    assert alike_told(both, {}) == ({"run.toml: nu": 1.0}, {})
+    text = text_table(Text(name="/x/run.toml", text="nu = 1.0\n"))
+    both = text | configuration_table({"run.toml": {"nu": 1.0}})
+    assert align_configurations(both, text) == (text, text)
+    assert align_configurations(both, both) == ({"run.toml: nu": 1.0},) * 2
+    assert align_configurations(both, {}) == ({"run.toml: nu": 1.0}, {})

@@ -72,7 +72,7 @@ def test_records_that_both_go_on_after_the_last_common_sample_are_not_the_same()
     late.series = lambda: series
     found = compare(run(SMALL), late)
     assert found.verdict == "could-not-compare"
-    assert "no common sample after step 12" in found.headline
+    assert "no matching sample after step 12" in found.headline
     assert found.exit_status == 2
 
 
@@ -113,7 +113,7 @@ def test_one_flipped_bit_is_found_at_its_step_and_tile():
 
 def test_the_headline_names_the_interval_and_the_first_step_when_they_are_next():
     found = compare(run(SMALL, every=1), run(SMALL, every=1, rate=0.6))
-    assert found.headline.startswith("The runs part at step 1 (x)")
+    assert found.headline.startswith("The runs diverge at step 1 (x)")
 
 
 def test_nan_in_both_runs_is_no_equality_unless_asked():

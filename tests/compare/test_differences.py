@@ -2,8 +2,8 @@ import msgspec
 import pytest
 from recorded_twins import Setup, edited, run
 
-from simckpt.compare.causes import PROFILES, role
 from simckpt.compare.differences import WEIGHTS, recorded_differences
+from simckpt.compare.roles import ROLES, UNRECORDED, role_of
 from simckpt.model.changes import ABSENT
 from simckpt.model.documents import InputFile
 from simckpt.model.record import canonical_json
@@ -113,7 +113,7 @@ def test_a_module_that_only_has_another_name_is_no_difference():
 def test_a_copy_of_a_driver_with_a_change_is_one_difference():
     (found,) = recorded_differences(with_module("solver", "a"), with_module("copy", "b"))
     assert (found.part, found.path) == ("code", "solver → copy")
-    assert role(found) == "code"
+    assert role_of(found).name == "code"
 
 
 def test_an_input_is_compared_by_content_and_not_by_folder():
@@ -220,14 +220,15 @@ def test_those_that_decide_come_first():
 def test_every_difference_plays_the_part_its_name_says(changes, path, expected):
     base = SMALL.but(packages=MATERIALS, streams=("a", "b"))
     found = {d.path: d for d in recorded_differences(run(base), run(base, **changes))}
-    assert role(found[path]) == expected
+    assert role_of(found[path]).name == expected
 
 
 def test_profiles_are_likelihoods():
-    for profile in PROFILES.values():
-        numbers = (profile.prior, profile.time, *profile.onset, *profile.size, *profile.place)
+    assert all(role.acts for role in ROLES)
+    assert len({role.name for role in ROLES}) == len(ROLES)
+    for row in (*(role.likelihoods for role in ROLES), *UNRECORDED.values()):
+        numbers = (row.prior, row.time, *row.onset, *row.size, *row.location)
         assert all(0 < n <= 1 for n in numbers)
-        assert profile.acts
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import compare
 from simckpt.compare.held import held
-from simckpt.compare.many import compare_many, mark, told_apart
+from simckpt.compare.many import compare_fingerprints, compare_many, fingerprint
 
 BASE = Setup(name="base", n=16, steps=24, every=2, checkpoint_every=8)
 RUNS = {
@@ -33,11 +33,11 @@ def runs():
 
 
 def test_what_a_mark_says_is_what_a_whole_comparison_finds(runs):
-    marks = {name: mark(held(made)) for name, made in runs.items()}
+    marks = {name: fingerprint(held(made)) for name, made in runs.items()}
     told = 0
     for one, a in runs.items():
         for two, b in runs.items():
-            said = told_apart(marks[one], marks[two])
+            said = compare_fingerprints(marks[one], marks[two])
             if said == "unknown":
                 continue
             told += 1
@@ -52,12 +52,12 @@ def test_what_a_mark_says_is_what_a_whole_comparison_finds(runs):
 
 
 def test_the_seeds_of_doubt_are_left_to_a_whole_comparison(runs):
-    marks = {name: mark(held(made)) for name, made in runs.items()}
+    marks = {name: fingerprint(held(made)) for name, made in runs.items()}
     assert marks["poisoned"] is None
     assert marks["restarted"] is None
     for name in ("killed", "finer", "single", "fields"):
-        assert told_apart(marks["base"], marks[name]) == "unknown"
-    assert told_apart(marks["base"], None) == "unknown"
+        assert compare_fingerprints(marks["base"], marks[name]) == "unknown"
+    assert compare_fingerprints(marks["base"], None) == "unknown"
 
 
 def test_the_order_of_tiles_counts():
@@ -75,7 +75,7 @@ def test_the_order_of_tiles_counts():
             return outer
 
     made = run(BASE)
-    assert told_apart(mark(held(made)), mark(held(Turned(made)))) == 0
+    assert compare_fingerprints(fingerprint(held(made)), fingerprint(held(Turned(made)))) == 0
 
 
 def test_many_runs_of_few_kinds_need_few_whole_comparisons(monkeypatch):

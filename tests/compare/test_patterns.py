@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.compare.patterns import Layout, pattern, ranks_holding
+from simckpt.compare.patterns import RankLayout, pattern, ranks_holding
 from simckpt.model.documents import Node
 from simckpt.model.series import Decomposition, FieldTiles, Patch
 
@@ -18,7 +18,7 @@ def quarters() -> Decomposition:
     )
 
 
-A = Layout(run="A", decomposition=quarters())
+A = RankLayout(run="A", decomposition=quarters())
 
 
 def tiles(*index: tuple) -> np.ndarray:
@@ -36,18 +36,18 @@ def tiles(*index: tuple) -> np.ndarray:
         (tiles((slice(0, 4), slice(4, 8))), "one rank"),
         (tiles((slice(3, 5),), (slice(None), slice(3, 5))), "rank borders"),
         (tiles((6,)), "plane"),
-        (tiles((0,), (7,), (slice(None), 0), (slice(None), 7)), "domain edge"),
+        (tiles((0,), (7,), (slice(None), 0), (slice(None), 7)), "domain boundary"),
         (tiles((slice(2, 4), slice(2, 4))), "box"),
         (tiles((1, 1), (6, 6), (2, 5)), "scattered"),
     ],
 )
 def test_the_figure_of_a_fault_is_named(mask, figure):
-    assert pattern(mask, TILES, (A,)).figure == figure
+    assert pattern(mask, TILES, (A,)).pattern == figure
 
 
 def test_a_block_around_the_periodic_edge_is_one_block():
     mask = tiles((0, 0), (7, 0), (0, 7), (7, 7))
-    assert pattern(mask, TILES).figure == "box"
+    assert pattern(mask, TILES).pattern == "box"
 
 
 def test_one_ranks_tiles_name_the_rank_and_the_run():
@@ -61,9 +61,9 @@ def test_the_tiles_of_one_node_are_told_from_those_of_one_rank():
         Node(host="n1", ranks=(0, 1), environment="e"),
         Node(host="n2", ranks=(2, 3), environment="f"),
     )
-    spread = Layout(run="B", decomposition=quarters(), nodes=nodes)
+    spread = RankLayout(run="B", decomposition=quarters(), nodes=nodes)
     found = pattern(tiles((slice(4, 8),)), TILES, (spread,))
-    assert found.figure == "one node"
+    assert found.pattern == "one node"
     assert "n2" in found.text
 
 
@@ -75,7 +75,9 @@ def test_borders_that_touch_nearly_every_tile_explain_nothing():
         ),
     )
     mask = tiles((slice(0, 7), slice(0, 7)))
-    assert pattern(mask, TILES, (Layout(run="A", decomposition=fine),)).figure != "rank borders"
+    assert (
+        pattern(mask, TILES, (RankLayout(run="A", decomposition=fine),)).pattern != "rank borders"
+    )
 
 
 def test_ranks_that_held_a_part_of_a_box_are_found():
@@ -95,8 +97,8 @@ def test_particles_have_one_axis_and_still_a_figure():
     ids = FieldTiles(field="x", dtype="float64", global_shape=(100,), edges=((0, 25, 50, 75, 100),))
     scattered = Decomposition(global_shape=(100,), patches=((), ()))
     mask = np.array([False, True, False, False])
-    found = pattern(mask, ids, (Layout(run="A", decomposition=scattered),))
-    assert found.figure == "one tile"
+    found = pattern(mask, ids, (RankLayout(run="A", decomposition=scattered),))
+    assert found.pattern == "one tile"
 
 
 def test_ten_thousand_ranks_are_looked_through():
@@ -111,26 +113,26 @@ def test_ten_thousand_ranks_are_looked_through():
         ),
     )
     mask = tiles((slice(2, 5), slice(2, 5)))
-    layout = Layout(run="A", decomposition=many)
-    assert pattern(mask, tiles_, (layout,)).figure == "box"
+    layout = RankLayout(run="A", decomposition=many)
+    assert pattern(mask, tiles_, (layout,)).pattern == "box"
     assert len(ranks_holding(many, tiles_.bounds(0))) == 169
 
 
-def slabs() -> Layout:
+def slabs() -> RankLayout:
     """Two ranks, cut along the first axis only."""
     cut = Decomposition(
         global_shape=(64, 64),
         patches=tuple((Patch(start=(i, 0), shape=(32, 64)),) for i in (0, 32)),
     )
-    return Layout(run="A", decomposition=cut)
+    return RankLayout(run="A", decomposition=cut)
 
 
 def test_one_side_of_the_borders_of_a_periodic_domain_is_a_figure_of_its_own():
     found = pattern(tiles((slice(0, 8, 4),)), TILES, (slabs(),))
-    assert found.figure == "rank borders"
+    assert found.pattern == "rank borders"
     assert "lower side" in found.text
     found = pattern(tiles((slice(3, 8, 4),)), TILES, (slabs(),))
-    assert found.figure == "rank borders"
+    assert found.pattern == "rank borders"
     assert "upper side" in found.text
 
 
@@ -144,9 +146,9 @@ def test_what_a_wrong_halo_brought_is_followed_for_the_steps_between_two_samples
     )
     mask = np.zeros(coarse.shape, dtype=bool)
     mask[[0, 3, 4, 7]] = True
-    layout = (Layout(run="A", decomposition=thirds),)
-    assert pattern(mask, coarse, layout, 5).figure == "rank borders"
+    layout = (RankLayout(run="A", decomposition=thirds),)
+    assert pattern(mask, coarse, layout, 5).pattern == "rank borders"
 
 
 def test_a_block_in_which_whole_planes_agree_is_several_places():
-    assert pattern(tiles((2, slice(0, 5)), (4, slice(0, 5)), (5, 2)), TILES).figure == "scattered"
+    assert pattern(tiles((2, slice(0, 5)), (4, slice(0, 5)), (5, 2)), TILES).pattern == "scattered"

@@ -31,9 +31,9 @@ def test_a_difference_that_is_everywhere_at_once_tells_nothing_of_the_place():
 
 
 def test_only_tiles_at_the_edge_are_at_the_edge():
-    assert propagation(tiles((0, 2), (0, 3)), tiles()).edge
-    assert not propagation(tiles((0, 2), (1, 2)), tiles()).edge
-    assert not propagation(np.ones((2, 2), dtype=bool), np.ones((2, 2), dtype=bool)).edge
+    assert propagation(tiles((0, 2), (0, 3)), tiles()).at_boundary
+    assert not propagation(tiles((0, 2), (1, 2)), tiles()).at_boundary
+    assert not propagation(np.ones((2, 2), dtype=bool), np.ones((2, 2), dtype=bool)).at_boundary
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.3, 0.65])

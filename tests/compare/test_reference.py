@@ -33,7 +33,7 @@ def test_a_twin_is_statistically_the_same_with_one_reference_or_with_many(base, 
         assert found.exit_status == 0
         assert found.classification.kind == "statistical only"
         assert found.headline.startswith("Statistically the same: the bits differ from step 0 on")
-        assert found.reference.standing == "within"
+        assert found.reference.outcome == "within"
         assert len(found.reference.runs) == count
 
 
@@ -46,7 +46,7 @@ def test_without_references_the_same_two_runs_differ(base, twins):
 def test_what_changes_the_answer_leaves_the_band(base, twins, changes, count):
     found = compare(base, run(CHAOS.but(**changes)), references=twins[:count])
     assert found.verdict == "different"
-    assert found.reference.standing == "beyond"
+    assert found.reference.outcome == "beyond"
     assert found.reference.band.outside
     assert "further than the reference runs do" in found.headline
     assert found.classification.kind != "statistical only"
@@ -71,7 +71,7 @@ def test_references_that_cannot_be_held_against_the_runs_leave_the_question_open
     found = compare(base, twins[0], references=[brief])
     assert found.verdict == "could-not-compare"
     assert found.exit_status == 2
-    assert found.reference.standing == "untold"
+    assert found.reference.outcome == "unknown"
     assert "has 3 of 61 samples" in found.reference.left_out[0]
 
 
@@ -106,7 +106,7 @@ def test_three_runs_are_tested_together(base, twins):
     found = refer(base, twins[-3:], twins[:-3])
     assert found.ensemble.runs == 3
     assert found.ensemble.in_runs == 2
-    assert found.standing == "within", found.reasons
+    assert found.outcome == "within", found.reasons
 
 
 def test_the_allowance_falls_as_references_are_added():

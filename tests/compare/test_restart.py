@@ -9,7 +9,7 @@ import pytest
 
 from simckpt.bundle.reader import open_bundle
 from simckpt.bundle.writer import BundleWriter
-from simckpt.compare.restart import Restart, restarts
+from simckpt.compare.restart_check import Restart, restarts
 from simckpt.model.series import (
     Column,
     FieldTiles,
@@ -76,20 +76,20 @@ def test_a_restart_that_repeats_every_bit_is_said_to(judged) -> None:
     (found,) = judged((0, SCHEMA, sound(0, 2, 4, 6, 8)), (4, SCHEMA, sound(4, 6, 8, 10)))
     assert found.verdict == "bit-for-bit"
     assert (found.repeats, found.samples) == ((0,), 3)
-    assert (found.first_step, found.last_step, found.parts_at) == (4, 8, None)
+    assert (found.first_step, found.last_step, found.diverges_at) == (4, 8, None)
     assert restart_text(found).endswith("repeated, steps 4 to 8, bit for bit the same")
 
 
 def test_a_state_that_was_read_otherwise_than_sampled_is_told_from_a_step_that_was(judged) -> None:
     lossy = {4: (4.0, (4, 7)), 6: (6.5, (1, 2))}
     (found,) = judged((0, SCHEMA, sound(0, 2, 4, 6)), (4, SCHEMA, lossy))
-    assert (found.verdict, found.parts_at, found.in_state) == ("differs", 4, True)
+    assert (found.verdict, found.diverges_at, found.in_state) == ("differs", 4, True)
     assert (found.fields, found.tiles, found.of, found.quantities) == (("x",), 1, 2, ())
     assert "the state that was read is not the one" in restart_text(found)
 
     forgetful = sound(4, 6) | {8: (8.5, (8, 9))}
     (found,) = judged((0, SCHEMA, sound(0, 2, 4, 6, 8)), (4, SCHEMA, forgetful))
-    assert (found.parts_at, found.in_state, found.quantities) == (8, False, ("mass",))
+    assert (found.diverges_at, found.in_state, found.quantities) == (8, False, ("mass",))
     assert "the restart lacks what a step needs" in restart_text(found)
 
 
@@ -118,5 +118,5 @@ def test_a_nan_repeats_itself_and_an_inexact_column_is_left_out(judged) -> None:
 def test_tiles_that_were_cut_otherwise_leave_the_columns_to_judge(judged) -> None:
     again = {4: (4.0, (4,)), 6: (7.0, (6,))}
     (found,) = judged((0, SCHEMA, sound(0, 2, 4, 6)), (4, WIDE, again))
-    assert (found.verdict, found.parts_at, found.fields) == ("differs", 6, ())
+    assert (found.verdict, found.diverges_at, found.fields) == ("differs", 6, ())
     assert found.quantities == ("mass",)

@@ -41,7 +41,7 @@ def test_runs_that_differ_only_where_neither_was_measured_are_not_called_the_sam
     found = verdict(tmp_path)
     assert found.verdict == "could-not-compare"
     told = [u for u in found.uncompared if u.what == "field"]
-    assert told[0].reason == "was not measured at 9 of 12 common samples"
+    assert told[0].reason == "was not measured at 9 of 12 matching samples"
 
 
 def test_a_sample_that_failed_in_one_run_is_no_difference(tmp_path: Path) -> None:

@@ -80,10 +80,10 @@ def test_what_the_rate_is_made_of_is_still_a_difference_where_it_is_nan(tmp_path
 def test_a_number_that_is_lost_says_from_where_on(tmp_path):
     with growing(tmp_path / "x", (1.0, 2.0, 4.0, 8.0, np.nan, 8.0)) as a:
         (peak,) = health(a).peaks
-        assert (peak.step, peak.lost_step) == (2, 4)
+        assert (peak.step, peak.non_finite_from) == (2, 4)
         assert health_rows(health(a))["g, largest"].endswith("at step 2, not finite from step 4 on")
     with growing(tmp_path / "y", (1.0, 2.0, 4.0)) as b:
-        assert health(b).peaks[0].lost_step is None
+        assert health(b).peaks[0].non_finite_from is None
 
 
 def ranked(setup, rank, events=()):

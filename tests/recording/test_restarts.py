@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import simckpt
-from simckpt.compare.restart import Restart, restarts
+from simckpt.compare.restart_check import Restart, restarts
 
 
 class Wave:
@@ -60,12 +60,12 @@ def test_a_restart_file_in_single_precision_is_found_at_its_own_step(tmp_path: P
     found = judged(
         tmp_path / "single", lambda w: (w.u.astype("f4"), w.memory), lambda k: restored(*k)
     )
-    assert (found.parts_at, found.in_state, found.fields) == (5, True, ("u",))
+    assert (found.diverges_at, found.in_state, found.fields) == (5, True, ("u",))
 
 
 def test_a_forgotten_variable_is_found_at_the_next_step(tmp_path: Path) -> None:
     found = judged(tmp_path / "forgot", lambda w: w.u.copy(), lambda u: restored(u, 0.0))
-    assert (found.parts_at, found.in_state) == (6, False)
+    assert (found.diverges_at, found.in_state) == (6, False)
     assert "sum" in found.quantities
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from recorded_twins import Setup, Twin, run
 
 from simckpt.compare.health import Drift
-from simckpt.compare.restart import Restart
+from simckpt.compare.restart_check import Restart
 from simckpt.model.changes import Change, SpecDiff
 from simckpt.model.documents import Artifact, ArtifactIndex, Intent, Manifest, Stage
 from simckpt.model.transform import Transform, TransformManifest
@@ -86,7 +86,7 @@ def test_a_run_that_blew_up_and_a_restart_that_differs_are_not_passed_over() -> 
     twin = run(SMALL, poison=9)
     assert not told(twin).sound
     assert "NOT SOUND" in brief_text(told(twin))
-    parted = Restart(segment=1, start_step=8, verdict="differs", repeats=(0,), parts_at=8)
+    parted = Restart(segment=1, start_step=8, verdict="differs", repeats=(0,), diverges_at=8)
     assert any("DIFFERENT from step 8" in line for line in told(run(SMALL), parted).health)
 
 

@@ -31,7 +31,7 @@ def test_the_first_line_is_the_verdict_in_plain_words():
     assert page(ranks=2).splitlines()[0] == (
         "SAME  Bit-for-bit the same at 13 samples (4 ranks against 2)"
     )
-    assert page(rate=0.6).splitlines()[0] == "DIFFERENT  The runs part between steps 0 and 2 (x)"
+    assert page(rate=0.6).splitlines()[0] == "DIFFERENT  The runs diverge between steps 0 and 2 (x)"
     assert page(fields=()).splitlines()[0].startswith("COULD NOT COMPARE  ")
 
 

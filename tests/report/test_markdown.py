@@ -17,7 +17,7 @@ def text(**changes):
 
 def test_it_begins_with_the_verdict_and_holds_where_why_and_health():
     found = text(rate=0.6)
-    assert found.startswith("## DIFFERENT: The runs part between steps 0 and 2")
+    assert found.startswith("## DIFFERENT: The runs diverge between steps 0 and 2")
     assert "| x | 2 |" in found
     assert "1. **numerics rate**" in found
     assert "### Health" in found

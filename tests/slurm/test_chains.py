@@ -6,7 +6,7 @@ import pytest
 from slurm_desk import Desk
 
 from simckpt.bundle.reader import open_bundle
-from simckpt.compare.restart import restarts
+from simckpt.compare.restart_check import restarts
 
 SLOWLY = ("--pause", "0.06")
 TWO = ("--ntasks=2", "--nodes=2")

@@ -29,7 +29,7 @@ gas.add(
 )  # fmt: skip
 gas.add(
     "boundary condition on one side", GAS.but(arguments={"problem": "quad"}), ANSWER,
-    ("numerics:*y*b*",), ("plane", "box", "one tile", "domain edge"),
+    ("numerics:*y*b*",), ("plane", "box", "one tile", "domain boundary"),
     faults=settings(mesh__yrboundary="reflect"),
 )  # fmt: skip
 gas.add(

@@ -72,7 +72,7 @@ plate.add(
 )  # fmt: skip
 plate.add(
     "one side held", EXPLICIT.but(arguments={"width": 0.2}), ANSWER, "*:sides*",
-    ("plane", "domain edge"),
+    ("plane", "domain boundary"),
     arguments={"sides": ["insulated", "fixed", "insulated", "insulated"]},
 )  # fmt: skip
 plate.add("dt limit", GROWING, "time base", "*:dt_max", arguments={"dt_max": 0.08})

@@ -12,7 +12,7 @@ rod.add(
     "diffusion number", ROD, "time base", "*:diffusion_number", arguments={"diffusion_number": 0.39}
 )
 rod.add(
-    "one end held", ROD, ANSWER, "code:heat_serial", ("one tile", "domain edge"),
+    "one end held", ROD, ANSWER, "code:heat_serial", ("one tile", "domain boundary"),
     patches=(("append=T[-1]) / DX", "append=0.0) / DX"),),
 )  # fmt: skip
 rod.add(

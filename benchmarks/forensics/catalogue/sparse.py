@@ -55,7 +55,7 @@ sparse.add(
     faults=({"kind": "flipped bit", "step": 61, "field": "T", "cell": [30], "bit": 45},),
 )  # fmt: skip
 sparse.add(
-    "one end held", COARSE, ANSWER, "code:heat_serial", ("box", "domain edge"),
+    "one end held", COARSE, ANSWER, "code:heat_serial", ("box", "domain boundary"),
     patches=(("append=T[-1]) / DX", "append=0.0) / DX"),),
 )  # fmt: skip
 sparse.add(

@@ -1,7 +1,7 @@
 """Restart reproducibility: what a restarted job repeats of the one before, bit for bit or not.
 
 A job that continues from a checkpoint often makes again steps that were sampled before. Both
-samples are in the bundle, so that the comparison costs nothing. Where they part says what is
+samples are in the bundle, so that the comparison costs nothing. Where they diverge says what is
 wrong: at the very step it starts from, the state that it read is not the one that was sampled
 (a restart file in single precision); later, the state is right and the restart lacks something
 that steps need (a history of time steps, a random generator, halo values).
@@ -71,7 +71,7 @@ class Restart(Record, frozen=True, kw_only=True):
     samples: int = 0
     first_step: int | None = None
     last_step: int | None = None
-    parts_at: int | None = None
+    diverges_at: int | None = None
     fields: tuple[str, ...] = ()
     tiles: int = 0
     of: int = 0
@@ -79,8 +79,8 @@ class Restart(Record, frozen=True, kw_only=True):
 
     @property
     def in_state(self) -> bool:
-        """Whether it parts in the state that it starts from, before any step."""
-        return self.parts_at is not None and self.parts_at == self.start_step
+        """Whether it diverges in the state that it starts from, before any step."""
+        return self.diverges_at is not None and self.diverges_at == self.start_step
 
 
 def restarts(run: AllSamples) -> tuple[Restart, ...]:
@@ -130,15 +130,17 @@ def _restart(
     number, start = view.segment.index, view.start_step
     if not len(old):
         return Restart(segment=number, start_step=start, verdict="no-overlap")
-    apart = {name: _bits(values[old]) != _bits(values[new]) for name, values in columns.items()}
-    for name in of_step & apart.keys():
-        apart[name] &= step[new] != start
-    changed = {name: _differing(found, old, new) for name, found in digests.items()}
+    column_differs = {
+        name: _bits(values[old]) != _bits(values[new]) for name, values in columns.items()
+    }
+    for name in of_step & column_differs.keys():
+        column_differs[name] &= step[new] != start
+    changed = {name: _differing(restart, old, new) for name, restart in digests.items()}
     either = np.zeros(len(old), bool)
-    for differs in (*apart.values(), *changed.values()):
+    for differs in (*column_differs.values(), *changed.values()):
         either |= differs
     rows = np.flatnonzero(either)
-    found = Restart(
+    restart = Restart(
         segment=number,
         start_step=start,
         verdict="differs" if len(rows) else "bit-for-bit",
@@ -148,17 +150,17 @@ def _restart(
         last_step=int(step[old[-1]]),
     )
     if not len(rows):
-        return found
+        return restart
     row = int(rows[0])
     fields = tuple(name for name, differs in changed.items() if differs[row])
     counts = [_tiles(digests[name], int(old[row]), int(new[row])) for name in fields]
     return replace(
-        found,
-        parts_at=int(step[old[row]]),
+        restart,
+        diverges_at=int(step[old[row]]),
         fields=fields,
         tiles=sum(differing for differing, _ in counts),
         of=sum(of for _, of in counts),
-        quantities=tuple(name for name, differs in apart.items() if differs[row]),
+        quantities=tuple(name for name, differs in column_differs.items() if differs[row]),
     )
 
 
