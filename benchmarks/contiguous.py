@@ -5,8 +5,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.kernels.sums import LIMBS, sum_into
-from simckpt.diagnostics.probe import Declarations
 
 from .sampling import SIZE, normal, one_field, ready
 from .timing import Ratio, medians

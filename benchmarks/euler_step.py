@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from simckpt import CFL, Grid
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 
 from .example import load_example
 from .timing import Ratio, medians
@@ -29,8 +31,8 @@ def _ratios(side: int) -> list[Ratio]:
     fields = {"rho": flow.rho, "mx": flow.mx, "my": flow.my, "E": flow.E, "p": flow.W[3]}
     grid = Grid(domain.global_shape, domain.spacing, domain.start, ghost=example.GHOST)
     state = State(grid, fields, dt=dt)
-    probe = Probe(declarations)
-    probe.agree([probe.offer(state)])
+    probe = RankSampler(declarations)
+    probe.agree([probe.local_spec(state)])
     times = medians(
         {
             "sample": lambda: probe.finish(*probe.measure(state)),

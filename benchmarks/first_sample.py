@@ -13,11 +13,13 @@ PROGRAM = """
 import time
 import numpy as np
 from simckpt import CFL, Grid
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 begin = time.perf_counter()
-probe = Probe(Declarations(conserved={"mass": "rho"}, stability={"courant": CFL("abs(rho)")}))
+probe = RankSampler(Declarations(conserved={"mass": "rho"}, stability={"courant": CFL("abs(rho)")}))
 state = State(Grid((64, 64)), {"rho": np.ones((64, 64))}, dt=0.1)
-probe.agree([probe.offer(state)])
+probe.agree([probe.local_spec(state)])
 probe.finish(*probe.measure(state))
 print(time.perf_counter() - begin)
 """

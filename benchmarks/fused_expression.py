@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from simckpt import Grid
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.state import State
 
 from .sampling import normal, ready
 from .timing import Ratio, medians

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from simckpt import CFL, Grid
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 
 from .timing import Ratio
 
@@ -70,7 +72,7 @@ def message() -> tuple[int, int]:
         stability={"courant": CFL("abs(mx/rho)")},
     )
     state = State(Grid((512, 512)), fields)
-    probe = Probe(declarations)
-    probe.agree([probe.offer(state)])
+    probe = RankSampler(declarations)
+    probe.agree([probe.local_spec(state)])
     sums, maxima = probe.blank()
     return sums.size, maxima.size

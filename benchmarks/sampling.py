@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from simckpt import Grid
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 
 SIZE = 1 << 25
 """Float64 values that no cache holds: 256 MiB."""
@@ -16,8 +18,8 @@ SIZE = 1 << 25
 
 def ready(declarations: Declarations, state: State) -> Callable[[], object]:
     """A function that measures `state` once; the set-up and the first sample are done."""
-    probe = Probe(declarations)
-    probe.agree([probe.offer(state)])
+    probe = RankSampler(declarations)
+    probe.agree([probe.local_spec(state)])
     probe.measure(state)
     if probe.faults:
         raise RuntimeError(str(probe.faults[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simckpt.diagnostics.probe import Declarations
+from simckpt.diagnostics.declarations import Declarations
 
 from .sampling import normal, one_field, ready
 from .timing import Ratio, medians

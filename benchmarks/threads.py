@@ -7,7 +7,8 @@ import os
 import numpy as np
 
 from simckpt import CFL, Grid
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.state import State
 
 from .sampling import normal, one_field, ready
 from .timing import Ratio, medians

@@ -211,7 +211,8 @@ def warm(ctx: click.Context, as_json: bool) -> None:
     once; one compiles and the others wait. Exits with 0 if the kernels are there, with 1 if they
     could not be kept: each process then compiles for itself.
     """
-    from ..diagnostics.kernel_cache import cache_folder, condition, warm_kernels
+    from ..diagnostics.kernel_cache import cache_folder, condition
+    from ..diagnostics.local_sweep import warm_kernels
     from ..errors import SimckptWarning
     from ..report.text import show_json
 

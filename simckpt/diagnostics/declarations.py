@@ -13,11 +13,11 @@ from typing import Any, Self, TypedDict, Unpack
 from ..errors import SetupError
 from . import registry
 from .expressions import Expression, parse
+from .local_spec import Facts
 from .quantities.base import Channel, Context, Diagnostic, Quantity, checked_name
 from .quantities.integrals import Budget, Conserved, particle_quantities
 from .quantities.norms import ExtremumLocations
 from .quantities.reported import Count, Reported, Residual, Scalar
-from .rank_agreement import Facts
 
 RESERVED = frozenset({"step", "t", "wall", "dt", "segment", "faults"})
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .devices.arrays import DeviceArray
 from .expressions import Tree
-from .views import Readable
+from .readable import Readable
 
 WIDE = frozenset({"i8", "u8"})
 """Types of number of which a float64 does not hold every value."""

@@ -163,23 +163,6 @@ def _locked(descriptor: int, kind: int) -> bool:
     return True
 
 
-def warm_kernels() -> float:
-    """Compile the kernels, or load them from the cache; returns the seconds that it took.
-
-    Examples
-    --------
-    >>> warm_kernels() >= 0
-    True
-    """
-    begin = time.perf_counter()
-    with one_at_first(lock_path()):
-        from .sampler import ready_grids, ready_ids
-
-        ready_grids()
-        ready_ids()
-    return time.perf_counter() - begin
-
-
 # How many threads share the work of a sample on one rank.
 
 

@@ -1,28 +1,35 @@
-"""This rank's parts: boxes or particles with their arrays, and the programs for them."""
+"""This rank's boxes and particles as parts, each array checked against the global plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SetupError
 from ..model.series import Patch
-from .coverage_checksum import box_mark, mark
+from .coverage import box_checksum, ids_checksum
 from .exact import half_words
 from .expressions import Tree
-from .grid import Grid, Sliced, one_width
+from .grid import AxisSpacing, Grid, Sliced, one_width
+from .local_spec import grids_of, one_field
 from .lowering import LEAVES, Leaf, Program, lower
-from .quantities.base import Channel
-from .views import Readable
+from .particles import Cells
+from .quantities.base import PARTICLES, Channel
+from .readable import Readable, type_name
+from .state import State
 
 MASK: Leaf = ("mask",)
 
 NOWHERE = np.iinfo(np.int64).max
 """The place of the first cell that is not finite, where there is none."""
+
+Note = Callable[[str, Exception], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +46,8 @@ class Part:
     shape: tuple[int, ...]
     global_shape: tuple[int, ...]
     arrays: Mapping[str, Readable]
-    widths: tuple[float | NDArray[np.float64], ...] = ()
-    widths_around: tuple[float | NDArray[np.float64] | None, ...] = ()
+    widths: tuple[AxisSpacing, ...] = ()
+    widths_around: tuple[AxisSpacing | None, ...] = ()
     volume: float | NDArray[Any] = 1.0
     volume_tree: Tree = ("number", 1.0)
     where: NDArray[np.bool_] | None = None
@@ -48,8 +55,6 @@ class Part:
     ids: NDArray[Any] | None = None
     ghosted: Mapping[str, Readable] = field(default_factory=dict)
     ghost: tuple[tuple[int, int], ...] = ()
-    prepared: dict[PartPlan, Any] = field(default_factory=dict)
-    """What a sampler keeps of it."""
 
     @property
     def patch(self) -> Patch:
@@ -85,11 +90,11 @@ class Part:
             return tree
         return (kind, *(self.with_numbers(part) for part in tree[1:]))
 
-    def mark(self) -> int:
-        """What tells which cells or ids these are: see `marks`. Of a part with a mask 0."""
+    def checksum(self) -> int:
+        """The coverage checksum of its cells or ids; 0 for a box with a mask."""
         if self.ids is not None:
-            return mark(self.ids)
-        return box_mark(self.start, self.shape) if self.where is None else 0
+            return ids_checksum(self.ids)
+        return box_checksum(self.start, self.shape) if self.where is None else 0
 
     def leaf(self, leaf: Leaf) -> Readable:
         """The array, of the part's shape, that a leaf of an expression stands for."""
@@ -111,7 +116,7 @@ class Part:
                 if widths is not None:
                     return self._along(axis, widths)
             case ("volume",):
-                return self._volume()
+                return np.broadcast_to(self.volume, self.shape)
             case ("mask",) if self.where is not None:
                 return self.where
         raise KeyError(leaf)
@@ -131,32 +136,190 @@ class Part:
         cut = tuple(slice(b, b + n) for b, n in zip(begin, self.shape, strict=True))
         return array[cut]  # type: ignore[return-value]
 
-    def _along(self, axis: int, widths: float | NDArray[np.float64]) -> NDArray[Any]:
+    def _along(self, axis: int, widths: AxisSpacing) -> NDArray[Any]:
         shape = [1] * len(self.shape)
         if not isinstance(widths, float):
             shape[axis] = self.shape[axis]
         return np.broadcast_to(np.reshape(widths, shape), self.shape)
 
-    def _volume(self) -> NDArray[Any]:
-        if isinstance(self.volume, float):
-            return np.broadcast_to(np.float64(self.volume), self.shape)
-        return self.volume
+
+def box_parts(
+    state: State,
+    channels: Sequence[Channel],
+    note: Note,
+    previous_shapes: Mapping[int, tuple[int, ...]],
+    *,
+    refinable: bool,
+) -> Iterator[tuple[int, Part]]:
+    """This rank's boxes with their numbers, without the fields that do not fit `channels`.
+
+    `note` is told of those. Where the fields of a box differ in shape, those that have the shape
+    of the sample before are right, and otherwise most of them. If `refinable`, a box may lie on a
+    level for which there are no channels.
+    """
+    levels = {c.space for c in channels}
+    for number, grid in enumerate(grids_of(state)):
+        here = {c.field: c for c in channels if c.space == grid.level}
+        if refinable and grid.level not in levels:
+            # Its fields are of the types that all levels have.
+            here = {c.field: replace(c, global_shape=grid.global_shape) for c in channels}
+        arrays: dict[str, Readable] = {}
+        ghosted: dict[str, Readable] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name in state.fields:
+            try:
+                for part_name, array in one_field(state, name, number):
+                    shapes[part_name] = _checked_shape(grid, part_name, array, here)
+                    ghosted[part_name] = array
+                    arrays[part_name] = grid.interior(array)
+            except Exception as error:  # noqa: BLE001 - one field's fault is not another's
+                note(name, error)
+        for name in here.keys() - arrays.keys():
+            note(name, SetupError(f"fields[{name!r}]", None, "is missing"))
+        if not shapes:
+            continue
+        common = previous_shapes.get(number, ())
+        if common not in shapes.values():
+            common = max(shapes.values(), key=list(shapes.values()).count)
+        for name, shape in shapes.items():
+            if shape != common:
+                problem = f"is not that of the other fields, {common}"
+                note(name, SetupError(f"fields[{name!r}].shape", shape, problem))
+                del arrays[name]
+        if prod(common) and arrays:
+            yield number, _box(grid, common, arrays, ghosted)
 
 
-def volume_of(grid: Grid, local: Sequence[int]) -> tuple[float | NDArray[Any], Tree]:
-    """The cell volume as a number or an array, and the tree that gives it in each cell."""
+def particle_parts(state: State, channels: Sequence[Channel], note: Note) -> Iterator[Part]:
+    """This rank's particles, if it has any."""
+    if state.particles is None:
+        return
+    arrays = state.particles.arrays()
+    (total,) = channels[0].global_shape
+    ids = state.particles.ids
+    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < total:
+        problem = f"goes beyond 0 ... {total - 1}"
+        mend = "Where particles are created, give total= as one more than the largest id to come."
+        error = SetupError("Particles.ids", (int(ids.min()), int(ids.max())), problem, mend=mend)
+        for name in arrays:
+            note(name, error)
+        return
+    for channel in channels:
+        if channel.field not in arrays:
+            note(channel.field, SetupError(f"Particles.{channel.field}", None, "is missing"))
+        elif type_name(arrays[channel.field].dtype) != channel.kind:
+            kind = type_name(arrays.pop(channel.field).dtype)
+            problem = f"was {channel.kind} in the first sample"
+            note(channel.field, SetupError(f"Particles.{channel.field}.dtype", kind, problem))
+    if ids.size:
+        yield Part(PARTICLES, (0,), (int(ids.size),), (total,), arrays, ids=ids)
+
+
+def _checked_shape(
+    grid: Grid | Cells, name: str, array: Readable, channels: Mapping[str, Channel]
+) -> tuple[int, ...]:
+    """The local shape of a field that fits its channel."""
+    if not channels:
+        raise SetupError(
+            "Grid.level",
+            grid.level,
+            "was not there in the first sample",
+            mend="Give the grid as a list from the start: grid=[Grid(...)].",
+        )
+    if name not in channels:
+        raise SetupError(
+            f"fields[{name!r}]", name, "was not there in the first sample", choices=sorted(channels)
+        )
+    channel, kind = channels[name], type_name(array.dtype)
+    if kind != channel.kind:
+        problem = f"was {channel.kind} in the first sample"
+        raise SetupError(f"fields[{name!r}].dtype", kind, problem)
+    if grid.global_shape != channel.global_shape:
+        problem = f"was {channel.global_shape} before"
+        raise SetupError("Grid.global_shape", grid.global_shape, problem)
+    return grid.box(array.shape, name)[1]
+
+
+def _box(
+    grid: Grid | Cells,
+    shape: tuple[int, ...],
+    arrays: Mapping[str, Readable],
+    ghosted: Mapping[str, Readable],
+) -> Part:
+    if isinstance(grid, Cells):
+        uniform = isinstance(grid.volume, float)
+        return Part(
+            space=0,
+            start=(0,),
+            shape=shape,
+            global_shape=grid.global_shape,
+            arrays=arrays,
+            volume=grid.volume,
+            volume_tree=("number", grid.volume) if uniform else ("volume",),
+            ids=grid.ids,
+        )
+    where = grid.where
+    axes = list(enumerate(shape))
+    widths = [grid.local_widths(axis, cells) for axis, cells in axes]
+    numbers = [one_width(along) for along in widths]
+    volume: float | NDArray[Any] = 1.0
+    tree: Tree = ("volume",)
     if grid.volume is not None:
-        return grid.local_cells("Grid.volume", grid.volume, local), ("volume",)
-    tree: Tree = ("width", 0)
-    uniform: float | None = 1.0
-    for axis, cells in enumerate(local):
-        width = one_width(grid.local_widths(axis, cells))
-        uniform = uniform * width if uniform is not None and width is not None else None
-        if axis:
+        volume = grid.local_cells("Grid.volume", grid.volume, shape)
+    elif None in numbers:
+        tree = ("width", 0)
+        for axis in range(1, len(shape)):
             tree = ("multiply", tree, ("width", axis))
-    if uniform is not None:
-        return uniform, ("number", uniform)
-    return 1.0, tree
+    else:
+        volume = prod(width for width in numbers if width is not None)
+        tree = ("number", volume)
+    return Part(
+        space=grid.level,
+        start=grid.start,
+        shape=shape,
+        global_shape=grid.global_shape,
+        arrays=arrays,
+        ghosted=ghosted,
+        ghost=grid.ghost,
+        widths=tuple(w if n is None else n for w, n in zip(widths, numbers, strict=True)),
+        widths_around=tuple(grid.widths_around(axis, cells) for axis, cells in axes),
+        volume=volume,
+        volume_tree=tree,
+        where=None if where is None else grid.local_cells("Grid.where", where, shape),
+        where_around=where if grid.masks_ghosts(shape) else None,
+    )
+
+
+def lacking(tree: Tree, part: Part, single: frozenset[int], *, masked: bool) -> str:
+    """Why `tree`, planned at the first sample, cannot be had of this box; empty if it can.
+
+    `single` are the levels of which a box is the only one, and `masked` says that the tree minds
+    masks.
+    """
+    kind, *rest = tree
+    if kind == "even_width" and not isinstance(part.widths[rest[0]], float):
+        return f"the cells along axis {rest[0]} were of one width in the first sample"
+    if kind == "width_beside" and part.widths_around[rest[0]] is None:
+        return f"the widths of the cells beside the box along axis {rest[0]} are not known"
+    if kind == "shifted":
+        _, axis, offset = rest
+        low, high = part.ghost[axis]
+        if (high if offset > 0 else low) < abs(offset):
+            return (
+                f"a box has no ghost layer on both sides of axis {axis}, "
+                "as it had in the first sample"
+            )
+        if part.where is None:
+            return ""
+        if not masked:
+            return "there was no mask in the first sample; give one from the start"
+        if part.where_around is None and part.space not in single:
+            return (
+                "Grid.where does not tell which ghost cells count, and these belong to other boxes"
+            )
+        return ""
+    texts = (lacking(t, part, single, masked=masked) for t in rest if isinstance(t, tuple))
+    return next(filter(None, texts), "")
 
 
 @dataclass(frozen=True, eq=False)

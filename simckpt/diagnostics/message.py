@@ -61,11 +61,11 @@ class ShareSlots:
 
 
 @dataclass(frozen=True)
-class Layout:
+class MessageLayout:
     """Where everything lies in the two arrays.
 
     Sums begin with the number of ranks that took part, of cells, and of numbers of the state that
-    could not be read, the mark of where the boxes lie, the number of cells on levels without
+    could not be read, the checksum of where the boxes lie, the number of cells on levels without
     channels, and the number of boxes with a mask. Maxima begin with step and -step, t and -t, dt
     and -dt, the same of how many samples of this step came before, and the largest and least
     volume of a cell, so that rank 0 can tell whether all ranks spoke of one sample.
@@ -80,8 +80,8 @@ class Layout:
     extremes: tuple[tuple[MaximumSlots, ...], ...]
     shares: tuple[ShareSlots, ...]
     """For each quantity, where what the ranks add from elsewhere lies; most add nothing."""
-    marks: Mapping[int, slice]
-    """For each index space, the word that tells which of its cells are held."""
+    coverage: Mapping[int, slice]
+    """For each index space, the word of its coverage checksum."""
 
     RANKS = 0
     CELLS = 1
@@ -93,6 +93,7 @@ class Layout:
     TIME = slice(2, 4)
     WIDTH = slice(4, 6)
     VISIT = slice(6, 8)
+    CLOCK = slice(0, 8)
     VOLUME = slice(8, 10)
     HEAD = slice(0, 10)
 
@@ -102,7 +103,7 @@ class Layout:
         channels: Sequence[Channel],
         quantities: Sequence[Quantity],
         channel_sum: Callable[[SumRequest], int | None],
-    ) -> Layout:
+    ) -> MessageLayout:
         """The layout for these channels and quantities.
 
         `channel_sum` names the channel whose own sum answers a request.
@@ -144,7 +145,7 @@ class Layout:
                 )
             )
         spaces = dict.fromkeys(channel.space for channel in channels)
-        marks = {space: sums.take(1) for space in spaces}
+        coverage = {space: sums.take(1) for space in spaces}
         return cls(
             sums.at,
             maxima.at,
@@ -153,7 +154,7 @@ class Layout:
             tuple(answers),
             tuple(extremes),
             tuple(shares),
-            marks,
+            coverage,
         )
 
     def blank(self) -> tuple[Sums, Maxima]:

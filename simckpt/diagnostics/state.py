@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
-from typing import Any
+from typing import Any, NamedTuple
 
 from .grid import Grid
 from .particles import Cells, Particles
@@ -47,3 +47,18 @@ class State:
     reported: Reported = NOTHING_REPORTED
     unreadable: int = 0
     visit: int = 0
+
+
+class Extremum(NamedTuple):
+    """A value, and the lowest linear global index (C order) or id of the cells that have it."""
+
+    value: float
+    cell: int
+
+
+class Extremes:
+    """The extrema on this rank whose places are asked for, by field and index space."""
+
+    def __init__(self) -> None:
+        self.smallest: dict[tuple[str, int], Extremum] = {}
+        self.largest: dict[tuple[str, int], Extremum] = {}

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..compare.run_view import SeriesView
-    from ..diagnostics.probe import Reading
+    from ..diagnostics.reduced_sample import ReducedSample
     from ..model.series import Column, SeriesSchema
 
     Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 # The magnitude that a quantity's rounding errors are relative to, from one sample.
 
 
-def magnitudes(reading: Reading, schema: SeriesSchema) -> dict[str, float]:
+def magnitudes(reading: ReducedSample, schema: SeriesSchema) -> dict[str, float]:
     """The scale of each column in this sample; 0 where it cannot be told.
 
     A total momentum near zero is the small rest of large contributions: see `compare.where.scales`.
@@ -52,7 +52,7 @@ def magnitudes(reading: Reading, schema: SeriesSchema) -> dict[str, float]:
     return scales(cast("SeriesView", row), columns)
 
 
-def magnitude(name: str, reading: Reading, schema: SeriesSchema) -> float:
+def magnitude(name: str, reading: ReducedSample, schema: SeriesSchema) -> float:
     """The scale of one column in this sample."""
     return magnitudes(reading, schema)[name]
 
@@ -74,7 +74,7 @@ class Monotone:
         self._unit = rounding(schema.tiles)
         self._watched = [_Watched(c, self._columns) for c in monotone_columns(schema.columns)]
 
-    def look(self, reading: Reading) -> tuple[Reversal, ...]:
+    def look(self, reading: ReducedSample) -> tuple[Reversal, ...]:
         """The integrals that go the wrong way in `reading` for the first time."""
         found = []
         for watched in list(self._watched):
@@ -120,7 +120,9 @@ class _Watched:
         self._lowest = np.full(len(self._at), np.inf)
         self._highest = -self._lowest
 
-    def look(self, reading: Reading, columns: dict[str, Column], unit: float) -> Reversal | None:
+    def look(
+        self, reading: ReducedSample, columns: dict[str, Column], unit: float
+    ) -> Reversal | None:
         self._extend(reading)
         value = reading[self._column.name]
         if not math.isfinite(value):
@@ -149,14 +151,14 @@ class _Watched:
             samples=1,
         )
 
-    def _extend(self, reading: Reading) -> None:
+    def _extend(self, reading: ReducedSample) -> None:
         """Keep the extremes of the columns that the scale is told by."""
         values = reading.values[self._at]
         finite = np.isfinite(values)
         np.minimum(self._lowest, values, out=self._lowest, where=finite)
         np.maximum(self._highest, values, out=self._highest, where=finite)
 
-    def _known_scale(self, reading: Reading, columns: dict[str, Column]) -> float:
+    def _known_scale(self, reading: ReducedSample, columns: dict[str, Column]) -> float:
         row = {name: reading.values[i : i + 1] for i, name in enumerate(columns)}
         measure = measures(cast("SeriesView", row), columns)[self._column.name]
         ends = (np.where(np.isfinite(v), v, np.nan) for v in (self._lowest, self._highest))
@@ -256,13 +258,13 @@ class AnomalyRule:
         self._unsound: set[str] = set()
         self._monotone = Monotone(schema)
 
-    def look(self, reading: Reading) -> Finding | None:
+    def look(self, reading: ReducedSample) -> Finding | None:
         unsound = self._non_finite(reading)
         reversed_ = self._reversed(reading)
         unusual = None if reading.faults else self._unusual(reading)
         return unsound or reversed_ or unusual
 
-    def _non_finite(self, reading: Reading) -> Finding | None:
+    def _non_finite(self, reading: ReducedSample) -> Finding | None:
         """The fields and numbers that are not finite for the first time."""
         names = [*reading.origins]
         if not reading.faults:
@@ -279,7 +281,7 @@ class AnomalyRule:
             {"not_finite": new, "first_cell": shown},
         )
 
-    def _reversed(self, reading: Reading) -> Finding | None:
+    def _reversed(self, reading: ReducedSample) -> Finding | None:
         """The integrals that go the other way than was declared, for the first time."""
         found = self._monotone.look(reading)
         if not found:
@@ -290,7 +292,7 @@ class AnomalyRule:
              for r in found},
         )  # fmt: skip
 
-    def _unusual(self, reading: Reading) -> Finding | None:
+    def _unusual(self, reading: ReducedSample) -> Finding | None:
         now = (reading.step, reading.values)
         before, self._last = self._last, now
         if before is None or reading.step <= before[0]:
@@ -318,7 +320,7 @@ class AnomalyRule:
         return _finite(signals), moved, surges, _finite(sizes)
 
     def _matters(
-        self, reading: Reading, moved: Floats, surges: Floats, log_sizes: Floats
+        self, reading: ReducedSample, moved: Floats, surges: Floats, log_sizes: Floats
     ) -> NDArray[np.bool_]:
         """Which signals are large by themselves, and not only beside their history."""
         with np.errstate(invalid="ignore"):
@@ -328,12 +330,12 @@ class AnomalyRule:
         return np.concatenate([drifted, np.ones(len(self._stable), bool), surged])
 
     def _outlier(
-        self, reading: Reading, signals: Floats, suspects: NDArray[np.bool_]
+        self, reading: ReducedSample, signals: Floats, suspects: NDArray[np.bool_]
     ) -> Finding | None:
         worst = self._histories.outlier(signals, suspects, self._floors(reading))
         return None if worst is None else self._finding(*worst)
 
-    def _scales(self, reading: Reading) -> Floats:
+    def _scales(self, reading: ReducedSample) -> Floats:
         known = magnitudes(reading, self._schema)
         return np.array([known[name] for name in self._drifts])
 
@@ -345,7 +347,7 @@ class AnomalyRule:
             [(DRIFT_FACTOR - 1) * highest[:drifts], np.full(stable, RISE), np.zeros(sizes)]
         )
 
-    def _floors(self, reading: Reading) -> Floats:
+    def _floors(self, reading: ReducedSample) -> Floats:
         """The least spread that each history is given credit for."""
         floors = np.full(self._histories.signals, LEAST_SPREAD)
         floors[: len(self._drifts)] = self._rounding / 16 * self._scales(reading)

@@ -17,7 +17,7 @@ from .trigger_engine import Finding
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..diagnostics.probe import Reading
+    from ..diagnostics.reduced_sample import ReducedSample
     from ..model.series import SeriesSchema
 
 Measure = Literal["value", "drift", "change", "growth"]
@@ -148,14 +148,14 @@ class BoundRule:
         self._first = first.get(bound.quantity, math.nan)
         self._scale = 0.0
         self._previous = (math.nan, math.nan)
-        self._measure: Callable[[Reading], float] = {
+        self._measure: Callable[[ReducedSample], float] = {
             "value": self._value,
             "drift": self._drift,
             "change": self._change,
             "growth": self._growth,
         }[bound.measure]
 
-    def look(self, reading: Reading) -> Finding | None:
+    def look(self, reading: ReducedSample) -> Finding | None:
         value = self._measure(reading)
         if not self._bound.broken_by(value):
             return None
@@ -165,10 +165,10 @@ class BoundRule:
             {self._bound.subject: value, "limit": self._bound.limit},
         )
 
-    def _value(self, reading: Reading) -> float:
+    def _value(self, reading: ReducedSample) -> float:
         return reading[self._bound.quantity]
 
-    def _change(self, reading: Reading) -> float:
+    def _change(self, reading: ReducedSample) -> float:
         """The distance from the first finite value."""
         value = reading[self._bound.quantity]
         if not math.isfinite(value):
@@ -177,7 +177,7 @@ class BoundRule:
             self._first = value
         return abs(value - self._first)
 
-    def _drift(self, reading: Reading) -> float:
+    def _drift(self, reading: ReducedSample) -> float:
         """The same relative to the quantity's scale, the largest so far."""
         distance = self._change(reading)
         # A scale takes longer than a sample's other work: computed only where it may matter.
@@ -188,7 +188,7 @@ class BoundRule:
             return 0.0
         return distance / self._scale if self._scale > 0 else math.nan
 
-    def _growth(self, reading: Reading) -> float:
+    def _growth(self, reading: ReducedSample) -> float:
         t, size = self._previous
         now, larger = self._previous = reading.t, abs(reading[self._bound.quantity])
         if not (now > t and size > 0 and larger > 0 and math.isfinite(larger)):

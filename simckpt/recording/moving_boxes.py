@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..diagnostics.coverage_checksum import places_mark
-from ..diagnostics.partition import find_overlap
+from ..diagnostics.coverage import decomposition_checksum, find_overlap
 from ..model.series import DECOMPOSITION, DECOMPOSITION_CHANGED, Decomposition, Event, Patch
 from ..parallel.comm import LONGEST_POST
 
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..diagnostics.probe import Held, Reading
+    from ..diagnostics.rank_sampler import LocalBoxes
+    from ..diagnostics.reduced_sample import ReducedSample
     from ..model.record import Hash
     from ..model.series import Decomposition
     from ..parallel.comm import Comm
@@ -60,7 +60,7 @@ class Placements:
         self._parts: dict[tuple[int, int], list[NDArray[np.int64]]] = {}
         self._last: tuple[int, Placed] | None = None
 
-    def tell(self, number: int, held: Held) -> None:
+    def tell(self, number: int, held: LocalBoxes) -> None:
         """Say where this rank's boxes lie in sample `number`, if that has changed."""
         mine = tuple(patch for patch, _ in held)
         if mine == self._mine:
@@ -86,7 +86,7 @@ class Placements:
             global_shape=self._shape,
             patches=tuple(tuple(patch for patch, _ in held) for held in boxes),
         )
-        if places_mark(decomposition) != mark:
+        if decomposition_checksum(decomposition) != mark:
             return None
         self._last = mark, Placed(decomposition, _overlap(boxes))
         return self._last[1]
@@ -105,7 +105,7 @@ class Placements:
         self._said[rank].append((number, held))
 
 
-def _messages(number: int, held: Held, axes: int) -> Iterator[NDArray[np.int64]]:
+def _messages(number: int, held: LocalBoxes, axes: int) -> Iterator[NDArray[np.int64]]:
     rows = [[p.level, masked, *p.start, *p.shape] for p, masked in held]
     most = (LONGEST_POST - HEAD) // (2 + 2 * axes)
     cuts = [rows[i : i + most] for i in range(0, len(rows), most)] or [[]]
@@ -114,7 +114,7 @@ def _messages(number: int, held: Held, axes: int) -> Iterator[NDArray[np.int64]]
         yield np.array(words, np.int64)
 
 
-def _overlap(boxes: Sequence[Held]) -> str:
+def _overlap(boxes: Sequence[LocalBoxes]) -> str:
     """Which two ranks hold one cell, where no mask can make that right."""
     levels = {patch.level for held in boxes for patch, _ in held}
     masked = {patch.level for held in boxes for patch, mask in held if mask}
@@ -158,7 +158,7 @@ class Boxes:
         self._problem = ""
         self._unseen = False
 
-    def events(self, reading: Reading, wall: float, placed: Placed | None) -> Iterator[Event]:
+    def events(self, reading: ReducedSample, wall: float, placed: Placed | None) -> Iterator[Event]:
         """What `reading` is the first to show; `placed` is where its boxes lie, if known."""
         if reading.places is not None:
             yield from self._moves(reading, wall, placed)
@@ -177,7 +177,7 @@ class Boxes:
                 facts={"cells": reading.unseen},
             )
 
-    def _moves(self, reading: Reading, wall: float, placed: Placed | None) -> Iterator[Event]:
+    def _moves(self, reading: ReducedSample, wall: float, placed: Placed | None) -> Iterator[Event]:
         places = reading.places if reading.moved else None
         stays = places == self._places
         if stays and (self._known or placed is None or not self._left):
@@ -198,7 +198,7 @@ class Boxes:
             )
         self._problem = problem
 
-    def _move(self, reading: Reading, wall: float, placed: Placed | None) -> Event:
+    def _move(self, reading: ReducedSample, wall: float, placed: Placed | None) -> Event:
         text = "boxes were moved, cut anew or given to other ranks"
         facts = {}
         if placed is not None:

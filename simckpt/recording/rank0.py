@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..bundle.writer import BundleWriter
-    from ..diagnostics.probe import Reading
+    from ..diagnostics.reduced_sample import ReducedSample
     from ..model.changes import SpecDiff, Specification
     from ..model.record import Hash, Json
     from ..model.series import Checkpoint, Cost, Decomposition, Ending, Event, Reason, SeriesSchema
@@ -74,7 +74,7 @@ class Scribe(Protocol):
         """
 
     @abstractmethod
-    def sample(self, reading: Reading, wall: float, placed: Placed | None = None) -> None:
+    def sample(self, reading: ReducedSample, wall: float, placed: Placed | None = None) -> None:
         """A sample is complete; `wall` is when it was taken, `placed` where its boxes lay."""
 
     @abstractmethod
@@ -136,7 +136,7 @@ class SilentScribe:
     ) -> None:
         """Nothing to do."""
 
-    def sample(self, reading: Reading, wall: float, placed: Placed | None = None) -> None:
+    def sample(self, reading: ReducedSample, wall: float, placed: Placed | None = None) -> None:
         """Nothing to do: only rank 0 receives readings."""
 
     def event(self, event: Event) -> None:
@@ -285,8 +285,8 @@ class BundleScribe:
         self._waypoints = waypoints
         self._start_step = segment.start_step
         self._schema: SeriesSchema | None = None
-        self._reading: Reading | None = None
-        self._tiled: Reading | None = None
+        self._reading: ReducedSample | None = None
+        self._tiled: ReducedSample | None = None
         self._samples = 0
         self._origins = Origins()
         self._boxes = Boxes(writer.store)
@@ -324,7 +324,7 @@ class BundleScribe:
         # Solvers that were given to the run are configured by now, and were not when it began.
         self._in_effect(self._captures.in_effect.read(step), step)
 
-    def sample(self, reading: Reading, wall: float, placed: Placed | None = None) -> None:
+    def sample(self, reading: ReducedSample, wall: float, placed: Placed | None = None) -> None:
         self._reading = reading
         self._samples += 1
         self._writer.append(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ..diagnostics.declarations import Declarations
-    from ..diagnostics.probe import State
+    from ..diagnostics.state import State
     from ..errors import SetupError
     from ..model.series import Checkpoint, Reason, Severity
     from ..parallel.comm import Comm

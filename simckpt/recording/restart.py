@@ -24,7 +24,7 @@ from .begin import alike, comparable
 from .redacted_texts import redacted
 
 if TYPE_CHECKING:
-    from ..diagnostics.probe import Reading
+    from ..diagnostics.reduced_sample import ReducedSample
     from ..model.changes import Specification
     from ..model.record import Hash
     from ..model.series import SeriesSchema
@@ -86,7 +86,7 @@ class Overlap:
         """Whether there is something left to compare with."""
         return self._last >= 0
 
-    def look(self, reading: Reading, schema: SeriesSchema, digests: Bits) -> Event | None:
+    def look(self, reading: ReducedSample, schema: SeriesSchema, digests: Bits) -> Event | None:
         """The event that a sample gives: the first difference, or the end of the overlap."""
         step = reading.step
         if self._last < 0 or reading.faults:
@@ -102,7 +102,7 @@ class Overlap:
         self._last = -1
         return self._same(step) if self._repeated else None
 
-    def _differing(self, reading: Reading, schema: SeriesSchema, digests: Bits) -> list[str]:
+    def _differing(self, reading: ReducedSample, schema: SeriesSchema, digests: Bits) -> list[str]:
         """The fields that differ at this step; without fields, the exact quantities."""
         before = self._known.digests.get(reading.step, {})
         shared = before.keys() & digests.keys()

@@ -202,7 +202,7 @@ class Run:
             same at each call.
         """
         from ..diagnostics.declarations import Declarations
-        from ..diagnostics.probe import State
+        from ..diagnostics.state import State
 
         recorder = self._begun("run.sample")
         if step is None:

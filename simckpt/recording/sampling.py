@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
     from ..diagnostics.declarations import Declarations
     from ..diagnostics.exact import ExactSum
-    from ..diagnostics.probe import Offer, Probe, Reading, State
+    from ..diagnostics.local_spec import LocalSpec
     from ..diagnostics.quantities.reported import Reported, Solves
+    from ..diagnostics.rank_sampler import RankSampler
+    from ..diagnostics.reduced_sample import ReducedSample
+    from ..diagnostics.state import State
     from ..parallel.comm import Comm, Maxima, Reduction, Sums
     from .moving_boxes import Placed
     from .overheads import Faults
@@ -104,7 +107,7 @@ class StepOrder:
     def __init__(self) -> None:
         self._last: int | None = None
 
-    def problem(self, reading: Reading) -> str:
+    def problem(self, reading: ReducedSample) -> str:
         """What is wrong with the step of the next sample; empty if it is past the last one."""
         if not reading.aligned or not reading.ranks:
             return ""
@@ -226,7 +229,7 @@ class Sampling:
         self._stream = Stream(samples)
         self._triggers = triggers
         self._faults = faults
-        self._probe: Probe | None = None
+        self._probe: RankSampler | None = None
         self._placements: Placements | None = None
         self._arrived = 0
         self._pairing = Pairing(samples)
@@ -251,14 +254,14 @@ class Sampling:
         state: State | None,
         problem: SetupError | None,
         alike: Mapping[str, str],
-    ) -> Probe | None:
+    ) -> RankSampler | None:
         """Agree with all ranks on what a sample holds; collective.
 
         `alike` are the texts of other arguments that must be the same on every rank.
 
         Returns
         -------
-        Probe or None
+        RankSampler or None
             What describes the samples; None where there will be none.
 
         Raises
@@ -266,10 +269,10 @@ class Sampling:
         SetupError
             On every rank alike, where declarations and data do not agree.
         """
-        from ..diagnostics.probe import Probe
+        from ..diagnostics.rank_sampler import RankSampler
 
-        probe = Probe(declarations, rank=self._control.rank)
-        mine: Offer | SetupError = problem or probe.offer(state, alike)  # type: ignore[arg-type]
+        probe = RankSampler(declarations, rank=self._control.rank)
+        mine: LocalSpec | SetupError = problem or probe.local_spec(state, alike)  # type: ignore[arg-type]
         try:
             offers = self._control.exchange("first sample", mine, EXCHANGE_TIMEOUT)
         except ExchangeFailed:
@@ -310,8 +313,8 @@ class Sampling:
             self._check_declared(probe, reported)
         sent = False
         with self._faults.contained("sending a sample"):
-            if self._placements is not None and probe.held is not None:
-                self._placements.tell(self._stream.started, probe.held)
+            if self._placements is not None and probe.boxes is not None:
+                self._placements.tell(self._stream.started, probe.boxes)
             sent = self._push(message)
         if reported is not None and not sent:
             self.reports.give_back(reported)
@@ -320,7 +323,7 @@ class Sampling:
         for fault in probe.faults[known:]:
             self._faults.note("diagnostic_failed", str(fault))
 
-    def arrived(self) -> Iterator[tuple[Reading, float, Placed | None]]:
+    def arrived(self) -> Iterator[tuple[ReducedSample, float, Placed | None]]:
         """The readings that are complete, oldest first, for rank 0 alone.
 
         With each comes its wall time, and where the boxes lay if that is known and any had moved.
@@ -350,7 +353,7 @@ class Sampling:
             self._pairing.sent(number, self._moment)
         return sent
 
-    def _left_out(self, probe: Probe, step: int) -> bool:
+    def _left_out(self, probe: RankSampler, step: int) -> bool:
         """Whether the sample of `step` is left out, so that the ranks sample together again."""
         ahead = self._pairing.shift(self._moment)
         if ahead:
@@ -368,14 +371,14 @@ class Sampling:
         self._ahead -= left_out
         return left_out
 
-    def _placed(self, reading: Reading) -> Placed | None:
+    def _placed(self, reading: ReducedSample) -> Placed | None:
         # Where nothing has ever moved, this costs nothing.
         self._moved = self._moved or reading.moved
         if not self._moved or reading.places is None or self._placements is None:
             return None
         return self._placements.at(self._arrived, reading.places)
 
-    def _check_declared(self, probe: Probe, reported: Reported) -> None:
+    def _check_declared(self, probe: RankSampler, reported: Reported) -> None:
         for method, name, mend in probe.declarations.undeclared(reported):
             text = f"run.{method}({name!r}, ...) was called and nothing declared for it. {mend}"
             self._faults.note_once("report_undeclared", text)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..diagnostics.declarations import DeclarationArguments, Declarations
-    from ..diagnostics.probe import State
+    from ..diagnostics.state import State
     from .recorder import Recorder
 
     Bound = Callable[[], Mapping[str, Any]]
@@ -240,7 +240,7 @@ class Step:
         arguments = moment.arguments
 
         def build() -> State:
-            from ..diagnostics.probe import State
+            from ..diagnostics.state import State
 
             return State(
                 grid=self._grid(arguments),

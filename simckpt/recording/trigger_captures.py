@@ -23,7 +23,7 @@ from ..model.series import Event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..diagnostics.probe import Reading
+    from ..diagnostics.reduced_sample import ReducedSample
     from ..model.changes import Change, Specification
     from ..model.documents import Environment
     from ..model.record import Document, Facts, Hash
@@ -69,7 +69,7 @@ class FlightRecorder:
         kept_bytes: int = KEPT_BYTES,
         dumped_bytes: int = DUMPED_BYTES,
     ) -> None:
-        self._ring: deque[tuple[Reading, float]] = deque()
+        self._ring: deque[tuple[ReducedSample, float]] = deque()
         self._samples = samples
         self._kept_bytes = kept_bytes
         self._dumped_bytes = dumped_bytes
@@ -78,7 +78,7 @@ class FlightRecorder:
     def __len__(self) -> int:
         return len(self._ring)
 
-    def note(self, reading: Reading, wall: float) -> None:
+    def note(self, reading: ReducedSample, wall: float) -> None:
         """Keep a sample, and let go of the oldest where there is no room."""
         self._ring.append((reading, wall))
         self._held += _size(reading, _TILE_BYTES)
@@ -89,7 +89,7 @@ class FlightRecorder:
 
     def dump(self, schema: Hash) -> Flight | None:
         """What is in memory, as a document; None where no sample was taken yet."""
-        chosen: list[tuple[Reading, float]] = []
+        chosen: list[tuple[ReducedSample, float]] = []
         room = self._dumped_bytes
         for reading, wall in reversed(self._ring):
             room -= _size(reading, _DUMPED_TILE_BYTES)
@@ -105,11 +105,11 @@ class FlightRecorder:
         )
 
 
-def _size(reading: Reading, bytes_per_tile: int) -> int:
+def _size(reading: ReducedSample, bytes_per_tile: int) -> int:
     return int(reading.values.nbytes) + bytes_per_tile * int(reading.digests.size)
 
 
-def _sample(reading: Reading, wall: float) -> FlightSample:
+def _sample(reading: ReducedSample, wall: float) -> FlightSample:
     return FlightSample(
         step=reading.step,
         t=reading.t if math.isfinite(reading.t) else None,
@@ -162,7 +162,7 @@ class Evidence:
         self._schema = schema
         self._flight = FlightRecorder()
 
-    def note(self, reading: Reading, wall: float) -> None:
+    def note(self, reading: ReducedSample, wall: float) -> None:
         """Keep a sample in the flight recorder."""
         self._flight.note(reading, wall)
 
@@ -323,9 +323,9 @@ class Origins:
 
     def __init__(self) -> None:
         self._told: set[str] = set()
-        self._before: Reading | None = None
+        self._before: ReducedSample | None = None
 
-    def events(self, reading: Reading, wall: float) -> Iterator[Event]:
+    def events(self, reading: ReducedSample, wall: float) -> Iterator[Event]:
         """The fields that are not finite in `reading` and were till then."""
         for field, index in reading.origins.items():
             if field not in self._told:
@@ -334,7 +334,9 @@ class Origins:
         if not reading.faults:
             self._before = reading
 
-    def _event(self, reading: Reading, wall: float, field: str, index: tuple[int, ...]) -> Event:
+    def _event(
+        self, reading: ReducedSample, wall: float, field: str, index: tuple[int, ...]
+    ) -> Event:
         found = {kind: reading[f"{field}.{kind}"] for kind in KINDS}
         counts = {kind: int(n) for kind, n in found.items() if isfinite(n)}
         tile = _tile(next(t for t in reading.schema.tiles if t.field == field), index)

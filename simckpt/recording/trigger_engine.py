@@ -12,7 +12,7 @@ from .redacted_texts import redacted, told
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ..diagnostics.probe import Reading
+    from ..diagnostics.reduced_sample import ReducedSample
     from ..model.changes import Specification
     from ..model.documents import Environment
     from ..model.record import Hash
@@ -35,7 +35,7 @@ class Rule(Protocol):
     """A rule at work on the samples of one job attempt."""
 
     @abstractmethod
-    def look(self, reading: Reading) -> Finding | None:
+    def look(self, reading: ReducedSample) -> Finding | None:
         """What the rule finds in the next sample; None if it has nothing to say."""
 
 
@@ -48,10 +48,10 @@ class PredicateRule:
         Gets the sample; says whether to fire, or why as a text, or as a dict of values.
     """
 
-    def __init__(self, predicate: Callable[[Reading], Any]) -> None:
+    def __init__(self, predicate: Callable[[ReducedSample], Any]) -> None:
         self._predicate = predicate
 
-    def look(self, reading: Reading) -> Finding | None:
+    def look(self, reading: ReducedSample) -> Finding | None:
         answer = self._predicate(reading)
         if isinstance(answer, dict):
             return Finding("the predicate holds", answer) if answer else None
@@ -108,7 +108,7 @@ class Sentry:
         self._evidence.describe(stored)
         self._watch.describe(schema)
 
-    def sample(self, reading: Reading, wall: float) -> None:
+    def sample(self, reading: ReducedSample, wall: float) -> None:
         """A sample is complete."""
         self._evidence.note(reading, wall)
         self._capture(self._watch.sample(reading))

@@ -19,7 +19,7 @@ from .trigger_engine import Finding, PredicateRule
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ..diagnostics.probe import Reading
+    from ..diagnostics.reduced_sample import ReducedSample
     from ..model.changes import Change, Specification
     from ..model.documents import Environment
     from ..model.record import Facts
@@ -273,7 +273,7 @@ class Watch:
             t.name: rule for t in self._triggers if (rule := self._rule(t, schema)) is not None
         }
 
-    def sample(self, reading: Reading) -> Iterator[Firing]:
+    def sample(self, reading: ReducedSample) -> Iterator[Firing]:
         """The triggers that a sample fires."""
         for trigger in self._triggers:
             rule = self._rules.get(trigger.name)

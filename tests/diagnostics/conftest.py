@@ -12,21 +12,24 @@ import numpy as np
 import pytest
 
 from simckpt import Grid
-from simckpt.diagnostics.probe import Declarations, Probe, Reading, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.reduced_sample import ReducedSample
+from simckpt.diagnostics.state import State
 
 
 @dataclass
 class Ranks:
     """Probes that have agreed, one a rank."""
 
-    probes: list[Probe]
+    probes: list[RankSampler]
 
-    def sample(self, states: Sequence[State]) -> Reading:
+    def sample(self, states: Sequence[State]) -> ReducedSample:
         """The reading of one sample, as rank 0 would have it."""
         messages = [p.measure(s) for p, s in zip(self.probes, states, strict=True)]
         return self.finish(messages)
 
-    def finish(self, messages: Sequence[tuple[Any, Any]]) -> Reading:
+    def finish(self, messages: Sequence[tuple[Any, Any]]) -> ReducedSample:
         """The reading of added-up messages, added in the order given."""
         sums, maxima = (array.copy() for array in messages[0])
         for more, other in messages[1:]:
@@ -40,14 +43,14 @@ class Ranks:
 
 def agree(declarations: Declarations, states: Sequence[State]) -> Ranks:
     """Probes for these first states; raises what every rank would raise."""
-    probes = [Probe(declarations, rank) for rank in range(len(states))]
-    offers = [p.offer(s) for p, s in zip(probes, states, strict=True)]
+    probes = [RankSampler(declarations, rank) for rank in range(len(states))]
+    offers = [p.local_spec(s) for p, s in zip(probes, states, strict=True)]
     for probe in probes:
         probe.agree(offers)
     return Ranks(probes)
 
 
-def sample(declarations: Declarations, states: Sequence[State]) -> Reading:
+def sample(declarations: Declarations, states: Sequence[State]) -> ReducedSample:
     """Agree and take one sample, which must be sound."""
     ranks = agree(declarations, states)
     reading = ranks.sample(states)
@@ -95,7 +98,7 @@ def exact_sum(values: Any) -> Fraction:
     return sum((Fraction(v) for v in np.ravel(values).tolist()), Fraction(0))
 
 
-def bits_of(reading: Reading) -> bytes:
+def bits_of(reading: ReducedSample) -> bytes:
     """Every bit of a reading."""
     tiles = b"".join(
         t.minimum.tobytes() + t.maximum.tobytes() + t.mean.tobytes() for t in reading.tiles.values()

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt import Budget, Grid
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.exact import ExactSum, exact_term
-from simckpt.diagnostics.probe import Declarations, State
 from simckpt.diagnostics.quantities.reported import Reported
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(budget={"mass": "rho"})

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from simckpt import CFL, Cells, Grid
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 COUNT = 6000

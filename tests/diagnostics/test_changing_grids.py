@@ -19,7 +19,9 @@ from simckpt import (
     Norm,
     TotalVariation,
 )
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 ALL = Declarations(
@@ -251,8 +253,8 @@ def test_no_product_of_value_and_volume_overflows(ranks, grid):
 
 @pytest.mark.parametrize("spacing", [1e200, 1e-200])
 def test_widths_whose_product_is_no_volume_are_refused(spacing):
-    probe = Probe(Declarations(conserved={"m": "f"}))
-    offer = probe.offer(State(Grid((4, 4), spacing), {"f": np.ones((4, 4))}))
+    probe = RankSampler(Declarations(conserved={"m": "f"}))
+    offer = probe.local_spec(State(Grid((4, 4), spacing), {"f": np.ones((4, 4))}))
     with pytest.raises(SetupError, match=r"Grid.spacing.*volume"):
         probe.agree([offer])
 

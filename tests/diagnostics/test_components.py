@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from simckpt import Grid
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.particles import Components
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 SHAPE = (12, 40)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.diagnostics import partition as coverage
+from simckpt.diagnostics import coverage
 from simckpt.errors import SetupError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simckpt.diagnostics.probe import Declarations
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.errors import SetupError
 
 MICRO, MU = "\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}"

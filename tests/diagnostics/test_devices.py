@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from simckpt import CFL, Divergence, Grid, Norm
-from simckpt.diagnostics import views
+from simckpt.diagnostics import readable
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.devices import arrays as devices
-from simckpt.diagnostics.devices.sweep import Arithmetic
+from simckpt.diagnostics.devices.device_sweep import Arithmetic
 from simckpt.diagnostics.particles import Components
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 SHAPE = (37, 150)
@@ -155,7 +156,7 @@ def test_a_type_that_numpy_does_not_know_is_refused():
             return (2, 0)
 
     with pytest.raises(SetupError, match="no type of number"):
-        views.readable(Brain(), "fields['f']")
+        readable.readable(Brain(), "fields['f']")
 
 
 def test_bits_are_found_without_a_view_of_them(device):
@@ -181,7 +182,7 @@ def test_bits_are_found_without_a_view_of_them(device):
 def test_memory_that_jax_holds_on_the_host_is_shared_and_not_copied(ranks):
     jax = pytest.importorskip("jax")
     array = jax.numpy.asarray(normal(*SHAPE).astype("f4"))
-    host = views.readable(array, "fields['f']")
+    host = readable.readable(array, "fields['f']")
     assert host.ctypes.data == array.unsafe_buffer_pointer()
     reading = ranks.sample(Declarations(conserved={"a": "f"}), [State(Grid(SHAPE), {"f": array})])
     assert reading["a"] == float(ranks.exact_sum(np.asarray(array)))
@@ -191,7 +192,7 @@ def test_memory_that_jax_holds_on_the_host_is_shared_and_not_copied(ranks):
 def test_memory_that_torch_holds_on_the_host_is_shared_and_not_copied(ranks, gradients):
     torch = pytest.importorskip("torch")
     tensor = torch.tensor(normal(*SHAPE), requires_grad=gradients)
-    host = views.readable(tensor, "fields['f']")
+    host = readable.readable(tensor, "fields['f']")
     assert host.ctypes.data == tensor.data_ptr()
     reading = ranks.sample(
         Declarations(conserved={"a": "f"}), [State(Grid(SHAPE), {"f": tensor.T.T})]
@@ -202,7 +203,7 @@ def test_memory_that_torch_holds_on_the_host_is_shared_and_not_copied(ranks, gra
 def test_torch_and_jax_reduce_as_the_host_does_where_they_must(ranks, monkeypatch):
     torch = pytest.importorskip("torch")
     pytest.importorskip("array_api_compat")
-    monkeypatch.setattr(views, "HOST", frozenset())
+    monkeypatch.setattr(readable, "HOST", frozenset())
     fields = {"f": wide_range(*SHAPE), "g": with_odd_values()}
     assert_same(ranks, *both(ranks, torch.asarray, fields, Grid(SHAPE)))
 
@@ -212,7 +213,7 @@ def jax(monkeypatch):
     """JAX, whose arrays lie on a device whose memory the host cannot read."""
     jax = pytest.importorskip("jax")
     pytest.importorskip("array_api_compat")
-    monkeypatch.setattr(views, "HOST", frozenset())
+    monkeypatch.setattr(readable, "HOST", frozenset())
     return jax
 
 

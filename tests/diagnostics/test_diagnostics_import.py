@@ -9,9 +9,11 @@ PROGRAM = """
 import sys
 import numpy as np
 from simckpt import CFL, Grid, Particles
-from simckpt.diagnostics.probe import Declarations, Probe, State
-probe = Probe(Declarations(conserved={"mass": "rho"}, stability={"courant": CFL("rho")}))
-probe.agree([probe.offer(State(Grid(4), {"rho": np.ones(4)}))])
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
+probe = RankSampler(Declarations(conserved={"mass": "rho"}, stability={"courant": CFL("rho")}))
+probe.agree([probe.local_spec(State(Grid(4), {"rho": np.ones(4)}))])
 probe.blank()
 Particles(np.arange(3))
 assert "numba" not in sys.modules, "numba"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from simckpt import Grid
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.state import State
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 LOW, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt import Grid
-from simckpt.diagnostics.declarations import Conserved
+from simckpt.diagnostics.declarations import Conserved, Declarations
 from simckpt.diagnostics.expressions import FUNCTIONS, parse, resolve
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt import Cells, Grid
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.quantities.norms import PAIRS, blocks, decode, encode
-from simckpt.diagnostics.views import Found
+from simckpt.diagnostics.state import Extremum, State
 from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(extrema=["u"])
@@ -111,7 +111,7 @@ def test_the_lowest_of_equal_cells_is_told_with_its_rank_for_any_number_of_both(
     # Few values, so that many are equal; cells in several blocks.
     cells = data.draw(st.lists(st.integers(0, 2**33 - 1), min_size=1, max_size=8, unique=True))
     found = [
-        (data.draw(st.integers(0, 2**24 - 1)), Found(data.draw(st.sampled_from([-1.0, 2.5])), c))
+        (data.draw(st.integers(0, 2**24 - 1)), Extremum(data.draw(st.sampled_from([-1.0, 2.5])), c))
         for c in cells
     ]
     # Each rank tells one cell, the lowest that it has of its largest value.

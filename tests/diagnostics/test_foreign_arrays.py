@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from simckpt import Grid
-from simckpt.diagnostics import views
+from simckpt.diagnostics import readable
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.devices import arrays
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 SHAPE = (3, 4)
@@ -64,9 +66,9 @@ def foreign(module, name, base=object):
 
 
 def refused(value, grid=None):
-    probe = Probe(SUMS)
+    probe = RankSampler(SUMS)
     with pytest.raises(SetupError) as caught:
-        probe.agree([probe.offer(State(grid or Grid(SHAPE), {"f": value, "g": HOST}))])
+        probe.agree([probe.local_spec(State(grid or Grid(SHAPE), {"f": value, "g": HOST}))])
     return str(caught.value)
 
 
@@ -80,7 +82,7 @@ def test_a_sign_that_is_only_noted_down_is_heeded(ranks, monkeypatch):
     reading = ranks.sample(SUMS, [state])
     assert (reading["m"], reading["other"]) == (-66.0, 66.0)
     # On a device it is heeded block by block.
-    monkeypatch.setattr(views, "HOST", frozenset())
+    monkeypatch.setattr(readable, "HOST", frozenset())
     reading = ranks.sample(SUMS, [state])
     assert (reading["m"], reading["other"]) == (-66.0, 66.0)
 
@@ -90,7 +92,7 @@ def test_conjugate_tensors_have_the_values_they_stand_for(ranks, torch, monkeypa
     z = torch.tensor(HOST + 1j)
     fields = {"conj": z.conj(), "part": z.conj().imag, "graded": z.clone().requires_grad_().conj()}
     if way != "shared":
-        monkeypatch.setattr(views, "HOST", frozenset())
+        monkeypatch.setattr(readable, "HOST", frozenset())
     if way == "reduced":
         pytest.importorskip("array_api_compat")
     monkeypatch.setattr(arrays, "_same_arithmetic", lambda library, device: way == "reduced")
@@ -113,8 +115,8 @@ def test_an_array_that_gives_its_values_to_nobody_is_refused_at_the_first_sample
 @pytest.mark.parametrize("value", [Refusing(), None, [[1.0]]])
 def test_an_array_that_fails_later_spoils_the_columns_that_read_it_alone(ranks, value):
     first = State(Grid(SHAPE), {"f": HOST, "g": HOST})
-    probe = Probe(SUMS)
-    probe.agree([probe.offer(first)])
+    probe = RankSampler(SUMS)
+    probe.agree([probe.local_spec(first)])
     reading = probe.finish(*probe.measure(State(Grid(SHAPE), {"f": value, "g": HOST}, step=1)))
     assert math.isnan(reading["m"])
     assert (reading["other"], reading["g.nan"]) == (66.0, 0.0)
@@ -145,7 +147,7 @@ def test_a_tensor_whose_class_answers_for_it_is_not_read_through_its_memory():
     )
     plain, fake = (type(n, (tensor,), {"__module__": "torch._x"}) for n in ("Plain", "FakeTensor"))
     fake.__torch_dispatch__ = classmethod(lambda cls: None)
-    assert np.array_equal(views.readable(plain(HOST, False), "f"), HOST)
+    assert np.array_equal(readable.readable(plain(HOST, False), "f"), HOST)
     assert refused(fake(HOST, False)).endswith("Give a tensor that holds values.")
 
 

@@ -12,8 +12,8 @@ import pytest
 import simckpt
 from simckpt import CFL, Budget, Conserved, Divergence, Grid, Norm, Particles
 from simckpt.diagnostics import registry
-from simckpt.diagnostics.declarations import KINDS
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import KINDS, Declarations
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 PUBLIC = {name: row for name, row in vars(registry).items() if not name.startswith("_")}

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt import Divergence, Grid, Growth, Norm
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.quantities.stability import slope
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(

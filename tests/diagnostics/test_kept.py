@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from simckpt import CFL, Grid, TotalVariation
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 
 DECLARED = Declarations(
     conserved={"m": "f", "p": "f*g"},
@@ -18,8 +20,8 @@ DECLARED = Declarations(
 
 
 def probe_of(state):
-    probe = Probe(DECLARED)
-    probe.agree([probe.offer(state)])
+    probe = RankSampler(DECLARED)
+    probe.agree([probe.local_spec(state)])
     return probe
 
 
@@ -87,8 +89,8 @@ def test_widths_that_change_in_place_are_read(ranks):
     widths = np.full(8, 0.5)
     state = State(Grid(8, (widths,)), {"f": np.ones(8)})
     declared = Declarations(conserved={"m": "f"})
-    probe = Probe(declared)
-    probe.agree([probe.offer(state)])
+    probe = RankSampler(declared)
+    probe.agree([probe.local_spec(state)])
     for width in (0.5, 2.0):
         widths[:] = width
         assert reading(probe, state)["m"] == 8 * width
@@ -106,9 +108,9 @@ def test_nothing_of_the_drivers_is_held(state):
 def test_an_array_that_is_resized_in_place_is_looked_at_anew():
     f = np.ones(10)
     declared = Declarations(conserved={"m": "f"})
-    probe = Probe(declared)
+    probe = RankSampler(declared)
     state = State(Grid(10), {"f": f})
-    probe.agree([probe.offer(state)])
+    probe.agree([probe.local_spec(state)])
     assert reading(probe, state)["m"] == 10
     # Fails where anybody else refers to the array.
     del state

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from simckpt import Grid
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 TOTAL = Declarations(conserved={"total": "f", "twice": "2*f"})
@@ -122,9 +124,9 @@ def test_an_unknown_kind_of_array_on_a_device_is_refused_with_the_mend(ranks):
 def test_a_sample_makes_no_temporary_of_the_fields_size():
     values = np.random.default_rng(1).normal(size=(2000, 2000))
     state = State(Grid((2000, 2000)), {"f": values, "g": values.T, "h": values[::-1]})
-    probe = Probe(Declarations(conserved={"s": "sqrt(f*f + g*g)/(2 + h*h)", "m": "f"}))
+    probe = RankSampler(Declarations(conserved={"s": "sqrt(f*f + g*g)/(2 + h*h)", "m": "f"}))
     tracemalloc.start()
-    probe.agree([probe.offer(state)])
+    probe.agree([probe.local_spec(state)])
     probe.measure(state)
     tracemalloc.reset_peak()
     before = tracemalloc.get_traced_memory()[0]

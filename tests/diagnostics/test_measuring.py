@@ -7,7 +7,9 @@ import pytest
 from msgspec import UNSET
 
 from simckpt import Budget, Cells, Conserved, Grid, Particles
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 
 DECLARED = Declarations(
     conserved={"mass": "q", "n": Conserved("q", weight="one")}, budget={"b": Budget("q")}
@@ -16,8 +18,10 @@ SHAPE, SPACING = (12, 10), (0.1, 0.7)
 
 
 def told(states, declared=DECLARED):
-    probe = Probe(declared)
-    probe.agree([Probe(declared, rank).offer(state) for rank, state in enumerate(states)])
+    probe = RankSampler(declared)
+    probe.agree(
+        [RankSampler(declared, rank).local_spec(state) for rank, state in enumerate(states)]
+    )
     return {c.name: c.measure for c in probe.schema.columns if c.kind in ("conserved", "budget")}
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from simckpt import CFL, Cells, Grid
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 
 MIB = 2**20
 DECLARED = Declarations(
@@ -27,8 +29,8 @@ def state_of(n):
 
 def traced_peak(n):
     state = state_of(n)
-    probe = Probe(DECLARED)
-    probe.agree([probe.offer(state)])
+    probe = RankSampler(DECLARED)
+    probe.agree([probe.local_spec(state)])
     probe.measure(state)
     tracemalloc.start()
     try:
@@ -48,10 +50,10 @@ def test_a_sample_allocates_the_same_little_for_any_size_of_field():
 def test_an_offer_makes_no_temporary_of_the_fields_size():
     state = state_of(1536)
     state.fields["f"][3, 4] = np.inf
-    probe = Probe(DECLARED)
+    probe = RankSampler(DECLARED)
     tracemalloc.start()
     try:
-        probe.offer(state)
+        probe.local_spec(state)
         assert tracemalloc.get_traced_memory()[1] < MIB
     finally:
         tracemalloc.stop()
@@ -70,8 +72,8 @@ def test_ids_of_any_type_are_not_copied_whole(kind):
     readings = []
     for each in (ids, given):
         state = State(Cells(each, n), {"f": values})
-        probe = Probe(Declarations(conserved={"m": "f*f"}))
-        probe.agree([probe.offer(state)])
+        probe = RankSampler(Declarations(conserved={"m": "f*f"}))
+        probe.agree([probe.local_spec(state)])
         probe.measure(state)
         tracemalloc.start()
         try:
@@ -89,19 +91,21 @@ import sys
 from pathlib import Path
 import numpy as np
 from simckpt import CFL, Cells, Grid
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 def sample(n):
     f = np.ones((n, n))
     state = State(Grid((n, n)), {"f": f, "g": f.T, "h": f[::-1]}, dt=0.1)
     declared = Declarations(conserved={"s": "f*g + h"}, stability={"c": CFL("f", "g")})
-    probe = Probe(declared)
+    probe = RankSampler(declared)
     def peak():
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     before = peak()
     for _ in range(2):
         if not probe.agreed:
-            probe.agree([probe.offer(state)])
+            probe.agree([probe.local_spec(state)])
         probe.finish(*probe.measure(state))
     assert not probe.faults
     return peak() - before

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from simckpt import CFL, Components, Custom, Grid, Growth, Norm
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.expressions import parse
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 # A key of keyboards and its letter; a ligature; letters that IPython completes TeX names to.

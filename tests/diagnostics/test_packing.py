@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from simckpt import Grid
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.state import State
 
 TOTAL = Declarations(conserved={"total": "f", "products": "f*g"})
 SHAPES = [

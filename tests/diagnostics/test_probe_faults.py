@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from simckpt import CFL, Grid
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 MASS = Declarations(conserved={"mass": "rho"})
@@ -17,8 +19,8 @@ MASS = Declarations(conserved={"mass": "rho"})
 
 def refused(ranks, declarations, states):
     """The error, which must be the same on each rank."""
-    probes = [Probe(declarations, rank) for rank in range(len(states))]
-    offers = [p.offer(s) for p, s in zip(probes, states, strict=True)]
+    probes = [RankSampler(declarations, rank) for rank in range(len(states))]
+    offers = [p.local_spec(s) for p, s in zip(probes, states, strict=True)]
     offers = pickle.loads(pickle.dumps(offers))
     texts = set()
     for probe in probes:
@@ -146,12 +148,13 @@ def test_a_fault_of_the_instrument_fails_the_rank_and_never_raises(ranks, monkey
     states = ranks.decomposed(FIELDS, (2, 1), step=5, dt=0.5)
     agreed = ranks.agree(BOTH, states)
     monkeypatch.setattr(
-        "simckpt.diagnostics.sampler.Sampler.measure", lambda *a: (_ for _ in ()).throw(KeyError(1))
+        "simckpt.diagnostics.local_sweep.KernelRunner.run",
+        lambda *a: (_ for _ in ()).throw(KeyError(1)),
     )
     reading = agreed.sample(states)
     assert math.isnan(reading["mass"])
     assert reading.failed["mass"] == 2
-    assert "KeyError" in str(agreed.probes[0].faults[0])
+    assert "AttributeError" in str(agreed.probes[0].faults[0])
 
 
 def test_a_rank_that_stays_away_or_lags_is_reported_and_no_number_is_trusted(ranks):
@@ -278,4 +281,4 @@ def test_a_probe_says_so_when_it_has_not_agreed_yet():
     from simckpt.errors import InstrumentError
 
     with pytest.raises(InstrumentError, match="not agreed"):
-        Probe(MASS).blank()
+        RankSampler(MASS).blank()

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt import CFL, Grid
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.state import State
 
 DECLARATIONS = Declarations(
     conserved={"a_total": "a", "energy": "0.5*b*b/(1.5 + abs(b))", "c_total": "c", "i_total": "i"},

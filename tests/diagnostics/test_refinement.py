@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from simckpt import CFL, Conserved, Divergence, Grid, Norm, TotalVariation
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.state import State
 
 COARSE = (16, 40)
 DECLARED = Declarations(conserved={"mass": "rho"})

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt import Components, Custom, Grid
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.quantities.base import LocalState
 from simckpt.diagnostics.quantities.reported import LARGEST_TOTAL, Reported, Solves
-from simckpt.diagnostics.views import Extremes
+from simckpt.diagnostics.state import Extremes, State
 from simckpt.errors import SetupError
 
 FIELD = np.arange(12.0)
@@ -224,7 +224,7 @@ def test_a_keyboard_interrupt_goes_through_a_callable(ranks):
 def test_neither_a_callables_view_nor_its_base_can_be_written_to(field):
     seen = {}
     custom = Custom(lambda fields: seen.update(fields), "max")
-    custom._partial(LocalState(State(fields={"u": field}), 0, Extremes(())))
+    custom._partial(LocalState(State(fields={"u": field}), 0, Extremes()))
     view = seen["u"]
     assert np.shares_memory(view, field)
     assert (view.dtype, view.shape, view.strides) == (field.dtype, field.shape, field.strides)

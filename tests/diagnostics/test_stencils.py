@@ -9,7 +9,8 @@ import pytest
 
 from simckpt import CFL, Diffusion, Divergence, Grid
 from simckpt import TotalVariation as Variation
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 SHAPE, SPACING = (24, 36), (0.5, 0.3)

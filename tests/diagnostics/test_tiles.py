@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simckpt.diagnostics.partition import (
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.tiles import (
     LONG_RUN,
     MOST_TILES,
     SHORTEST_RUN,
     SMALL_FIELD,
+    plan_walk,
     tile_edges,
 )
-from simckpt.diagnostics.probe import Declarations
-from simckpt.diagnostics.views import plan_walk
 
 
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=4))

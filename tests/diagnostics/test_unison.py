@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt import CFL, Cells, Conserved, Custom, Grid, Particles, TotalVariation
-from simckpt.diagnostics.coverage_checksum import box_mark
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.coverage import box_checksum
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 
@@ -22,13 +24,15 @@ def state(rank: int, ranks: int = 3, spacing: Any = 1.0) -> State:
     return State(Grid((4 * ranks, 5), spacing, (4 * rank, 0)), {"q": np.full((4, 5), 3.0)})
 
 
-def agreed(declared: list[dict[str, Any]], settings: Any = None, spacing: Any = None) -> Probe:
+def agreed(
+    declared: list[dict[str, Any]], settings: Any = None, spacing: Any = None
+) -> RankSampler:
     """The probe of rank 0, after each rank has found the same."""
-    probes = [Probe(Declarations(**kw), rank) for rank, kw in enumerate(declared)]
+    probes = [RankSampler(Declarations(**kw), rank) for rank, kw in enumerate(declared)]
     settings = settings or [{}] * len(probes)
     spacing = spacing or [1.0] * len(probes)
     offers = [
-        p.offer(state(r, len(probes), h), s)
+        p.local_spec(state(r, len(probes), h), s)
         for r, (p, s, h) in enumerate(zip(probes, settings, spacing, strict=True))
     ]
     offers = pickle.loads(pickle.dumps(offers))
@@ -118,12 +122,12 @@ def test_the_mark_of_a_box_is_the_sum_of_those_of_its_parts(data) -> None:
     low[axis], high[axis] = at, shape[axis] - at
     behind = list(start)
     behind[axis] += at
-    whole = box_mark(start, shape)
-    assert (box_mark(start, low) + box_mark(behind, high)) % 2**64 == whole
+    whole = box_checksum(start, shape)
+    assert (box_checksum(start, low) + box_checksum(behind, high)) % 2**64 == whole
 
 
 def test_the_mark_of_each_cell_is_another() -> None:
-    cells = [box_mark(cell, (1, 1, 1)) for cell in np.ndindex(17, 13, 11)]
+    cells = [box_checksum(cell, (1, 1, 1)) for cell in np.ndindex(17, 13, 11)]
     assert len(set(cells)) == len(cells)
     assert 0 not in cells
 
@@ -178,8 +182,8 @@ def test_refined_boxes_that_fill_a_tile_twice_are_told() -> None:
         grids = [Grid((8,)), *(Grid((16,), 0.5, start=(s,), level=1) for s in starts)]
         return State(grids, {"q": [np.ones(8), *(np.ones(8) for _ in starts)]})
 
-    probe = Probe(Declarations(**M))
-    probe.agree([probe.offer(refined(0, 8))])
+    probe = RankSampler(Declarations(**M))
+    probe.agree([probe.local_spec(refined(0, 8))])
     assert probe.finish(*probe.measure(refined(8, 0))).problems == ()
     assert "more values than a tile" in probe.finish(*probe.measure(refined(8, 8))).problems[0]
 

@@ -10,15 +10,18 @@ import time
 import pytest
 
 from simckpt.diagnostics import kernel_cache as warming
+from simckpt.diagnostics.local_sweep import warm_kernels
 
 PROGRAM = """
 import numpy as np
 from simckpt import Grid
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 from simckpt.diagnostics.kernels import sweep
-probe = Probe(Declarations(conserved={"mass": "rho"}))
+probe = RankSampler(Declarations(conserved={"mass": "rho"}))
 state = State(Grid(4), {"rho": np.ones(4)})
-probe.agree([probe.offer(state)])
+probe.agree([probe.local_spec(state)])
 assert probe.finish(*probe.measure(state))["mass"] == 4
 assert not probe.faults, probe.faults
 print(sum(sweep.sweep.stats.cache_misses.values()))
@@ -71,7 +74,7 @@ def test_a_place_that_cannot_be_locked_keeps_nobody_out(tmp_path):
 
 
 def test_kernels_can_be_made_ready_beforehand():
-    assert warming.warm_kernels() >= 0
+    assert warm_kernels() >= 0
 
 
 def test_each_version_of_the_kernels_has_a_folder_of_its_own(tmp_path, monkeypatch):

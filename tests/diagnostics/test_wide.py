@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simckpt import Conserved, Grid
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.exact import half_words
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.state import State
 
 COUNT = Declarations(conserved={"count": Conserved("n", weight="one"), "total": "n"})
 

@@ -163,7 +163,7 @@ def load() -> None:
     )
     for name in json.loads(done.stdout):
         importlib.import_module(name)
-    from simckpt.diagnostics.kernel_cache import warm_kernels
+    from simckpt.diagnostics.local_sweep import warm_kernels
 
     warm_kernels()
     gc.freeze()

@@ -8,18 +8,20 @@ import numpy as np
 
 from simckpt import Grid
 from simckpt.bundle.records import decode_document
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 from simckpt.model.record import canonical_json
 from simckpt.recording.trigger_captures import FlightRecorder
 
 
 def readings(n: int, cells: int = 64) -> list[Any]:
-    probe = Probe(Declarations(conserved={"mass": "u"}))
+    probe = RankSampler(Declarations(conserved={"mass": "u"}))
     found = []
     for step in range(n):
         state = State(Grid(cells), {"u": np.arange(float(cells)) + step}, step=step, t=0.5 * step)
         if not probe.agreed:
-            probe.agree([probe.offer(state)])
+            probe.agree([probe.local_spec(state)])
         found.append(probe.finish(*probe.measure(state)))
     return found
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import simckpt
 from simckpt.compare.health import ALLOWED, health, reversals
-from simckpt.diagnostics.reading import Reading
+from simckpt.diagnostics.reduced_sample import ReducedSample
 from simckpt.model.series import Column, FieldTiles, SeriesSchema
 from simckpt.recording.anomaly import Anomaly, AnomalyRule, Monotone
 from simckpt.report.two_runs import health_rows
@@ -26,8 +26,8 @@ TILES = FieldTiles(field="q", dtype="float64", global_shape=(4,), edges=((0, 4),
 SCHEMA = SeriesSchema(columns=COLUMNS, tiles=(TILES,))
 
 
-def reading(step: int, down: float, up: float = 0.0) -> Reading:
-    return Reading(
+def reading(step: int, down: float, up: float = 0.0) -> ReducedSample:
+    return ReducedSample(
         step=step, last_step=step, t=float(step), dt=1.0, ranks=1, values=np.array([down, up]),
         digests=np.zeros(1, np.uint64), tiles={}, faults=0, failed={}, origins={}, problems=(),
         schema=SCHEMA,

@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 
 from simckpt import Grid, Particles
-from simckpt.diagnostics.probe import Declarations, Probe, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.rank_sampler import RankSampler
+from simckpt.diagnostics.state import State
 from simckpt.recording.trigger_captures import Origins
 
 
 def test_the_event_names_cell_tile_and_the_last_finite_extrema() -> None:
     field = np.linspace(1.0, 2.0, 16 * 512).reshape(16, 512)
     state = State(Grid((16, 512)), {"rho": field}, step=6)
-    probe = Probe(Declarations())
-    probe.agree([probe.offer(state)])
+    probe = RankSampler(Declarations())
+    probe.agree([probe.local_spec(state)])
     origins = Origins()
 
     def events(step: int) -> list:
@@ -43,8 +45,8 @@ def test_the_event_names_cell_tile_and_the_last_finite_extrema() -> None:
 
 def test_a_first_sample_that_is_not_finite_has_no_extrema_before() -> None:
     state = State(Grid(3), {"rho": np.array([1.0, np.nan, 2.0])})
-    probe = Probe(Declarations())
-    probe.agree([probe.offer(state)])
+    probe = RankSampler(Declarations())
+    probe.agree([probe.local_spec(state)])
     (event,) = Origins().events(probe.finish(*probe.measure(state)), 0.0)
     assert event.facts["index"] == [1]
     assert "last_finite" not in event.facts
@@ -52,8 +54,8 @@ def test_a_first_sample_that_is_not_finite_has_no_extrema_before() -> None:
 
 def test_an_unsound_sample_does_not_stop_the_telling() -> None:
     states = [State(Grid(4, start=s), {"rho": np.array([1.0, np.nan])}) for s in (0, 2)]
-    probes = [Probe(Declarations(), rank) for rank in range(2)]
-    offers = [p.offer(s) for p, s in zip(probes, states, strict=True)]
+    probes = [RankSampler(Declarations(), rank) for rank in range(2)]
+    offers = [p.local_spec(s) for p, s in zip(probes, states, strict=True)]
     for probe in probes:
         probe.agree(offers)
     sums, maxima = probes[0].measure(states[0])
@@ -69,7 +71,7 @@ def test_a_particle_is_named_by_its_id() -> None:
     assert particles.velocity is not None
     particles.velocity[1] = np.nan
     state = State(particles=particles)
-    probe = Probe(Declarations())
-    probe.agree([probe.offer(state)])
+    probe = RankSampler(Declarations())
+    probe.agree([probe.local_spec(state)])
     (event,) = Origins().events(probe.finish(*probe.measure(state)), 0.0)
     assert event.text.endswith("1 NaN; the first is the particle with the id 2")

@@ -217,19 +217,19 @@ def squeeze(n, views, places, words, keys, mask):
     """Drop the masked cells of a gathered chunk; returns how many are left."""
     counts = words_at(places[mask], n)
     k = words_at(keys, n)
-    left = np.int64(0)
+    count = np.int64(0)
     for v in range(views + 1):
         if v == mask:
             continue
         same = v == views or words[v] == places[v]
         x = k if v == views else words_at(places[v], n)
         w = x if same else words_at(words[v], n)
-        left = np.int64(0)
+        count = np.int64(0)
         for j in range(n):
             # The mask is 0.0 or 1.0, so its bits tell.
             if counts[j] != 0:
-                x[left] = x[j]
+                x[count] = x[j]
                 if not same:
-                    w[left] = w[j]
-                left += 1
-    return left
+                    w[count] = w[j]
+                count += 1
+    return count

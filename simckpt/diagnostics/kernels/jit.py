@@ -222,17 +222,17 @@ def _array(of):
         kind = types.Array(of, 1, "C")
 
         def generate(context, builder, signature, args):
-            made = arrayobj.make_array(kind)(context, builder)
+            result = arrayobj.make_array(kind)(context, builder)
             item = context.get_constant(types.intp, 8)
             arrayobj.populate_array(
-                made,
-                data=builder.inttoptr(args[0], made.data.type),
+                result,
+                data=builder.inttoptr(args[0], result.data.type),
                 shape=(args[1],),
                 strides=(item,),
                 itemsize=item,
                 meminfo=None,
             )
-            return made._getvalue()  # noqa: SLF001 - Numba's word for it
+            return result._getvalue()  # noqa: SLF001 - Numba's word for it
 
         return kind(types.uint64, types.int64), generate
 
@@ -314,26 +314,26 @@ class _Files(IndexDataCacheFile):
 
     def load(self, key: Any) -> Any:
         # Processes that wrote an index at the same time may have chosen one name for two kernels.
-        theirs, data = super().load(key) or (None, None)
-        return data if theirs == key else None
+        stored_key, data = super().load(key) or (None, None)
+        return data if stored_key == key else None
 
     def _load_index(self) -> dict[Any, str]:
         try:
-            found: dict[Any, str] = super()._load_index()
+            index: dict[Any, str] = super()._load_index()
         except OSError:
             return {}
         except Exception as error:  # noqa: BLE001 - unpickling what is damaged may raise anything
             _discard(Path(self._index_path), error)
             return {}
-        return found
+        return index
 
     def _load_data(self, name: str) -> Any:
         path = Path(self._data_path(name))
-        whole = path.read_bytes()
-        if _digest(whole[_DIGEST:]) != whole[:_DIGEST]:
+        content = path.read_bytes()
+        if _digest(content[_DIGEST:]) != content[:_DIGEST]:
             _discard(path, ValueError("its checksum does not fit"))
             return None
-        return pickle.loads(whole[_DIGEST:])  # noqa: S301 - this user's own, under a checksum
+        return pickle.loads(content[_DIGEST:])  # noqa: S301 - this user's own, under a checksum
 
     def _save_data(self, name: str, data: Any) -> None:
         packed = self._dump(data)

@@ -56,9 +56,9 @@ def scatter_field(f, n, values, words, ids, tiles, totals):
 
 
 @allocating_kernel
-def sweep_ids(ids, edges, inputs, plan, totals, work):
+def sweep_ids(ids, edges, inputs, program, totals, work):
     """Measure items whose global ids are `ids`; every view has one axis, the last."""
-    set_up(inputs, plan, work)
+    set_up(inputs, program, work)
     views = inputs.views
     own, places, words = work.addresses[0], work.addresses[1], work.addresses[2]
     tiles = np.empty(LONGEST, np.int64)
@@ -74,7 +74,9 @@ def sweep_ids(ids, edges, inputs, plan, totals, work):
             tiles[j] = tile_of(here[j], edges)
         for f in range(inputs.fields):
             scatter_field(f, n, places[f], words[f], here, tiles, totals)
-        measure_chunk(zero, n, keys, np.uint64(0), places, words, expressions, plan, totals, work)
+        measure_chunk(
+            zero, n, keys, np.uint64(0), places, words, expressions, program, totals, work
+        )
         if begin % (LONGEST << 10) == 0:
             carry_all(totals)
     carry_all(totals)

@@ -133,10 +133,10 @@ def fold(v, m1, m0):
 
 
 @kernel
-def taken(v, m1, m0, high, low, lost, odd):
+def fold_two(v, m1, m0, high, low, rests, odd):
     """What two folds of one value make of the sums so far."""
     a, b, c = fold(v, m1, m0)
-    return high + a, low + b, lost | c, odd | (a ^ bits(m1))
+    return high + a, low + b, rests | c, odd | (a ^ bits(m1))
 
 
 @kernel
@@ -150,7 +150,7 @@ def two_folds(values, n, m1, m0, out):
     x = floats_at(values, n)
     high = np.uint64(0)
     low = np.uint64(0)
-    lost = np.uint64(0)
+    rests = np.uint64(0)
     odd = np.uint64(0)
     done = n // (LANES * BURST) * (LANES * BURST)
     for begin in range(0, done, LANES * BURST):
@@ -160,16 +160,16 @@ def two_folds(values, n, m1, m0, out):
         x2 = x[begin + 2 * BURST : begin + 3 * BURST]
         x3 = x[begin + 3 * BURST : begin + 4 * BURST]
         for j in range(x0.size):
-            high, low, lost, odd = taken(x0[j], m1, m0, high, low, lost, odd)
-            high, low, lost, odd = taken(x1[j], m1, m0, high, low, lost, odd)
-            high, low, lost, odd = taken(x2[j], m1, m0, high, low, lost, odd)
-            high, low, lost, odd = taken(x3[j], m1, m0, high, low, lost, odd)
+            high, low, rests, odd = fold_two(x0[j], m1, m0, high, low, rests, odd)
+            high, low, rests, odd = fold_two(x1[j], m1, m0, high, low, rests, odd)
+            high, low, rests, odd = fold_two(x2[j], m1, m0, high, low, rests, odd)
+            high, low, rests, odd = fold_two(x3[j], m1, m0, high, low, rests, odd)
     xs = x[done:]
     for j in range(xs.size):
-        high, low, lost, odd = taken(xs[j], m1, m0, high, low, lost, odd)
+        high, low, rests, odd = fold_two(xs[j], m1, m0, high, low, rests, odd)
     out[0] = high
     out[1] = low
-    out[2] = lost
+    out[2] = rests
     out[3] = odd
 
 
@@ -186,7 +186,7 @@ def four_folds(values, n, q, out):
     s2 = np.uint64(0)
     s1 = np.uint64(0)
     s0 = np.uint64(0)
-    lost = np.uint64(0)
+    rests = np.uint64(0)
     for j in range(x.size):
         v = x[j]
         t = v + m3
@@ -200,13 +200,13 @@ def four_folds(values, n, q, out):
         v = v - (t - m1)
         t = v + m0
         s0 += bits(t)
-        lost |= bits(v - (t - m0))
+        rests |= bits(v - (t - m0))
     count = np.uint64(n)
     out[0] = np.int64(s0 - count * bits(m0))
     out[1] = np.int64(s1 - count * bits(m1))
     out[2] = np.int64(s2 - count * bits(m2))
     out[3] = np.int64(s3 - count * bits(m3))
-    return lost << np.uint64(1) == 0
+    return rests << np.uint64(1) == 0
 
 
 @kernel
@@ -217,21 +217,21 @@ def within(smallest, largest, q1):
 
 
 @kernel
-def all_finite(lost):
+def all_finite(rests):
     """Whether the OR of the rests shows that there was no NaN and no infinity.
 
     Either leaves a rest that is NaN or infinite. False may be wrong, true never.
     """
-    return lost & INFINITE != INFINITE
+    return rests & INFINITE != INFINITE
 
 
 @kernel
-def complete(lost, odd):
+def complete(rests, odd):
     """Whether two folds took everything: no rest but zeros, and no value too large.
 
     A value of ``2**(51+q)`` or more, NaN or infinite gives the first sum another exponent or sign.
     """
-    return lost << np.uint64(1) == 0 and odd >> np.uint64(52) == 0
+    return rests << np.uint64(1) == 0 and odd >> np.uint64(52) == 0
 
 
 @kernel

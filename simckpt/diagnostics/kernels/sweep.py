@@ -80,13 +80,13 @@ def mix(word, key):
 
 
 @kernel
-def seen(v, word, key, m1, m0, high, low, lost, smallest, largest, digest):
+def accumulate(v, word, key, m1, m0, high, low, rests, smallest, largest, digest):
     """What one cell makes of the accumulators so far."""
     a, b, c = fold(v, m1, m0)
     return (
         high + a,
         low + b,
-        lost | c,
+        rests | c,
         least(smallest, v),
         greatest(largest, v),
         digest + mix(word, key),
@@ -108,7 +108,7 @@ def fused(values, words, keys, n, key, m1, m0, ahead, out):
     k = words_at(keys, n)
     high = np.uint64(0)
     low = np.uint64(0)
-    lost = np.uint64(0)
+    rests = np.uint64(0)
     digest = np.uint64(0)
     smallest = np.inf
     largest = -np.inf
@@ -120,27 +120,27 @@ def fused(values, words, keys, n, key, m1, m0, ahead, out):
     x2, w2, k2 = x[2 * lane : 3 * lane], w[2 * lane : 3 * lane], k[2 * lane : 3 * lane]
     x3, w3, k3 = x[3 * lane : 4 * lane], w[3 * lane : 4 * lane], k[3 * lane : 4 * lane]
     for j in range(x0.size):
-        high, low, lost, smallest, largest, digest = seen(
-            x0[j], w0[j], k0[j] + key, m1, m0, high, low, lost, smallest, largest, digest
+        high, low, rests, smallest, largest, digest = accumulate(
+            x0[j], w0[j], k0[j] + key, m1, m0, high, low, rests, smallest, largest, digest
         )
-        high, low, lost, smallest, largest, digest = seen(
-            x1[j], w1[j], k1[j] + key, m1, m0, high, low, lost, smallest, largest, digest
+        high, low, rests, smallest, largest, digest = accumulate(
+            x1[j], w1[j], k1[j] + key, m1, m0, high, low, rests, smallest, largest, digest
         )
-        high, low, lost, smallest, largest, digest = seen(
-            x2[j], w2[j], k2[j] + key, m1, m0, high, low, lost, smallest, largest, digest
+        high, low, rests, smallest, largest, digest = accumulate(
+            x2[j], w2[j], k2[j] + key, m1, m0, high, low, rests, smallest, largest, digest
         )
-        high, low, lost, smallest, largest, digest = seen(
-            x3[j], w3[j], k3[j] + key, m1, m0, high, low, lost, smallest, largest, digest
+        high, low, rests, smallest, largest, digest = accumulate(
+            x3[j], w3[j], k3[j] + key, m1, m0, high, low, rests, smallest, largest, digest
         )
     done = LANES * lane
     xs, ws, ks = x[done:], w[done:], k[done:]
     for j in range(xs.size):
-        high, low, lost, smallest, largest, digest = seen(
-            xs[j], ws[j], ks[j] + key, m1, m0, high, low, lost, smallest, largest, digest
+        high, low, rests, smallest, largest, digest = accumulate(
+            xs[j], ws[j], ks[j] + key, m1, m0, high, low, rests, smallest, largest, digest
         )
     out[0] = high
     out[1] = low
-    out[2] = lost
+    out[2] = rests
     out[3] = digest
     return smallest, largest
 
@@ -228,32 +228,32 @@ def measure_field(f, tile, values, words, keys, key, n, ahead, totals, scratch, 
 
 
 @kernel
-def measure_chunk(tile, n, keys, key, places, words, inputs, plan, totals, work):
+def measure_chunk(tile, n, keys, key, places, words, inputs, program, totals, work):
     """Everything that was declared, in one chunk whose views are at `places`."""
     part_of_callers()
     own = work.addresses[0]
-    room = own[plan.buffers]
+    room = own[program.buffers]
     # A field alone comes to its next chunk before memory has delivered it.
     ahead = np.int64(2) if inputs.views.shape[0] == 1 else np.int64(1)
     for f in range(inputs.fields):
         measure_field(
             f, tile, places[f], words[f], keys, key, n, ahead, totals, room, work.raw, work.sums
         )
-    if plan.operations.shape[0] > 0:
+    if program.operations.shape[0] > 0:
         strides, here = work.addresses[3], work.addresses[4]
-        execute(plan.operations, places, strides, here[: plan.buffers], n)
-    for i in range(plan.sums.shape[0]):
-        values = places[plan.sums[i, 0]]
+        execute(program.operations, places, strides, here[: program.buffers], n)
+    for i in range(program.sums.shape[0]):
+        values = places[program.sums[i, 0]]
         limbs = totals.sum_limbs[i]
         counts = totals.sum_counts[i]
-        weight = plan.sums[i, 1]
+        weight = program.sums[i, 1]
         if weight < 0:
             totals.guess[i, 0] = add_all(
                 limbs, counts, values, n, totals.guess[i, 0], room, work.raw, work.sums
             )
         else:
-            products = own[plan.buffers + 1]
-            errors = own[plan.buffers + 2]
+            products = own[program.buffers + 1]
+            errors = own[program.buffers + 2]
             if exact_products(values, places[weight], n, products, errors) < 0.0:
                 # There is no such volume: the sum is none either.
                 counts[0] += 1
@@ -265,8 +265,8 @@ def measure_chunk(tile, n, keys, key, places, words, inputs, plan, totals, work)
             totals.guess[i, 1] = add_all(
                 limbs, ignored, errors, n, totals.guess[i, 1], room, work.raw, work.sums
             )
-    for i in range(plan.maxima.size):
-        top, missing = largest(places[plan.maxima[i]], n)
+    for i in range(program.maxima.size):
+        top, missing = largest(places[program.maxima[i]], n)
         totals.top[i] = max(totals.top[i], top)
         totals.missing[i] += missing
     totals.cells[0] += n
@@ -312,13 +312,13 @@ def upcoming_rows(begin, end, cell, rows):
 
 
 @kernel
-def sweep_block(tile, begin, end, layout, inputs, plan, totals, work, chunks):
+def sweep_block(tile, begin, end, walk, inputs, program, totals, work, chunks):
     """Measure one block of a part: the cells of one tile.
 
     `chunks` counts those since the carries were passed on; the new count is returned.
     """
     own, places, words = work.addresses[0], work.addresses[1], work.addresses[2]
-    steps = layout.steps
+    steps = walk.steps
     run = np.uint64(work.keys[0].ctypes.data)
     packed = np.uint64(work.keys[1].ctypes.data)
     length = end[3] - begin[3]
@@ -334,7 +334,7 @@ def sweep_block(tile, begin, end, layout, inputs, plan, totals, work, chunks):
             i2 = begin[2]
             while i2 < end[2]:
                 rows = min(most_rows - filled // widest, end[2] - i2)
-                row = layout.origin + i0 * steps[0] + i1 * steps[1] + i2 * steps[2]
+                row = walk.origin + i0 * steps[0] + i1 * steps[1] + i2 * steps[2]
                 last_rows = last_plane and i2 + rows == end[2]
                 for i3 in range(begin[3], end[3], LONGEST):
                     n = min(LONGEST, end[3] - i3)
@@ -360,7 +360,7 @@ def sweep_block(tile, begin, end, layout, inputs, plan, totals, work, chunks):
                             )
                     if count > 0:
                         measure_chunk(
-                            tile, count, keys, key, places, words, inputs, plan, totals, work
+                            tile, count, keys, key, places, words, inputs, program, totals, work
                         )
                         chunks += 1
                 i2 += rows
@@ -373,28 +373,28 @@ def sweep_block(tile, begin, end, layout, inputs, plan, totals, work, chunks):
 
 
 @kernel
-def set_up(inputs, plan, work):
+def set_up(inputs, program, work):
     """Fill the tables of addresses, and the buffers of constants.
 
-    Behind the addresses of the plan's buffers come those of three spare ones.
+    Behind the addresses of the program's buffers come those of three spare ones.
     """
     own, places, words = work.addresses[0], work.addresses[1], work.addresses[2]
     start = np.uint64(work.values.ctypes.data)
-    for r in range(plan.buffers + SPARE_BUFFERS):
+    for r in range(program.buffers + SPARE_BUFFERS):
         own[r] = start + np.uint64(8 * LONGEST * r)
         places[r] = own[r]
     count = inputs.views.shape[0]
     strides = work.addresses[3]
     strides[:] = 0
     strides[:count] = 8
-    for i in range(plan.sums.shape[0]):
+    for i in range(program.sums.shape[0]):
         for side in range(2):
-            if plan.sums[i, side] >= 0:
-                strides[plan.sums[i, side]] = 8
-    for i in range(plan.maxima.size):
-        strides[plan.maxima[i]] = 8
-    for i in range(plan.constants.size):
-        work.values[count + i, :] = plan.constants[i]
+            if program.sums[i, side] >= 0:
+                strides[program.sums[i, side]] = 8
+    for i in range(program.maxima.size):
+        strides[program.maxima[i]] = 8
+    for i in range(program.constants.size):
+        work.values[count + i, :] = program.constants[i]
     start = np.uint64(work.words.ctypes.data)
     for v in range(count):
         plain = inputs.views[v, 1] == FLOAT64
@@ -402,34 +402,34 @@ def set_up(inputs, plan, work):
 
 
 @kernel
-def sweep(layout, inputs, plan, totals, work, claims):
+def sweep(walk, inputs, program, totals, work, claims):
     """Measure the cells of a part, block by block.
 
     Threads that share a part share `claims`, an int64 [1] that begins with 0: the number of the
     next block, which whoever is free takes.
     """
-    set_up(inputs, plan, work)
+    set_up(inputs, program, work)
     for j in range(LONGEST):
-        work.keys[0, j] = np.uint64(j * layout.steps[3]) * GOLDEN
+        work.keys[0, j] = np.uint64(j * walk.steps[3]) * GOLDEN
     begin, end = work.box[0], work.box[1]
     counter = np.uint64(claims.ctypes.data)
-    mine = next_number(counter)
+    claimed = next_number(counter)
     block = 0
     chunks = np.int64(0)
-    for p0 in range(layout.pieces[0]):
-        for p1 in range(layout.pieces[1]):
-            for p2 in range(layout.pieces[2]):
-                for p3 in range(layout.pieces[3]):
-                    if block == mine:
+    for p0 in range(walk.pieces[0]):
+        for p1 in range(walk.pieces[1]):
+            for p2 in range(walk.pieces[2]):
+                for p3 in range(walk.pieces[3]):
+                    if block == claimed:
                         tile = np.int64(0)
                         for axis, p in enumerate((p0, p1, p2, p3)):
-                            begin[axis] = layout.begin[axis, p]
-                            end[axis] = layout.end[axis, p]
-                            tile += layout.tile[axis, p]
+                            begin[axis] = walk.begin[axis, p]
+                            end[axis] = walk.end[axis, p]
+                            tile += walk.tile[axis, p]
                         chunks = sweep_block(
-                            tile, begin, end, layout, inputs, plan, totals, work, chunks
+                            tile, begin, end, walk, inputs, program, totals, work, chunks
                         )
-                        mine = next_number(counter)
+                        claimed = next_number(counter)
                     block += 1
     carry_sums(totals)
 
@@ -438,23 +438,6 @@ def sweep(layout, inputs, plan, totals, work, claims):
 
 
 Array = np.ndarray[Any, Any]
-
-
-class Layout(NamedTuple):
-    """Where a part lies. Axes are in the order of its memory, padded to four in front.
-
-    `begin`, `end` and `tile`, all int64 [4, most pieces]: the pieces into which tile edges cut
-    each axis of the part, in local indices, and what each adds to the tile number; `pieces` [4]
-    their count. The cell at local index 0 has the linear global index `origin`, and `steps` [4]
-    are what one cell along each axis adds.
-    """
-
-    pieces: Array
-    begin: Array
-    end: Array
-    tile: Array
-    origin: int
-    steps: Array
 
 
 class Inputs(NamedTuple):
@@ -469,7 +452,7 @@ class Inputs(NamedTuple):
     mask: int
 
 
-class Plan(NamedTuple):
+class SweepProgram(NamedTuple):
     """What to compute from the inputs.
 
     `operations` int64 [:, 5] act on buffers: the views, then `constants`, then results.

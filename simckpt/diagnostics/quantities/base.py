@@ -23,8 +23,7 @@ from ..exact import ExactSum
 from ..expressions import Expression, Tree, normal_form, parse, resolve
 
 if TYPE_CHECKING:
-    from ..state import State
-    from ..views import Extremes
+    from ..state import Extremes, State
 
 ABSENT = -inf
 """The maximum of nothing."""

@@ -12,7 +12,7 @@ from ...errors import SetupError
 from ...model.series import Column
 from ..exact import rounded
 from ..expressions import parse
-from ..views import Found
+from ..state import Extremum
 from .base import (
     ABSENT,
     Answers,
@@ -153,8 +153,8 @@ class ExtremumLocations:
         def give(local: LocalState) -> Share:
             pairs: list[tuple[float, int]] = []
             for (level, _), size in zip(levels, sizes, strict=True):
-                least = local.extremes.least(name, level)
-                largest = local.extremes.largest(name, level)
+                least = local.extremes.smallest.get((name, level))
+                largest = local.extremes.largest.get((name, level))
                 pairs += encode(least, local.rank, size, -1.0)
                 pairs += encode(largest, local.rank, size, 1.0)
             return Share(maxima=tuple(v for v, _ in pairs), places=tuple(p for _, p in pairs))
@@ -186,7 +186,7 @@ def blocks(shape: tuple[int, ...]) -> int:
     return max(1, -(-prod(shape) >> LOW_BITS))
 
 
-def encode(extremum: Found | None, rank: int, size: int, sign: float) -> list[tuple[float, int]]:
+def encode(extremum: Extremum | None, rank: int, size: int, sign: float) -> list[tuple[float, int]]:
     """The `size` maxima with places of one rank."""
     pairs = [(ABSENT, 0)] * size
     if extremum is not None:

@@ -1,4 +1,4 @@
-"""Whether all ranks were asked for the same: a message means something only if they were.
+"""What a rank says about itself at the first sample, and whether all ranks declare the same.
 
 The order of declarations is that of rank 0. A set of names has another one in every process.
 """
@@ -12,26 +12,23 @@ from math import isclose
 import numpy as np
 
 from ..errors import SetupError
-from .coverage_checksum import mark
+from .coverage import ids_checksum
 from .devices.arrays import DeviceArray, statement
 from .grid import EMPTY, Grid, Measure, measure_box, measure_cells, one_width
 from .particles import Cells, Components, Particles
 from .quantities.base import checked_name
+from .readable import Readable, check_type, check_volumes, readable, real_parts, type_name
 from .state import State
-from .views import Readable, check_type, check_volumes, readable, real_parts, type_name
-
-# What a rank says about itself at the first sample, so that all can agree on what is measured.
-
 
 Facts = Mapping[str, Mapping[str, str]]
-"""Texts of what was asked for, by group and name."""
+"""Texts of what was declared, by group and name."""
 
 NO_FACTS: Facts = {}
 NO_SETTINGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
-class PartOffer:
+class LocalBox:
     """One box of a rank. `widths` and `volume` are None where they are not one number."""
 
     global_shape: tuple[int, ...]
@@ -41,13 +38,13 @@ class PartOffer:
     widths: tuple[float | None, ...]
     numbers: tuple[bool, ...]
     """Whether the widths along each axis were given as one number."""
-    beside: tuple[bool, ...]
-    """Whether those of the neighbouring cells along each axis are known."""
+    neighbour_widths: tuple[bool, ...]
+    """Whether the widths of the neighbouring cells along each axis are given."""
     volume: float | None
     masked: bool
     ghost: tuple[tuple[int, int], ...] = ()
-    mark: int | None = None
-    """For cells by id, what tells whether each id is held once."""
+    checksum: int | None = None
+    """For cells by id, their coverage checksum."""
     measured: Measure = EMPTY
     """Of the cells that count."""
     spaced: bool = True
@@ -57,52 +54,52 @@ class PartOffer:
 
 
 @dataclass(frozen=True)
-class ParticlesOffer:
-    """A rank's particles: how many, of how many, their ids' range, and a sum that tells them."""
+class LocalParticles:
+    """A rank's particles: how many, of how many, their ids' range and coverage checksum."""
 
     count: int
     total: int | None
     least: int
     largest: int
-    mark: int
+    checksum: int
     kinds: Mapping[str, str]
     """Type of each quantity that is given."""
 
 
 @dataclass(frozen=True)
-class Offer:
-    """The facts that one rank gives to the others, or the error that it met."""
+class LocalSpec:
+    """What one rank has and declares, or the error that it met."""
 
     rank: int
     error: SetupError | None = None
-    parts: tuple[PartOffer, ...] = ()
+    parts: tuple[LocalBox, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
     """Type of each field, such as ``"f8"``."""
-    particles: ParticlesOffer | None = None
+    particles: LocalParticles | None = None
     devices: Mapping[str, str] = field(default_factory=dict)
     """For fields that do not lie in host memory, how they are measured."""
     several: bool = False
     """Whether the grid was given as a list: then refined levels may appear later."""
-    asked: Facts = field(default_factory=dict)
+    declared: Facts = field(default_factory=dict)
     """The declarations of this rank."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Other arguments that must be the same on every rank."""
 
 
-def make_offer(
-    state: State, rank: int, asked: Facts = NO_FACTS, settings: Mapping[str, str] = NO_SETTINGS
-) -> Offer:
-    """This rank's offer; a mistake in the state is carried in it, so that all ranks see it."""
+def local_spec(
+    state: State, rank: int, declared: Facts = NO_FACTS, settings: Mapping[str, str] = NO_SETTINGS
+) -> LocalSpec:
+    """This rank's spec; a mistake in the state is carried in it, so that all ranks see it."""
     try:
-        return replace(_offer(state, rank), asked=asked, settings=settings)
+        return replace(_spec_of(state, rank), declared=declared, settings=settings)
     except SetupError as error:
-        return Offer(rank, error)
-    except Exception as error:  # noqa: BLE001 - an offer must reach the other ranks whatever happens
+        return LocalSpec(rank, error)
+    except Exception as error:  # noqa: BLE001 - a spec must reach the other ranks whatever happens
         problem = f"cannot be read: {type(error).__name__}: {error}"
-        return Offer(rank, SetupError("state", type(state).__name__, problem))
+        return LocalSpec(rank, SetupError("state", type(state).__name__, problem))
 
 
-def _offer(state: State, rank: int) -> Offer:
+def _spec_of(state: State, rank: int) -> LocalSpec:
     from .kernel_cache import threads_wanted
 
     threads_wanted()
@@ -145,7 +142,7 @@ def _offer(state: State, rank: int) -> Offer:
                 devices[name] = statement(array)
         if shape is not None:
             parts.append(_part(grid, shape))
-    return Offer(
+    return LocalSpec(
         rank,
         None,
         tuple(parts),
@@ -182,19 +179,19 @@ def part_fields(state: State, number: int) -> Iterator[tuple[str, Readable]]:
     """
     if not isinstance(state.fields, Mapping):
         raise SetupError("fields", type(state.fields).__name__, "is not a mapping of names")
-    seen: set[str] = set()
+    names: set[str] = set()
     for name in state.fields:
         for part_name, array in one_field(state, name, number):
-            if part_name in seen:
+            if part_name in names:
                 raise SetupError(f"fields[{name!r}]", part_name, "is the name of another field")
-            seen.add(part_name)
+            names.add(part_name)
             yield part_name, array
 
 
 def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, Readable]]:
     """As `part_fields`, for the one entry `name` of the state's fields."""
     argument = f"fields[{name!r}]"
-    called = checked_name(argument, name)
+    base = checked_name(argument, name)
     value = state.fields[name]
     if not isinstance(state.grid, Grid | Cells):
         if not isinstance(value, Sequence) or len(value) != len(grids_of(state)):
@@ -207,37 +204,35 @@ def one_field(state: State, name: str, number: int) -> Iterator[tuple[str, Reada
     array = readable(value.array if isinstance(value, Components) else value, argument)
     check_type(array, argument, complex_too=True)
     if not isinstance(value, Components):
-        yield from real_parts(called, array)
+        yield from real_parts(base, array)
         return
-    for part_name, component in value.parts(called, array):
+    for part_name, component in value.parts(base, array):
         yield from real_parts(checked_name(argument, part_name), component)
 
 
-def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:
+def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> LocalBox:
     if isinstance(grid, Cells):
         uniform = grid.volume if isinstance(grid.volume, float) else None
         if uniform is None:
             check_type(np.asarray(grid.volume), "Cells.volume")
         check_volumes(np.atleast_1d(grid.volume), "Cells.volume")
-        told = mark(grid.ids)
-        return PartOffer(
+        return LocalBox(
             global_shape=grid.global_shape,
             start=(0,),
             shape=shape,
             level=0,
             widths=(None,),
             numbers=(False,),
-            beside=(False,),
+            neighbour_widths=(False,),
             volume=uniform,
             masked=False,
-            mark=told,
+            checksum=ids_checksum(grid.ids),
             measured=measure_cells(grid),
         )
     widths: list[float | None] = []
     volume: float | None = 1.0
     for axis, cells in enumerate(shape):
-        given = grid.local_widths(axis, cells)
-        width = one_width(given)
+        width = one_width(grid.local_widths(axis, cells))
         widths.append(width)
         volume = None if volume is None or width is None else volume * width
     if grid.volume is not None:
@@ -247,14 +242,14 @@ def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:
         volume = None
     if grid.where is not None:
         grid.local_cells("Grid.where", grid.where, shape)
-    return PartOffer(
+    return LocalBox(
         global_shape=grid.global_shape,
         start=grid.start,
         shape=shape,
         level=grid.level,
         widths=tuple(widths),
-        numbers=tuple(isinstance(given, float) for given in grid.spacing),
-        beside=tuple(grid.widths_around(a, n) is not None for a, n in enumerate(shape)),
+        numbers=tuple(isinstance(width, float) for width in grid.spacing),
+        neighbour_widths=tuple(grid.widths_around(a, n) is not None for a, n in enumerate(shape)),
         volume=volume,
         masked=grid.where is not None,
         ghost=grid.ghost,
@@ -264,7 +259,7 @@ def _part(grid: Grid | Cells, shape: tuple[int, ...]) -> PartOffer:
     )
 
 
-def _particles(particles: Particles | None) -> ParticlesOffer | None:
+def _particles(particles: Particles | None) -> LocalParticles | None:
     if particles is None:
         return None
     kinds = {}
@@ -272,12 +267,12 @@ def _particles(particles: Particles | None) -> ParticlesOffer | None:
         check_type(array, f"Particles.{name}")
         kinds[name] = type_name(array.dtype)
     ids = particles.ids
-    return ParticlesOffer(
+    return LocalParticles(
         count=int(ids.size),
         total=particles.total,
         least=int(ids.min()) if ids.size else 0,
         largest=int(ids.max()) if ids.size else -1,
-        mark=mark(ids),
+        checksum=ids_checksum(ids),
         kinds=kinds,
     )
 
@@ -289,12 +284,14 @@ MOST_RANKS = 8
 """Ranks that an error names one by one."""
 
 
-def check_unison(asked: Sequence[Facts], settings: Sequence[Mapping[str, str]]) -> None:
+def check_same_on_all_ranks(
+    declared: Sequence[Facts], settings: Sequence[Mapping[str, str]]
+) -> None:
     """Raise where ranks declare something else, or under other settings, than rank 0.
 
     Parameters
     ----------
-    asked : sequence of mapping
+    declared : sequence of mapping
         Each rank's declarations.
     settings : sequence of mapping
         Each rank's other arguments that must be the same, such as ``every``.
@@ -304,22 +301,21 @@ def check_unison(asked: Sequence[Facts], settings: Sequence[Mapping[str, str]]) 
     SetupError
         Naming the first declaration that differs, what the ranks say, and which they are.
     """
-    for argument, texts in _arguments(asked, settings):
+    for argument, texts in _arguments(declared, settings):
         first = texts[0]
-        others = [rank for rank, text in enumerate(texts) if text != first]
-        if not others:
+        other = next((text for text in texts if text != first), first)
+        if other == first:
             continue
-        there = texts[others[0]]
-        alike = [rank for rank in others if texts[rank] == there]
-        if first is None or there is None:
+        if first is None or other is None:
             without = [rank for rank, text in enumerate(texts) if text is None]
             having = [rank for rank, text in enumerate(texts) if text is not None]
-            problem = f"is declared on {_named(having)}, and not on {_named(without)}"
+            problem = f"is declared on {_ranks(having)}, and not on {_ranks(without)}"
         else:
-            problem = f"is what {_named(alike)} declares, and rank 0 {first!r}"
+            same = [rank for rank, text in enumerate(texts) if text == other]
+            problem = f"is what {_ranks(same)} declares, and rank 0 {first!r}"
         raise SetupError(
             argument,
-            there if there is not None else first,
+            other if other is not None else first,
             problem,
             mend="Give the same arguments on every rank.",
         )
@@ -330,40 +326,40 @@ def same_width(one: float, other: float) -> bool:
     return isclose(one, other, rel_tol=ROUNDOFF)
 
 
-def check_widths(parts: Sequence[tuple[int, PartOffer]]) -> None:
+def check_widths(parts: Sequence[tuple[int, LocalBox]]) -> None:
     """Raise where a level's cells are said to have one width along an axis, and another one.
 
     Ranks may have worked the width out each for itself: what roundoff explains is let pass.
     """
-    first: dict[int, tuple[int, PartOffer]] = {}
+    first: dict[int, tuple[int, LocalBox]] = {}
     for rank, part in parts:
-        other, known = first.setdefault(part.level, (rank, part))
-        for axis, (there, here) in enumerate(zip(known.widths, part.widths, strict=True)):
-            numbers = known.numbers[axis] and part.numbers[axis]
-            if not numbers or here is None or there is None or same_width(here, there):
+        other_rank, other = first.setdefault(part.level, (rank, part))
+        for axis, (width, expected) in enumerate(zip(part.widths, other.widths, strict=True)):
+            numbers = other.numbers[axis] and part.numbers[axis]
+            if not numbers or width is None or expected is None or same_width(width, expected):
                 continue
             raise SetupError(
                 f"Grid.spacing[{axis}]",
-                here,
-                f"on rank {rank} is not what rank {other} says, {there!r}",
+                width,
+                f"on rank {rank} is not what rank {other_rank} says, {expected!r}",
                 mend="Where widths vary along an axis, give an array of them.",
             )
 
 
 def _arguments(
-    asked: Sequence[Facts], settings: Sequence[Mapping[str, str]]
+    declared: Sequence[Facts], settings: Sequence[Mapping[str, str]]
 ) -> Iterator[tuple[str, list[str | None]]]:
     """What each rank says of each argument that any rank was given."""
-    for group in dict.fromkeys(group for facts in asked for group in facts):
-        here = [facts.get(group, {}) for facts in asked]
+    for group in dict.fromkeys(group for facts in declared for group in facts):
+        here = [facts.get(group, {}) for facts in declared]
         for name in dict.fromkeys(name for texts in here for name in texts):
             yield f"{group}[{name!r}]", [texts.get(name) for texts in here]
     for name in dict.fromkeys(name for texts in settings for name in texts):
         yield name, [texts.get(name) for texts in settings]
 
 
-def _named(ranks: Sequence[int]) -> str:
-    shown = ", ".join(map(str, ranks[:MOST_RANKS]))
+def _ranks(ranks: Sequence[int]) -> str:
+    text = ", ".join(map(str, ranks[:MOST_RANKS]))
     if len(ranks) > MOST_RANKS:
-        shown += f" and {len(ranks) - MOST_RANKS} more"
-    return f"rank {shown}" if len(ranks) == 1 else f"ranks {shown}"
+        text += f" and {len(ranks) - MOST_RANKS} more"
+    return f"rank {text}" if len(ranks) == 1 else f"ranks {text}"

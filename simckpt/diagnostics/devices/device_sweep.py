@@ -17,7 +17,7 @@ import numpy as np
 from ..local_parts import MASK, Part, PartPlan
 from ..lowering import Leaf
 from ..quantities.base import Channel
-from ..views import plan_walk
+from ..tiles import plan_walk
 from .arrays import COPIED_BLOCK, DeviceArray, cuts, reducible
 
 CUT = 26
@@ -153,7 +153,7 @@ def on_device(part: Part) -> bool:
     return any(isinstance(array, DeviceArray) for array in part.arrays.values())
 
 
-def reduced_there(part: Part) -> bool:
+def reducible_part(part: Part) -> bool:
     """Whether all fields of the part that lie on a device can be reduced there, on one device."""
     there = [array for array in part.arrays.values() if isinstance(array, DeviceArray)]
     return all(map(reducible, there)) and len({(id(a.library), str(a.device)) for a in there}) == 1
@@ -192,7 +192,6 @@ def host_blocks(part: Part) -> Iterator[Part]:
             volume=part.volume if isinstance(part.volume, float) else part.volume[box],
             where=None if part.where is None else part.where[box],
             where_around=None if part.where is None else part.around[full],
-            prepared={},
         )
 
 
