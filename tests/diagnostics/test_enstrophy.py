@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import simckpt
-from simckpt.diagnostics.probe import Declarations, State
+from simckpt.diagnostics.declarations import Declarations
+from simckpt.diagnostics.state import State
 from simckpt.errors import SetupError
 
 PLANE = Declarations(stability={"enstrophy": simckpt.Enstrophy("u", "v")})
