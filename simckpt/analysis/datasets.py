@@ -1,213 +1,31 @@
-"""Which reader knows an object, found by the library it is of, so that nothing is imported."""
+"""Readers of datasets, one for each kind, found by an object's class so that nothing is imported.
+
+NumPy's arrays and mappings of arrays; xarray's variables with named dimensions, read in pieces
+where they lie in a file; tables of pandas, Polars, PyArrow and the others that narwhals knows.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from ..capture.files import content_hasher
 from ..capture.probes import reason_of
-from ..capture.redaction import redact_text
-from ..capture.values import clean_text, plain
-from ..model.record import canonical_json, content_hash
-from ..model.transform import Column, Dataset
-
-# What is learnt of a dataset by looking at it, and the id that its contents give it.
-#
-# Looking never changes a dataset: nothing lazy is computed, nothing that lies in a file is loaded
-# for longer than it takes to hash it, and a dataset that is too large is described and not hashed.
+from ..model.record import content_hash
+from ..model.transform import DataColumn, Dataset
+from .contents import WINDOW, DatasetView, Digest, Unidentified, dataset_of
 
 
-LARGEST = 1 << 30
-"""Bytes of values past which a dataset is described and not hashed."""
-
-LONGEST = 10.0
-"""Seconds after which hashing one dataset is given up."""
-
-MOST_COLUMNS = 2_000
-WINDOW = 8 << 20
-_ITEMS = 1 << 14
-
-
-class Unidentified(Exception):
-    """The contents were not hashed; the message says why."""
-
-
-class Digest:
-    """Hashes values, so that equal ones give equal bytes on any machine.
-
-    Parameters
-    ----------
-    deadline : float
-        In the time of `time.monotonic`; past it, `Unidentified`.
-    """
-
-    def __init__(self, deadline: float) -> None:
-        self._hasher = content_hasher()
-        self._deadline = deadline
-
-    def dataset(self, look: Look) -> None:
-        """Add all values of a dataset; raises `Unidentified` if it is too large."""
-        if look.nbytes > LARGEST:
-            raise Unidentified(f"its {look.nbytes} bytes are more than are hashed")
-        look.values(self)
-
-    def name(self, text: str) -> None:
-        """Begin the values of a column."""
-        encoded = text.encode("utf-8", "surrogatepass")
-        self._hasher.update(len(encoded).to_bytes(8, "little") + encoded)
-
-    def array(self, values: NDArray[Any]) -> None:
-        """Add the values of an array in C order; objects one by one."""
-        if values.dtype.names is not None:
-            for name in values.dtype.names:
-                self.array(values[name])
-            return
-        if values.dtype.kind not in "biufcmMSUV":
-            self._objects(values)
-            return
-        if values.ndim == 0:
-            values = values.reshape(1)
-        stored = values.dtype.newbyteorder("<")
-        rows = max(1, WINDOW // max(1, values[:1].nbytes)) if len(values) else 1
-        for at in range(0, len(values), rows):
-            self._in_time()
-            piece = np.ascontiguousarray(values[at : at + rows], dtype=stored)
-            self._hasher.update(piece.reshape(-1).view(np.uint8).data if piece.nbytes else b"")
-
-    def hexdigest(self) -> str:
-        """What was added, as 64 hexadecimal digits."""
-        return str(self._hasher.hexdigest())
-
-    def _objects(self, values: NDArray[Any]) -> None:
-        flat = values.ravel()
-        for at in range(0, len(flat), _ITEMS):
-            self._in_time()
-            self._hasher.update(b"".join(_token(item) for item in flat[at : at + _ITEMS]))
-
-    def _in_time(self) -> None:
-        if time.monotonic() > self._deadline:
-            raise Unidentified(f"hashing it would take more than {LONGEST:g} s")
-
-
-def _token(item: object) -> bytes:
-    if isinstance(item, str):
-        encoded = item.encode("utf-8", "surrogatepass")
-        return b"s" + len(encoded).to_bytes(8, "little") + encoded
-    encoded = canonical_json(plain(item))
-    return b"j" + len(encoded).to_bytes(8, "little") + encoded
-
-
-def _nothing(digest: Digest) -> None:
-    """A dataset without values."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """What a reader of one library sees.
-
-    Parameters
-    ----------
-    library : str
-        The library's name.
-    schema : tuple of Column
-        All columns, those that label the others too.
-    nbytes : int
-        Size of the values, or an estimate.
-    values : callable
-        Adds them to a digest; raises `Unidentified` where they are not at hand.
-    """
-
-    library: str
-    schema: tuple[Column, ...]
-    rows: int | None = None
-    columns: int | None = None
-    dims: dict[str, int] = field(default_factory=dict)
-    source: str = ""
-    nbytes: int = 0
-    values: Callable[[Digest], None] = _nothing
-
-
-def dataset_of(look: Look, origin: Iterable[str] = ()) -> Dataset:
-    """The dataset that was looked at, with its id.
-
-    Parameters
-    ----------
-    look : Look
-        What its reader saw.
-    origin : iterable of str
-        What its id follows from where its contents are not hashed: the transform that made it,
-        and the ids of that one's sources.
-    """
-    described = Dataset(
-        id="",
-        library=look.library,
-        rows=look.rows,
-        columns=look.columns,
-        dims=look.dims,
-        schema=tuple(_cleaned(column) for column in look.schema[:MOST_COLUMNS]),
-        left_out=max(0, len(look.schema) - MOST_COLUMNS),
-    )
-    source = redact_text(clean_text(look.source))
-    facts = dict(_as_facts(described))
-    digest = Digest(time.monotonic() + LONGEST)
-    try:
-        digest.dataset(look)
-    except Exception as error:  # noqa: BLE001 - a library may raise anything over its own data
-        problem = str(error) if isinstance(error, Unidentified) else reason_of(error)
-        facts |= {"origin": [*origin], "source": source}
-        return _identified(described, facts, source, problem)
-    facts["values"] = digest.hexdigest()
-    return _identified(described, facts, source, "")
-
-
-def _identified(described: Dataset, facts: dict[str, Any], source: str, problem: str) -> Dataset:
-    return replace(
-        described,
-        id=content_hash(facts),
-        identified="derivation" if problem else "content",
-        source=source,
-        problem=problem,
-    )
-
-
-def _as_facts(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "library": dataset.library,
-        "rows": dataset.rows,
-        "dims": dataset.dims,
-        "schema": dataset.schema,
-        "left_out": dataset.left_out,
-    }
-
-
-def _cleaned(column: Column) -> Column:
-    return Column(
-        name=redact_text(clean_text(column.name)),
-        dtype=clean_text(column.dtype),
-        units=redact_text(clean_text(column.units)),
-        dims=tuple(clean_text(d) for d in column.dims),
-        role=column.role,
-    )
-
-
-# NumPy arrays, structured ones, and mappings of arrays by name.
-
-
-def look_at_array(array: NDArray[Any]) -> Look:
+def read_array(array: NDArray[Any]) -> DatasetView:
     """An array: its dimensions have no names, so they are called by their number."""
     names = array.dtype.names
     dims = {f"axis {i}": n for i, n in enumerate(array.shape)}
     if names is not None and array.ndim == 1:
-        schema = tuple(Column(name=name, dtype=str(array.dtype[name])) for name in names)
-        return Look(
+        schema = tuple(DataColumn(name=name, dtype=str(array.dtype[name])) for name in names)
+        return DatasetView(
             library="numpy",
             schema=schema,
             rows=len(array),
@@ -215,41 +33,43 @@ def look_at_array(array: NDArray[Any]) -> Look:
             nbytes=array.nbytes,
             values=lambda digest: digest.array(array),
         )
-    return Look(
+    return DatasetView(
         library="numpy",
-        schema=(Column(name="values", dtype=str(array.dtype), units=_units(array), dims=(*dims,)),),
+        schema=(
+            DataColumn(name="values", dtype=str(array.dtype), units=_units(array), dims=(*dims,)),
+        ),
         dims=dims,
         nbytes=array.nbytes,
         values=lambda digest: digest.array(np.asarray(array)),
     )
 
 
-def look_at_mapping(arrays: Mapping[str, NDArray[Any]]) -> Look:
+def read_mapping(arrays: Mapping[str, NDArray[Any]]) -> DatasetView:
     """Arrays by name: columns of a table where all have one axis of one length."""
-    named = {str(name): np.asarray(array) for name, array in arrays.items()}
-    shapes = {array.shape for array in named.values()}
-    table = len(shapes) == 1 and all(array.ndim == 1 for array in named.values())
+    columns = {str(name): np.asarray(array) for name, array in arrays.items()}
+    shapes = {array.shape for array in columns.values()}
+    table = len(shapes) == 1 and all(array.ndim == 1 for array in columns.values())
     schema = tuple(
-        Column(
+        DataColumn(
             name=name,
             dtype=str(array.dtype),
             units=_units(arrays[name]) if name in arrays else "",
             dims=() if table else tuple(str(n) for n in array.shape),
         )
-        for name, array in named.items()
+        for name, array in columns.items()
     )
 
     def values(digest: Digest) -> None:
-        for name, array in named.items():
+        for name, array in columns.items():
             digest.name(name)
             digest.array(array)
 
-    return Look(
+    return DatasetView(
         library="numpy",
         schema=schema,
-        rows=next(iter(named.values())).shape[0] if table else None,
-        columns=len(named),
-        nbytes=sum(array.nbytes for array in named.values()),
+        rows=next(iter(columns.values())).shape[0] if table else None,
+        columns=len(columns),
+        nbytes=sum(array.nbytes for array in columns.values()),
         values=values,
     )
 
@@ -257,53 +77,50 @@ def look_at_mapping(arrays: Mapping[str, NDArray[Any]]) -> Look:
 def _units(array: object) -> str:
     # Of Astropy, and of Pint; both are arrays for NumPy.
     for name in ("unit", "units"):
-        found = getattr(array, name, None)
-        if found is not None and not callable(found):
-            return str(found)
+        units = getattr(array, name, None)
+        if units is not None and not callable(units):
+            return str(units)
     return ""
-
-
-# xarray: variables with named dimensions, read in pieces where they lie in a file.
 
 
 Role = Literal["data", "coordinate"]
 
 
-def look_at_labelled(data: Any) -> Look:
+def read_labelled(data: Any) -> DatasetView:
     """A ``DataArray``, ``Dataset`` or ``DataTree`` of xarray.
 
     Values that lie in a file are read in pieces of 8 MiB and not kept; values that dask would
     compute are not hashed.
     """
-    found = list(_variables(data))
-    return Look(
+    variables = list(_variables(data))
+    return DatasetView(
         library="xarray",
         schema=tuple(
-            Column(
+            DataColumn(
                 name=name,
                 dtype=str(variable.dtype),
                 units=str(variable.attrs.get("units", "")),
                 dims=tuple(f"{group}{d}" for d in variable.dims),
                 role=role,
             )
-            for group, name, variable, role in found
+            for group, name, variable, role in variables
         ),
-        columns=sum(role == "data" for *_, role in found),
+        columns=sum(role == "data" for *_, role in variables),
         dims={
             f"{group}{dim}": int(n)
-            for group, _, variable, _ in found
+            for group, _, variable, _ in variables
             for dim, n in variable.sizes.items()
         },
         source=str(getattr(data, "encoding", {}).get("source", "")),
-        nbytes=sum(int(variable.nbytes) for _, _, variable, _ in found),
-        values=lambda digest: _add(found, digest),
+        nbytes=sum(int(variable.nbytes) for _, _, variable, _ in variables),
+        values=lambda digest: _add(variables, digest),
     )
 
 
-Named = tuple[str, str, Any, Role]
+Variable = tuple[str, str, Any, Role]
 
 
-def _variables(data: Any) -> Iterator[Named]:
+def _variables(data: Any) -> Iterator[Variable]:
     """Prefix of its group, path, variable and role of each variable, sorted within a group."""
     kind = type(data).__name__
     if kind == "DataTree":
@@ -318,17 +135,17 @@ def _variables(data: Any) -> Iterator[Named]:
         yield "", str(data.name) if data.name is not None else "values", data.variable, "data"
 
 
-def _of_dataset(data: Any, group: str) -> Iterator[Named]:
+def _of_dataset(data: Any, group: str) -> Iterator[Variable]:
     for name in sorted(data.variables, key=str):
         role: Role = "coordinate" if name in data.coords else "data"
         yield group, f"{group}{name}", data.variables[name], role
 
 
-def _add(found: list[Named], digest: Digest) -> None:
-    for _, name, variable, _ in found:
+def _add(variables: list[Variable], digest: Digest) -> None:
+    for _, name, variable, _ in variables:
         if variable.chunks is not None:
             raise Unidentified(f"{name} is lazy: its values are not computed for the record")
-    for _, name, variable, _ in found:
+    for _, name, variable, _ in variables:
         digest.name(name)
         for piece in _pieces(variable):
             digest.array(piece.values)
@@ -344,16 +161,11 @@ def _pieces(variable: Any) -> Iterator[Any]:
         yield variable[at : at + rows]
 
 
-# Tables of pandas, Polars, PyArrow and the others that narwhals knows.
-#
-# narwhals is imported only when a table was seen, and imports no library that the user has not.
-
-
 UNNAMED = "index "
 """How the level of an index is called that has no name, with its number."""
 
 
-def look_at_table(table: Any) -> Look:
+def read_table(table: Any) -> DatasetView:
     """A data frame, lazy frame, series, or Arrow table.
 
     A lazy frame is described by the schema that it will have, and nothing of it is computed.
@@ -373,7 +185,7 @@ def look_at_table(table: Any) -> Look:
         frame = frame.alias(name or "values").to_frame()
     objects = _objects(table)
     schema = tuple(
-        Column(
+        DataColumn(
             name=str(name),
             dtype="Object" if name in objects else str(dtype),
             units=_units_tables(table, name),
@@ -381,10 +193,12 @@ def look_at_table(table: Any) -> Look:
         for name, dtype in frame.collect_schema().items()
     )
     if isinstance(frame, narwhals.LazyFrame):
-        return Look(library=library, schema=schema, columns=len(schema), values=_not_computed)
+        return DatasetView(
+            library=library, schema=schema, columns=len(schema), values=_not_computed
+        )
     index = _index(table)
     labels = tuple(
-        Column(name=name, dtype=str(array.dtype), role="index")
+        DataColumn(name=name, dtype=str(array.dtype), role="index")
         for name, array in index.items()
         # What is left of a mere count of the rows after a filter is no column.
         if not (name.startswith(UNNAMED) and array.dtype.kind == "i")
@@ -401,7 +215,7 @@ def look_at_table(table: Any) -> Look:
             digest.array(column.is_null().to_numpy())
             digest.array(column.to_numpy())
 
-    return Look(
+    return DatasetView(
         library=library,
         schema=labels + schema,
         rows=len(frame),
@@ -457,17 +271,17 @@ def _size(frame: Any) -> int:
     return int(frame.estimated_size())
 
 
-Reader = Callable[[Any], Look]
+Reader = Callable[[Any], DatasetView]
 
 _READERS: dict[str, tuple[frozenset[str], Reader]] = {
-    "xarray": (frozenset({"DataArray", "Dataset", "DataTree"}), look_at_labelled),
-    "pandas": (frozenset({"DataFrame", "Series"}), look_at_table),
-    "polars": (frozenset({"DataFrame", "LazyFrame", "Series"}), look_at_table),
-    "pyarrow": (frozenset({"Table", "ChunkedArray"}), look_at_table),
-    "dask": (frozenset({"DataFrame"}), look_at_table),
-    "modin": (frozenset({"DataFrame", "Series"}), look_at_table),
-    "cudf": (frozenset({"DataFrame", "Series"}), look_at_table),
-    "duckdb": (frozenset({"DuckDBPyRelation"}), look_at_table),
+    "xarray": (frozenset({"DataArray", "Dataset", "DataTree"}), read_labelled),
+    "pandas": (frozenset({"DataFrame", "Series"}), read_table),
+    "polars": (frozenset({"DataFrame", "LazyFrame", "Series"}), read_table),
+    "pyarrow": (frozenset({"Table", "ChunkedArray"}), read_table),
+    "dask": (frozenset({"DataFrame"}), read_table),
+    "modin": (frozenset({"DataFrame", "Series"}), read_table),
+    "cudf": (frozenset({"DataFrame", "Series"}), read_table),
+    "duckdb": (frozenset({"DuckDBPyRelation"}), read_table),
 }
 """By top-level package, the classes that hold data; subclasses in other packages count too."""
 
@@ -475,7 +289,7 @@ _READERS: dict[str, tuple[frozenset[str], Reader]] = {
 def reader_for(thing: object) -> Reader | None:
     """The reader for an object that holds data, None for any other object."""
     if isinstance(thing, np.ndarray):
-        return look_at_array if thing.ndim else None
+        return read_array if thing.ndim else None
     for base in type(thing).__mro__:
         classes, reader = _READERS.get(base.__module__.partition(".")[0], (frozenset(), None))
         if reader is not None and base.__name__ in classes:
@@ -483,7 +297,7 @@ def reader_for(thing: object) -> Reader | None:
     if isinstance(thing, Mapping) and thing and type(thing).__module__ != "os":
         arrays = all(isinstance(v, np.ndarray) and v.ndim for v in thing.values())
         if arrays and all(isinstance(k, str) for k in thing):
-            return look_at_mapping
+            return read_mapping
     return None
 
 

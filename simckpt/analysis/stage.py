@@ -33,40 +33,43 @@ def part_of(dataset: Dataset) -> PartOfDataset:
     return dataset.id, dataset.rows, dataset.dims
 
 
-def merged(own: TransformManifest, parts: Sequence[StagePart | None]) -> TransformManifest:
+def merge_ranks(own: TransformManifest, parts: Sequence[StagePart | None]) -> TransformManifest:
     """Rank 0's manifest with the data of all ranks in it; pure.
 
     Where the ranks did not do the same transforms, it is rank 0's alone and says so.
     """
-    told = [part if part is not None else StagePart() for part in parts]
-    own = replace(own, ranks=len(told))
-    steps = {tuple(kind for kind, _ in part.transforms) for part in told}
-    shapes = {tuple(len(data) for _, data in part.transforms) for part in told}
+    rank_parts = [part if part is not None else StagePart() for part in parts]
+    own = replace(own, ranks=len(rank_parts))
+    steps = {tuple(kind for kind, _ in part.transforms) for part in rank_parts}
+    shapes = {tuple(len(data) for _, data in part.transforms) for part in rank_parts}
     if len(steps) != 1 or len(shapes) != 1:
         problem = "the ranks did not make the same transforms: these are rank 0's"
         return replace(own, problem=problem)
-    known = {dataset.id: dataset for dataset in own.datasets}
+    datasets_by_id = {dataset.id: dataset for dataset in own.datasets}
     datasets: dict[str, Dataset] = {}
     transforms: list[Transform] = []
-    kept = own.transforms[: len(told[0].transforms)]
-    for number, step in enumerate(kept):
-        across = [part.transforms[number][1] for part in told]
+    common = own.transforms[: len(rank_parts[0].transforms)]
+    for number, step in enumerate(common):
+        across = [part.transforms[number][1] for part in rank_parts]
         ids = [*step.sources, *step.results]
-        whole = [_whole(known[id_], [data[at] for data in across]) for at, id_ in enumerate(ids)]
-        for dataset in whole:
+        all_ranks = [
+            _on_all_ranks(datasets_by_id[id_], [data[at] for data in across])
+            for at, id_ in enumerate(ids)
+        ]
+        for dataset in all_ranks:
             datasets.setdefault(dataset.id, dataset)
-        new = [dataset.id for dataset in whole]
+        new = [dataset.id for dataset in all_ranks]
         sources = len(step.sources)
         transforms.append(replace(step, sources=tuple(new[:sources]), results=tuple(new[sources:])))
     return replace(
         own,
         datasets=tuple(datasets.values()),
         transforms=tuple(transforms),
-        left_out=own.left_out + len(own.transforms) - len(kept),
+        left_out=own.left_out + len(own.transforms) - len(common),
     )
 
 
-def _whole(dataset: Dataset, parts: Sequence[PartOfDataset]) -> Dataset:
+def _on_all_ranks(dataset: Dataset, parts: Sequence[PartOfDataset]) -> Dataset:
     ids = [id_ for id_, _, _ in parts]
     if len(set(ids)) == 1:
         return dataset
@@ -87,7 +90,7 @@ def _whole(dataset: Dataset, parts: Sequence[PartOfDataset]) -> Dataset:
 MOST_TRANSFORMS = 1_000
 """Transforms of which a stage keeps all; a loop over members may make more."""
 
-MOST_TOLD = 100
+MOST_SHARED = 100
 """Transforms that each rank tells the others of when the stage ends."""
 
 
@@ -124,15 +127,15 @@ class AnalysisProfile:
             return own
         if self._parts is None:
             return replace(own, problem=f"these are rank 0's parts of data on {self.ranks} ranks")
-        return merged(own, self._parts)
+        return merge_ranks(own, self._parts)
 
     def parting(self) -> StagePart | None:
         """What this rank did, for the others; None on the only one."""
         if self.ranks == 1:
             return None
         with self._lock:
-            made = self._transforms[:MOST_TOLD]
-            left_out = self._left_out + len(self._transforms) - len(made)
+            transforms = self._transforms[:MOST_SHARED]
+            left_out = self._left_out + len(self._transforms) - len(transforms)
             return StagePart(
                 transforms=tuple(
                     (
@@ -141,7 +144,7 @@ class AnalysisProfile:
                             part_of(self._datasets[id_]) for id_ in (*step.sources, *step.results)
                         ),
                     )
-                    for step in made
+                    for step in transforms
                 ),
                 left_out=left_out,
             )
@@ -150,7 +153,9 @@ class AnalysisProfile:
         """Take in what all ranks did, in the order of ranks."""
         self._parts = parts
 
-    def add(self, made: Transform, sources: Iterable[Dataset], results: Iterable[Dataset]) -> None:
+    def add(
+        self, transform: Transform, sources: Iterable[Dataset], results: Iterable[Dataset]
+    ) -> None:
         """Keep a transform that is complete, as the next in order."""
         before, after = tuple(sources), tuple(results)
         with self._lock:
@@ -162,7 +167,7 @@ class AnalysisProfile:
                 self._datasets.setdefault(dataset.id, dataset)
             self._transforms.append(
                 replace(
-                    made,
+                    transform,
                     index=len(self._transforms),
                     sources=tuple(d.id for d in before),
                     results=tuple(d.id for d in after),
@@ -172,8 +177,8 @@ class AnalysisProfile:
 
 def profile_of(settings: Any) -> AnalysisProfile | None:
     """The profile of a run's settings if the run is a stage."""
-    found = settings.profile
-    return found if isinstance(found, AnalysisProfile) else None
+    profile = settings.profile
+    return profile if isinstance(profile, AnalysisProfile) else None
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -36,7 +36,7 @@ LONGEST_SELECTION = 2_000
 
 
 @dataclass(frozen=True)
-class Wording:
+class TransformText:
     """What the user says of a transform."""
 
     kind: str
@@ -67,7 +67,7 @@ class Wording:
             if not isinstance(getattr(self, argument), str):
                 raise SetupError(argument, getattr(self, argument), "is not a text")
 
-    def filled(self, arguments: Mapping[str, Any]) -> Wording:
+    def filled(self, arguments: Mapping[str, Any]) -> TransformText:
         """With ``{name}`` in the selection replaced by an argument; as written if that fails."""
         try:
             return replace(self, selection=self.selection.format_map(arguments))
@@ -81,10 +81,10 @@ class Transformation:
     Made by `simckpt.analysis.transform`. Outside of a stage nothing is recorded.
     """
 
-    def __init__(self, wording: Wording, sources: tuple[Any, ...] = ()) -> None:
-        self._wording = wording
+    def __init__(self, text: TransformText, sources: tuple[Any, ...] = ()) -> None:
+        self._text = text
         self._sources = sources
-        self._watch = _watch(wording, sources) if sources else None
+        self._recording = _recording(text, sources) if sources else None
 
     def __call__(self, function: F) -> F:
         """Decorate a function from datasets to datasets."""
@@ -99,30 +99,30 @@ class Transformation:
             raise SetupError(
                 "transform", function, "is no function", mend="Write transform(kind, data)."
             )
-        signature, wording = inspect.signature(function), self._wording
+        signature, text = inspect.signature(function), self._text
 
         @functools.wraps(function)
-        def recorded(*args: Any, **kwargs: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
             bound = _arguments(signature, args, kwargs)
             data = _datasets(bound.values())
-            others = {k: v for k, v in bound.items() if not _datasets([v])}
-            watch = _watch(wording.filled(bound), data, function, others)
-            begun = time.perf_counter()
+            parameters = {k: v for k, v in bound.items() if not _datasets([v])}
+            recording = _recording(text.filled(bound), data, function, parameters)
+            start = time.perf_counter()
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
-                if watch is not None:
-                    watch.fail(error)
+                if recording is not None:
+                    recording.fail(error)
                 raise
-            if watch is not None:
-                watch.complete(_datasets([result]) or data, time.perf_counter() - begun)
+            if recording is not None:
+                recording.complete(_datasets([result]) or data, time.perf_counter() - start)
             return result
 
-        return recorded  # type: ignore[return-value]
+        return wrapper  # type: ignore[return-value]
 
     def __enter__(self) -> Self:
-        if self._watch is None:
-            self._watch = _watch(self._wording, self._sources)
+        if self._recording is None:
+            self._recording = _recording(self._text, self._sources)
         return self
 
     def __exit__(
@@ -131,69 +131,73 @@ class Transformation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None and self._watch is not None:
-            self._watch.fail(error)
-        elif self._watch is not None:
+        if error is not None and self._recording is not None:
+            self._recording.fail(error)
+        elif self._recording is not None:
             # Nothing was said to come of it: what went in may have been changed in place.
-            self._watch.complete(self._sources)
-        self._watch = None
+            self._recording.complete(self._sources)
+        self._recording = None
 
     def into(self, result: D, *more: Any) -> D:
         """Say what came of it, one dataset or several; returns the first."""
-        watch = self._watch or _watch(self._wording, self._sources)
-        if watch is not None:
-            watch.complete((result, *more))
-        self._watch = None
+        recording = self._recording or _recording(self._text, self._sources)
+        if recording is not None:
+            recording.complete((result, *more))
+        self._recording = None
         return result
 
 
-class Watch:
+class TransformRecording:
     """One transform under way in an active stage, on this rank."""
 
     def __init__(
         self,
         recorder: Recorder,
         profile: AnalysisProfile,
-        wording: Wording,
+        text: TransformText,
         sources: Iterable[Any],
         function: Callable[..., Any] | None,
         parameters: Mapping[str, Any],
     ) -> None:
         self._recorder = recorder
         self._profile = profile
-        self._made = Transform(
+        self._transform = Transform(
             index=0,
-            kind=_text(wording.kind),
-            name=_text(wording.name),
-            selection=_text(wording.selection),
-            why=_text(wording.why),
+            kind=_text(text.kind),
+            name=_text(text.name),
+            selection=_text(text.selection),
+            why=_text(text.why),
             function=qualified_name(function) if function is not None else "",
             parameters=_facts(parameters),
         )
-        self._before = tuple(self._seen(thing, ("source",)) for thing in sources)
-        self._begun = time.perf_counter()
+        self._before = tuple(self._identify(thing, ("source",)) for thing in sources)
+        self._start = time.perf_counter()
 
     def complete(self, results: Iterable[Any], seconds: float | None = None) -> None:
         """The transform is done, with these results."""
-        took = time.perf_counter() - self._begun if seconds is None else seconds
-        origin = (canonical_json(self._made).decode(), *(d.id for d in self._before))
-        after = [self._seen(thing, (*origin, str(number))) for number, thing in enumerate(results)]
-        known = [column for dataset in self._before for column in dataset.schema]
-        changes = schema_diff(known, [c for d in after for c in d.schema]) if after else ()
-        made = structs.replace(self._made, seconds=took, changes=changes if self._before else ())
-        self._profile.add(made, self._before, after)
+        took = time.perf_counter() - self._start if seconds is None else seconds
+        origin = (canonical_json(self._transform).decode(), *(d.id for d in self._before))
+        after = [
+            self._identify(thing, (*origin, str(number))) for number, thing in enumerate(results)
+        ]
+        columns_before = [column for dataset in self._before for column in dataset.schema]
+        changes = schema_diff(columns_before, [c for d in after for c in d.schema]) if after else ()
+        transform = structs.replace(
+            self._transform, seconds=took, changes=changes if self._before else ()
+        )
+        self._profile.add(transform, self._before, after)
 
     def fail(self, error: BaseException) -> None:
         """The transform ended by an exception, and nothing came of it."""
-        took = time.perf_counter() - self._begun
-        made = structs.replace(self._made, seconds=took, problem=_text(reason_of(error)))
-        self._profile.add(made, self._before, ())
+        took = time.perf_counter() - self._start
+        transform = structs.replace(self._transform, seconds=took, problem=_text(reason_of(error)))
+        self._profile.add(transform, self._before, ())
 
-    def _seen(self, thing: Any, origin: tuple[str, ...]) -> Dataset:
+    def _identify(self, thing: Any, origin: tuple[str, ...]) -> Dataset:
         with self._recorder.capturing():
             dataset = identify(thing, origin)
         if not dataset.schema and dataset.problem:
-            text = f"a dataset of the transform {self._made.kind!r}: {dataset.problem}"
+            text = f"a dataset of the transform {self._transform.kind!r}: {dataset.problem}"
             if self._recorder.settings.strict:
                 raise InstrumentError(text)
             self._recorder.event("dataset_unreadable", text, severity="warning")
@@ -245,41 +249,41 @@ def transform(
         with transform("join", runs, members, selection="on member") as joining:
             table = joining.into(runs.merge(members, on="member"))
     """
-    return Transformation(Wording(kind, selection, name, why), sources)
+    return Transformation(TransformText(kind, selection, name, why), sources)
 
 
-def _watch(
-    wording: Wording,
+def _recording(
+    text: TransformText,
     sources: Iterable[Any],
     function: Callable[..., Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
-) -> Watch | None:
+) -> TransformRecording | None:
     recorder = active.current()
     profile = profile_of(recorder.settings) if recorder is not None else None
     if recorder is None or profile is None:
-        _say_outside(wording.kind)
+        _warn_outside(text.kind)
         return None
     profile.ranks = recorder.size
     try:
-        return Watch(recorder, profile, wording, sources, function, parameters or {})
+        return TransformRecording(recorder, profile, text, sources, function, parameters or {})
     except InstrumentError:
         raise
     except Exception as error:
         if recorder.settings.strict:
-            raise InstrumentError(f"transform {wording.kind!r}: {error}") from error
-        text = f"transform {wording.kind!r} is not recorded: {reason_of(error)}"
-        recorder.event("transform_unreadable", text, severity="warning")
+            raise InstrumentError(f"transform {text.kind!r}: {error}") from error
+        problem = f"transform {text.kind!r} is not recorded: {reason_of(error)}"
+        recorder.event("transform_unreadable", problem, severity="warning")
         return None
 
 
-_said: set[str] = set()
+_warned: set[str] = set()
 
 
-def _say_outside(kind: str) -> None:
+def _warn_outside(kind: str) -> None:
     """Say once for each kind of transform that no stage is there to record it."""
-    if kind in _said or os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
+    if kind in _warned or os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
         return
-    _said.add(kind)
+    _warned.add(kind)
     text = f"transform {kind!r} happens outside of simckpt.analysis.stage: it is not recorded"
     warnings.warn(text, SimckptWarning, stacklevel=4)
 
@@ -292,24 +296,24 @@ def _arguments(
     except TypeError:
         return {}  # the call itself is about to say so
     bound.apply_defaults()
-    named = dict(bound.arguments)
+    arguments = dict(bound.arguments)
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
-            named |= named.pop(parameter.name)
-    return named
+            arguments |= arguments.pop(parameter.name)
+    return arguments
 
 
 def _datasets(things: Iterable[Any]) -> tuple[Any, ...]:
     """The datasets among `things`, and those in the tuples, lists and dicts among them."""
-    found: list[Any] = []
+    datasets: list[Any] = []
     for thing in things:
         if is_dataset(thing):
-            found.append(thing)
+            datasets.append(thing)
         elif isinstance(thing, list | tuple):
-            found += [item for item in thing if is_dataset(item)]
+            datasets += [item for item in thing if is_dataset(item)]
         elif isinstance(thing, dict):
-            found += [item for item in thing.values() if is_dataset(item)]
-    return tuple(found)
+            datasets += [item for item in thing.values() if is_dataset(item)]
+    return tuple(datasets)
 
 
 def _facts(values: Mapping[str, Any]) -> Facts:

@@ -11,7 +11,7 @@ from .record import Document, Facts, Hash, Record
 Identification = Literal["content", "derivation"]
 
 
-class Column(Record, frozen=True, kw_only=True, omit_defaults=True):
+class DataColumn(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One column of a table, variable of a labelled dataset, or array.
 
     Parameters
@@ -66,7 +66,7 @@ class Dataset(Record, frozen=True, kw_only=True, omit_defaults=True):
     rows: int | None = None
     columns: int | None = None
     dims: dict[str, int] = {}
-    schema: tuple[Column, ...] = ()
+    schema: tuple[DataColumn, ...] = ()
     source: str = ""
     parts: int = 1
     left_out: int = 0
@@ -139,36 +139,38 @@ class StagePart(Record, frozen=True, kw_only=True):
 PartOfDataset: TypeAlias = tuple[Hash, int | None, dict[str, int]]
 
 
-def schema_diff(before: Iterable[Column], after: Iterable[Column]) -> tuple[SchemaChange, ...]:
+def schema_diff(
+    before: Iterable[DataColumn], after: Iterable[DataColumn]
+) -> tuple[SchemaChange, ...]:
     """What was added, removed or made another, by column name, sorted."""
     old = _by_name(before)
     new = _by_name(after)
-    found = []
+    changes = []
     for name in sorted(old.keys() | new.keys()):
         if name not in old:
-            found.append(SchemaChange(column=name, what="added", new=_shown(new[name])))
+            changes.append(SchemaChange(column=name, what="added", new=_column_text(new[name])))
         elif name not in new:
-            found.append(SchemaChange(column=name, what="removed", old=_shown(old[name])))
+            changes.append(SchemaChange(column=name, what="removed", old=_column_text(old[name])))
         else:
             a, b = _attributes(old[name]), _attributes(new[name])
-            found += [
+            changes += [
                 SchemaChange(column=name, what=what, old=a[what], new=b[what])
                 for what in a
                 if a[what] != b[what]
             ]
-    return tuple(found)
+    return tuple(changes)
 
 
-def _by_name(columns: Iterable[Column]) -> dict[str, Column]:
+def _by_name(columns: Iterable[DataColumn]) -> dict[str, DataColumn]:
     # In a join two sources may have a column of one name: the first is what the others joined.
-    named: dict[str, Column] = {}
+    by_name: dict[str, DataColumn] = {}
     for column in columns:
-        named.setdefault(column.name, column)
-    return named
+        by_name.setdefault(column.name, column)
+    return by_name
 
 
 def _attributes(
-    column: Column,
+    column: DataColumn,
 ) -> dict[Literal["dtype", "units", "dims", "role"], str]:
     return {
         "dtype": column.dtype,
@@ -178,6 +180,6 @@ def _attributes(
     }
 
 
-def _shown(column: Column) -> str:
+def _column_text(column: DataColumn) -> str:
     dims = f"({', '.join(column.dims)})" if column.dims else ""
     return f"{column.dtype}{dims}" + (f" [{column.units}]" if column.units else "")

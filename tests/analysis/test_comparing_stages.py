@@ -14,7 +14,7 @@ from simckpt.analysis import stage, transform
 from simckpt.cli.main import verbs
 from simckpt.compare.comparison import compare
 from simckpt.compare.stages import compare_manifests
-from simckpt.model.transform import Column, Dataset, Transform, TransformManifest
+from simckpt.model.transform import DataColumn, Dataset, Transform, TransformManifest
 
 
 def differences(tmp_path: Path) -> dict[str, tuple[object, object]]:
@@ -112,7 +112,7 @@ def test_equal_ids_of_lazy_data_prove_nothing_and_other_sizes_do() -> None:
 
 def test_the_columns_that_differ_are_named() -> None:
     a, b = made(("open", "d0", 9)), made(("open", "e0", 9))
-    column = Column(name="T", dtype="float64", units="K")
+    column = DataColumn(name="T", dtype="float64", units="K")
     a = structs.replace(a, datasets=(structs.replace(a.datasets[0], schema=(column,)),))
     other = structs.replace(column, units="degC")
     b = structs.replace(b, datasets=(structs.replace(b.datasets[0], schema=(other,)),))

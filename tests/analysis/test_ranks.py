@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import simckpt
-from simckpt.analysis.stage import merged
+from simckpt.analysis.stage import merge_ranks
 from simckpt.model.transform import Dataset, StagePart, Transform, TransformManifest
 
 OWN = TransformManifest(
@@ -26,22 +26,22 @@ def part(first: str, rows: int, second: str, length: int, kind: str = "join") ->
 
 
 def test_what_each_rank_holds_a_part_of_is_as_large_as_the_parts_together() -> None:
-    whole = merged(OWN, [part("a0", 4, "b", 3), part("a1", 5, "b", 3)])
+    whole = merge_ranks(OWN, [part("a0", 4, "b", 3), part("a1", 5, "b", 3)])
     data, alike = whole.datasets
     assert (data.rows, data.columns, data.parts) == (9, 2, 2)
     assert (alike.id, alike.parts) == ("b", 1), "all ranks hold it alike"
     assert whole.transforms[0].sources == (data.id,)
-    again = merged(OWN, [part("a0", 4, "b", 3), part("a1", 5, "b", 3)])
-    swapped = merged(OWN, [part("a0", 4, "b", 3), part("a2", 5, "b", 3)])
+    again = merge_ranks(OWN, [part("a0", 4, "b", 3), part("a1", 5, "b", 3)])
+    swapped = merge_ranks(OWN, [part("a0", 4, "b", 3), part("a2", 5, "b", 3)])
     assert again == whole
     assert swapped.datasets[0].id != data.id
 
 
 def test_ranks_that_did_other_things_are_told_and_rank_0_stands() -> None:
-    whole = merged(OWN, [part("a0", 4, "b", 3), part("a1", 5, "b", 3, kind="filter")])
+    whole = merge_ranks(OWN, [part("a0", 4, "b", 3), part("a1", 5, "b", 3, kind="filter")])
     assert whole.problem == "the ranks did not make the same transforms: these are rank 0's"
     assert whole.datasets == OWN.datasets
-    assert merged(OWN, [part("a0", 4, "b", 3), None]).problem
+    assert merge_ranks(OWN, [part("a0", 4, "b", 3), None]).problem
 
 
 PROGRAM = """

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simckpt.model.transform import Column, SchemaChange, schema_diff
+from simckpt.model.transform import DataColumn, SchemaChange, schema_diff
 
 columns = st.lists(
     st.builds(
-        Column,
+        DataColumn,
         name=st.sampled_from("abcd"),
         dtype=st.sampled_from(["float64", "int64"]),
         units=st.sampled_from(["", "m"]),
@@ -24,12 +24,12 @@ FEW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthChec
 
 def test_each_kind_of_change_is_named() -> None:
     before = [
-        Column(name="T", dtype="float64", units="K", dims=("t", "x")),
-        Column(name="gone", dtype="int64"),
+        DataColumn(name="T", dtype="float64", units="K", dims=("t", "x")),
+        DataColumn(name="gone", dtype="int64"),
     ]
     after = [
-        Column(name="T", dtype="float32", units="degC", dims=("t",)),
-        Column(name="new", dtype="bool", dims=("t",)),
+        DataColumn(name="T", dtype="float32", units="degC", dims=("t",)),
+        DataColumn(name="new", dtype="bool", dims=("t",)),
     ]
     assert schema_diff(before, after) == (
         SchemaChange(column="T", what="dtype", old="float64", new="float32"),

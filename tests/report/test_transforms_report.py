@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from simckpt.model.transform import Column, Dataset, SchemaChange, Transform, TransformManifest
+from simckpt.model.transform import DataColumn, Dataset, SchemaChange, Transform, TransformManifest
 from simckpt.report.overview import size_text, transforms_section
 from simckpt.report.text import show
 
@@ -54,7 +54,7 @@ def test_each_transform_says_what_it_took_and_what_it_left() -> None:
 
 
 def test_sizes_are_told_by_what_a_dataset_has() -> None:
-    column = Column(name="x", dtype="f8")
+    column = DataColumn(name="x", dtype="f8")
     assert size_text(dataset("a", rows=1, columns=1)) == "1 row x 1"
     assert size_text(dataset("a", dims={"t": 4, "x": 3})) == "t 4, x 3"
     assert size_text(dataset("a", columns=1, schema=(column,))) == "lazy"
