@@ -5,15 +5,16 @@ evaluated. The result is a tree of nested tuples: ``("field", "rho")``, ``("numb
 ``("add", left, right)``, ``("sqrt", argument)``. Equal trees are equal values, so a common part is
 computed once. Declarations are arithmetic on fields; bounds and filters are conditions, which
 compare a recorded name, or a function of one, with a value: ``drift(mass) > 1e-12`` is
-``("greater", ("drift", ("field", "mass")), ("number", 1e-12))``.
+``(">", ("drift", ("field", "mass")), ("number", 1e-12))``.
 """
 
 from __future__ import annotations
 
 import ast
 import math
+import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -41,29 +42,18 @@ CONSTANTS: Mapping[str, float] = {"pi": math.pi}
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """What may be written in a text.
-
-    Parameters
-    ----------
-    noun : str
-        What the text is called in an error, such as ``"an expression"``.
-    example : str
-        How to write one.
-    functions : mapping of str to int
-        Functions by name, with the number of their arguments.
-    choices : tuple of str
-        What else is allowed.
-    conditions : bool
-        Whether it is a condition on recorded names: a comparison of a name or a function of one
-        with a number, word or text, and such comparisons joined by ``and``, ``or`` and ``not``.
-        Names may have dots, and quotes where they are not identifiers. Otherwise arithmetic.
-    """
+    """What may be written in a text: arithmetic, or conditions."""
 
     noun: str
+    """What the text is called in an error, such as ``"an expression"``."""
     example: str
     functions: Mapping[str, int]
+    """By name, with the number of their arguments."""
     choices: tuple[str, ...]
+    """What else is allowed."""
     conditions: bool = False
+    """Comparisons of a name or a function of one with a number, word or text, and ``and``, ``or``
+    and ``not`` of them. Names may have dots, and are in quotes where they are no identifiers."""
 
 
 ARITHMETIC = Language(
@@ -145,9 +135,8 @@ def _parse(text: str, argument: str, language: Language) -> Expression:
     if _depth(body) > DEEPEST:
         mend = "" if language.conditions else "Split it up with `derived`."
         raise SetupError(argument, text, "is nested too deeply", mend=mend)
-    return Expression(
-        text, reader.condition(body) if language.conditions else reader.tree(body), argument
-    )
+    tree = reader.condition(body) if language.conditions else reader.tree(body)
+    return Expression(text, tree, argument)
 
 
 _EQUALS = re.compile(r"""("[^"]*"|'[^']*')|(?<![=<>!])=(?!=)""")
@@ -170,15 +159,21 @@ _BINARY = {
     ast.Div: "divide",
     ast.Pow: "power",
 }
-_RELATIONS = {
-    ast.Lt: "less",
-    ast.LtE: "less_equal",
-    ast.Gt: "greater",
-    ast.GtE: "greater_equal",
-    ast.Eq: "equal",
-    ast.NotEq: "not_equal",
+_SIGNS_OF_NODES = {
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+}  # fmt: skip
+_COMPARISONS = {"<": "less", "<=": "less_equal", "==": "equal", "!=": "not_equal"}
+_MIRRORED = {">": "less", ">=": "less_equal"}
+
+RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
 }
-_MIRRORED = {"greater": "less", "greater_equal": "less_equal"}
+"""The comparisons of conditions."""
 
 
 class _Reader:
@@ -209,12 +204,12 @@ class _Reader:
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.tree(operand)
             case ast.Compare(left=left, ops=[op], comparators=[right]):
-                relation, a, b = self._relation(node, op), self.tree(left), self.tree(right)
-                return (_MIRRORED[relation], b, a) if relation in _MIRRORED else (relation, a, b)
+                sign, a, b = self._sign(node, op), self.tree(left), self.tree(right)
+                return (_MIRRORED[sign], b, a) if sign in _MIRRORED else (_COMPARISONS[sign], a, b)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 self._check_call(node, name, arguments)
                 return (name, *(self.tree(a) for a in arguments))
-        raise self._refusal(node)
+        raise self._refusal(node, f"is not allowed in {self._language.noun}")
 
     def condition(self, node: ast.expr) -> Tree:
         """The tree of a condition on recorded names."""
@@ -227,7 +222,7 @@ class _Reader:
                 term = self._term(left)
                 if len(term) > 2:
                     raise self._refusal(left, "is a condition and cannot be compared")
-                return (self._relation(node, op), term, self._value(right))
+                return (self._sign(node, op), term, self._value(right))
             case ast.Compare():
                 raise self._refusal(node, "compares more than two values")
         return self._term(node)
@@ -237,11 +232,11 @@ class _Reader:
         match node:
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 self._check_call(node, name, arguments)
-                first, *others = arguments
-                return (name, self._named(first), *map(self._value, others))
-        return self._named(node)
+                first, *values = arguments
+                return (name, self._name(first), *map(self._value, values))
+        return self._name(node)
 
-    def _named(self, node: ast.expr) -> Tree:
+    def _name(self, node: ast.expr) -> Tree:
         name = node.value if isinstance(node, ast.Constant) else _dotted(node)
         if not isinstance(name, str) or not name:
             raise self._refusal(node, "is not a name")
@@ -265,10 +260,10 @@ class _Reader:
             return ("word", word)
         raise self._refusal(node, "is not a number, a word or a text in quotes")
 
-    def _relation(self, node: ast.expr, op: ast.cmpop) -> str:
-        if type(op) not in _RELATIONS:
+    def _sign(self, node: ast.expr, op: ast.cmpop) -> str:
+        if type(op) not in _SIGNS_OF_NODES:
             raise self._refusal(node, "is not a comparison of values")
-        return _RELATIONS[type(op)]
+        return _SIGNS_OF_NODES[type(op)]
 
     def _number(self, node: ast.expr, value: float) -> float:
         try:
@@ -283,45 +278,44 @@ class _Reader:
         functions = self._language.functions
         if name not in functions:
             problem = f"calls {name!r}, which is no function here"
-            raise self._refusal(node, problem, choices=tuple(functions))
+            raise self._refusal(node, problem, functions)
         if len(arguments) != functions[name]:
             problem = f"gives {name} {len(arguments)} arguments, not {functions[name]}"
             raise self._refusal(node, problem)
 
     def _refusal(
-        self, node: ast.expr, problem: str = "", choices: tuple[str, ...] = ()
+        self, node: ast.expr, problem: str = "", choices: Iterable[str] = ()
     ) -> SetupError:
         part = ast.get_source_segment(self._text, node) or self._text
-        return self._error(
-            f"{part!r} {problem or f'is not allowed in {self._language.noun}'}",
-            _mend_of_condition(self._text, node, self._language)
-            if self._language.conditions
-            else _mend_of_node(node),
-            choices,
-        )
+        problem = problem or f"is not allowed in {self._language.noun}"
+        return self._error(f"{part!r} {problem}", node, choices)
 
     def unreadable(self, error: SyntaxError | ValueError) -> SetupError:
         """The error of a text that Python cannot read: where, why, and what to write."""
         text, offset = self._text, getattr(error, "offset", None)
         if not isinstance(error, SyntaxError) or offset is None:
             why = error.msg if isinstance(error, SyntaxError) else "not every character is text"
-            return self._error(f"cannot be read: {why}")
+            return self._error(f"cannot be read: {why}", None)
         before = text.splitlines(keepends=True)[: (error.lineno or 1) - 1]
         # Python says 0 where the text ends too early.
         place = sum(map(len, before)) + offset - 1 if offset else len(text)
         rest = text[place:].split("\n")[0][:20]
         where = f"at character {place + 1}, {rest!r}" if rest else "at its end"
         # What follows the first sentence are guesses about programs.
-        return self._error(
-            f"cannot be read {where}: {error.msg.partition('. ')[0]}",
-            _mend_of_condition(text, None, self._language)
-            if self._language.conditions
-            else _mend_of_text(text, place),
-        )
+        return self._error(f"cannot be read {where}: {error.msg.partition('. ')[0]}", place)
 
-    def _error(self, problem: str, mend: str = "", choices: tuple[str, ...] = ()) -> SetupError:
+    def _error(
+        self, problem: str, at: ast.expr | int | None, functions: Iterable[str] = ()
+    ) -> SetupError:
+        """The error of a node, or of a place in the text."""
         language = self._language
-        choices = choices or (*language.choices, *language.functions)
+        if language.conditions:
+            mend = _mend_of_condition(self._text, at, language)
+        elif isinstance(at, int):
+            mend = _mend_of_text(self._text, at)
+        else:
+            mend = _mend_of_node(at) if at else ""
+        choices = functions or (*language.choices, *language.functions)
         return SetupError(self._argument, self._text, problem, choices=choices, mend=mend)
 
 
@@ -487,7 +481,7 @@ _NUMBER_AND_NAME = re.compile(r"(?<![\w.])[\d.]+\s*(?![eE](?:[\d+-]|\Z))(?=[^\W\
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 
-def _mend_of_condition(text: str, node: ast.expr | None, language: Language) -> str:
+def _mend_of_condition(text: str, at: ast.expr | int | None, language: Language) -> str:
     bare = _QUOTED.sub("", text)
     for sign, mend in (
         ("~", "Write glob(name, 'kh*') to match * and ?, and == for equal texts."),
@@ -496,12 +490,12 @@ def _mend_of_condition(text: str, node: ast.expr | None, language: Language) -> 
     ):
         if sign in bare:
             return mend
-    match node:
-        case ast.Compare(left=left, ops=[_, _, *_] as ops, comparators=others):
-            return f"Write {' and '.join(_pairs(left, ops, others))}."
+    match at:
+        case ast.Compare(ops=[_, _, *_]):
+            return f"Write {' and '.join(_pairs(at))}."
         case ast.Call(func=ast.Name(id=name)) if name not in language.functions:
-            if near := get_close_matches(name, language.functions, 1):
-                return f"Did you mean {near[0]}?"
+            if close := get_close_matches(name, language.functions, 1):
+                return f"Did you mean {close[0]}?"
     return f"Write it as in {language.example}, and in quotes what is not an identifier."
 
 
@@ -567,13 +561,13 @@ def _call(node: ast.Call) -> str:
             return _PRODUCT
         case _:
             return ""
-    ours = _OTHER_NAMES.get(name, name)
-    if ours not in FUNCTIONS:
-        near = get_close_matches(name, FUNCTIONS, 1)
-        return _ABSENT_FUNCTIONS.get(name, f"Did you mean {near[0]}?" if near else "")
-    if FUNCTIONS[ours] == 2 and len(node.args) != 2:
-        return f"Write {_nested(ours, node.args)}." if len(node.args) > 2 else _EACH_CELL
-    return f"Write {_written(ours, *node.args)}." if len(node.args) == FUNCTIONS[ours] else ""
+    name = _OTHER_NAMES.get(name, name)
+    if name not in FUNCTIONS:
+        close = get_close_matches(name, FUNCTIONS, 1)
+        return _ABSENT_FUNCTIONS.get(name, f"Did you mean {close[0]}?" if close else "")
+    if FUNCTIONS[name] == 2 and len(node.args) != 2:
+        return f"Write {_nested(name, node.args)}." if len(node.args) > 2 else _EACH_CELL
+    return f"Write {_written(name, *node.args)}." if len(node.args) == FUNCTIONS[name] else ""
 
 
 def _boolean(node: ast.BoolOp) -> str:
@@ -585,13 +579,12 @@ def _boolean(node: ast.BoolOp) -> str:
 def _comparison(node: ast.Compare) -> str:
     if len(node.ops) == 1:
         return "Write == or !=." if isinstance(node.ops[0], ast.Is | ast.IsNot) else ""
-    pairs = _pairs(node.left, node.ops, node.comparators)
-    return f"Write {'*'.join(f'({pair})' for pair in pairs)}: {_TRUTH}."
+    return f"Write {'*'.join(f'({pair})' for pair in _pairs(node))}: {_TRUTH}."
 
 
-def _pairs(left: ast.expr, ops: list[ast.cmpop], others: list[ast.expr]) -> list[str]:
+def _pairs(node: ast.Compare) -> list[str]:
     """A chain of comparisons as its single ones."""
-    chain = zip((left, *others), ops, others, strict=False)
+    chain = zip((node.left, *node.comparators), node.ops, node.comparators, strict=False)
     return [ast.unparse(ast.Compare(a, [op], [b])) for a, op, b in chain]
 
 

@@ -39,12 +39,12 @@ class _Lowering:
     leaves: list[Leaf]
     constants: list[float] = field(default_factory=list)
     steps: list[tuple[str, tuple[Tree, ...], Tree]] = field(default_factory=list)
-    seen: set[Tree] = field(default_factory=set)
+    visited: set[Tree] = field(default_factory=set)
 
     def visit(self, tree: Tree) -> None:
-        if tree in self.seen:
+        if tree in self.visited:
             return
-        self.seen.add(tree)
+        self.visited.add(tree)
         kind = tree[0]
         if kind in LEAVES:
             if tree not in self.leaves:

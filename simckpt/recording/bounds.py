@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import operator
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
 from ..diagnostics.arguments import real_number
-from ..diagnostics.expressions import Language, normal_form, parse
+from ..diagnostics.expressions import RELATIONS, Language, normal_form, parse
 from ..errors import SetupError
 from .anomaly import magnitude
 from .trigger_engine import Finding
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 Measure = Literal["value", "drift", "change", "growth"]
 Relation = Literal[">", ">=", "<", "<="]
 
-_RELATIONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
-_SIGNS: Mapping[str, Relation] = {
-    "greater": ">", "greater_equal": ">=", "less": "<", "less_equal": "<=",
-}  # fmt: skip
 _MEASURES: Mapping[str, Measure] = {"drift": "drift", "change": "change", "growth": "growth"}
 _LANGUAGE = Language(
     "a bound",
@@ -95,12 +90,9 @@ class Bound:
             problem = f"has the measure {old[2]!r} after the quantity"
             raise SetupError(argument, text, problem, mend=f"Write {old[2]}({old[1]}) {old[3]}.")
         match parse(text, argument, _LANGUAGE).tree:
-            case (relation, ("field", quantity), ("number", limit)) if relation in _SIGNS:
-                return cls(quantity, _SIGNS[relation], limit)
-            case (relation, (measure, ("field", quantity)), ("number", limit)) if (
-                relation in _SIGNS
-            ):
-                return cls(quantity, _SIGNS[relation], limit, _MEASURES[measure])
+            case (">" | ">=" | "<" | "<=" as relation, term, ("number", limit)):
+                quantity = term[1] if term[0] == "field" else term[1][1]
+                return cls(quantity, relation, limit, _MEASURES.get(term[0], "value"))
         mend = "Compare one quantity with a number: drift(mass) > 1e-12, or rho.min < 0."
         raise SetupError(argument, text, "is not a bound", mend=mend)
 
@@ -119,7 +111,7 @@ class Bound:
 
     def broken_by(self, value: float) -> bool:
         """Whether `value`, in the bound's measure, is past the limit; NaN is not."""
-        return bool(_RELATIONS[self.relation](value, self.limit))
+        return bool(RELATIONS[self.relation](value, self.limit))
 
     def check(self, schema: SeriesSchema, argument: str) -> None:
         """SetupError if samples of `schema` do not have the quantity."""

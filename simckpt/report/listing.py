@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,7 +14,7 @@ import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..diagnostics.expressions import Language, Tree, parse
+from ..diagnostics.expressions import RELATIONS, Language, Tree, parse
 from ..errors import SetupError
 from .text import clean, moment, plural, styled, table
 
@@ -41,15 +40,6 @@ quotes; ``glob(name, "kh*")`` matches ``*`` and ``?``. A term alone holds if it 
 neither zero, no nor empty. What a run did not record holds in no comparison, so ``not a = 1`` and
 ``a != 1`` are not the same.
 """
-
-_RELATIONS: Final[dict[str, tuple[str, Callable[[Any, Any], bool]]]] = {
-    "equal": ("=", operator.eq),
-    "not_equal": ("!=", operator.ne),
-    "less": ("<", operator.lt),
-    "less_equal": ("<=", operator.le),
-    "greater": (">", operator.gt),
-    "greater_equal": (">=", operator.ge),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +89,7 @@ class Filter:
             case ("glob", subject, (_, pattern)):
                 term = self._term(subject)
                 return lambda lookup: _matches(lookup(term), pattern)
-            case (relation, subject, (kind, value)) if relation in _RELATIONS:
+            case (relation, subject, (kind, value)) if relation in RELATIONS:
                 value = _number(value) if kind == "word" else value
                 comparison = Condition(self._term(subject), relation, value)
                 self.comparisons.append(comparison)
@@ -121,7 +111,7 @@ class Condition(NamedTuple):
 
     def __str__(self) -> str:
         value = f"{self.value:g}" if isinstance(self.value, float) else self.value
-        return f"{self.term}{_RELATIONS[self.relation][0]}{value}"
+        return f"{self.term} {self.relation} {value}"
 
     def holds(self, lookup: Lookup) -> bool:
         value = lookup(self.term)
@@ -131,8 +121,8 @@ class Condition(NamedTuple):
             value = "yes" if value else "no"
         # A text that reads like a number, as a version or a name may, is still a text.
         if isinstance(value, str) != isinstance(self.value, str):
-            return self.relation == "not_equal"
-        return _RELATIONS[self.relation][1](value, self.value)
+            return self.relation == "!="
+        return RELATIONS[self.relation](value, self.value)
 
 
 def _term(tree: Tree) -> Term:
@@ -349,7 +339,7 @@ def _require_order(runs: Sequence[BundleRow], comparison: Condition) -> None:
         )
     values = [v for run in runs if (v := run.lookup(term)) is not None]
     texts = [isinstance(v, str | bool) for v in values]
-    equality = relation in ("equal", "not_equal")
+    equality = relation in ("==", "!=")
     if equality or not values or any(t == isinstance(limit, str) for t in texts):
         return
     recorded, other = ("a number", "a text") if isinstance(limit, str) else ("a text", "a number")
