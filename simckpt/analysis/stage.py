@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
 
@@ -16,7 +16,8 @@ from ..errors import SetupError
 from ..model.documents import Stage
 from ..model.record import content_hash
 from ..model.transform import Dataset, PartOfDataset, StagePart, Transform, TransformManifest
-from ..recording.run import Run, run
+from ..recording.run import Run
+from ..recording.settings import RunArguments, RunRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -194,9 +195,17 @@ def stage(
     *,
     name: str = "",
     cohort: str = "",
-    **settings: Any,
+    comm: object = None,
+    **settings: Unpack[RunArguments],
 ) -> Run: ...
-def stage(bundle: Any = None, *, name: str = "", cohort: str = "", **settings: Any) -> Any:
+def stage(
+    bundle: Any = None,
+    *,
+    name: str = "",
+    cohort: str = "",
+    comm: object = None,
+    **settings: Any,
+) -> Any:
     """Record a step of an analysis: a decorator around a function, or a context manager.
 
     What is recorded is what a simulation records (manifest, spec diff, environment, intent,
@@ -252,9 +261,11 @@ def stage(bundle: Any = None, *, name: str = "", cohort: str = "", **settings: A
         raise SetupError("profile", settings["profile"], "is no argument of analysis.stage")
     if not isinstance(cohort, str):
         raise SetupError("cohort", cohort, "is not a text")
-    return run(
-        bundle,
+    request = RunRequest(
+        bundle=bundle,
         stage=Stage(name=name, role=ROLE),
         profile=partial(AnalysisProfile, cohort),
+        whole_world=comm is None,
         **settings,
     )
+    return Run(request, comm)

@@ -194,7 +194,7 @@ class TransformRecording:
         self._profile.add(transform, self._before, ())
 
     def _identify(self, thing: Any, origin: tuple[str, ...]) -> Dataset:
-        with self._recorder.capturing():
+        with self._recorder.timer.captures:
             dataset = identify(thing, origin)
         if not dataset.schema and dataset.problem:
             text = f"a dataset of the transform {self._transform.kind!r}: {dataset.problem}"

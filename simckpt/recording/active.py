@@ -11,47 +11,32 @@ from ..errors import SetupError, SimckptWarning
 if TYPE_CHECKING:
     from .recorder import Recorder
 
-_active: list[Recorder] = []
+recorders: list[Recorder] = []
+"""Those of the runs that have begun and not ended; the last one is active."""
+
 _forked = False
 
 
-def _leave_to_parent() -> None:
+def _after_fork() -> None:
     """What a forked child has of its parent's runs is a copy that must touch nothing."""
     global _forked  # noqa: PLW0603 - a process is forked as a whole
-    _forked = _forked or bool(_active)
-    for recorder in _active:
+    _forked = _forked or bool(recorders)
+    for recorder in recorders:
         recorder.forget()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-def push(recorder: Recorder) -> None:
-    """Make `recorder` the active one."""
-    _active.append(recorder)
-
-
-def pop(recorder: Recorder) -> None:
-    """Take `recorder` off, wherever it stands."""
-    if recorder in _active:
-        _active.remove(recorder)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def current() -> Recorder | None:
     """The recorder of the active run, None outside of any."""
-    return _active[-1] if _active else None
+    return recorders[-1] if recorders else None
 
 
-def forked() -> bool:
+def is_forked() -> bool:
     """Whether this process was forked from one while a run was active there."""
     return _forked
-
-
-def warn_of_fork() -> None:
-    """Say that a child records nothing; the caller sees to it that this is said once."""
-    text = "this process was forked from that of a run: nothing it does is recorded"
-    warnings.warn(text, SimckptWarning, stacklevel=5)
 
 
 def required(caller: str) -> Recorder:
@@ -62,26 +47,25 @@ def required(caller: str) -> Recorder:
     SetupError
         If there is none; `caller` is what the user called.
     """
-    recorder = current()
-    if recorder is None:
+    if not recorders:
         raise SetupError(
             caller,
             None,
             "was called outside of a run",
             mend="Decorate the driver with @simckpt.run(...), or use `with simckpt.run(...)`.",
         )
-    return recorder
+    return recorders[-1]
 
 
-class OnceWarned:
-    """Says once that a step function is called outside of a run, then stays silent."""
+class OutsideWarning:
+    """Warns once that a step function is called outside of a run."""
 
     def __init__(self) -> None:
-        self._said = False
+        self._done = False
 
     def __call__(self, name: str) -> None:
-        if not self._said:
-            self._said = True
+        if not self._done:
+            self._done = True
             warnings.warn(
                 f"{name} is decorated with simckpt.step, but no simckpt.run is active: "
                 "nothing is recorded",

@@ -20,7 +20,6 @@ from ..model.changes import Specification
 from ..model.documents import Environment
 from ..model.series import RunOpened
 from ..parallel.comm import SerialComm
-from .active import forked
 from .resume_points import Waypoints
 
 if TYPE_CHECKING:
@@ -96,11 +95,12 @@ def _free_name(path: str) -> str:
 # Which ranks a run is made of.
 
 
-def choose_comm(given: object = None) -> Comm:
+def choose_comm(given: object = None, *, forked: bool = False) -> Comm:
     """The communicator of a run.
 
     Without one given it is MPI's world if the driver uses mpi4py or was started by an MPI
-    launcher, and otherwise one rank; a serial program never loads MPI.
+    launcher, and otherwise one rank; a serial program never loads MPI. In a process that was
+    `forked` from that of a run it is one rank.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def choose_comm(given: object = None) -> Comm:
     """
     if given is not None:
         return _given(given)
-    if forked():
+    if forked:
         # MPI is the parent's.
         return SerialComm()
     if "mpi4py.MPI" in sys.modules or (launched_size() or 1) > 1:

@@ -16,42 +16,56 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..model.record import Facts
-    from ..parallel.comm import Vote
+    from ..parallel.comm import Comm, Vote
+    from .faults import Faults
 
 
-class Beat(Protocol):
+class Schedule(Protocol):
     """A cadence in one run."""
 
     @abstractmethod
     def due(self, step: int, t: float) -> bool:
-        """Whether a sample is due after `step`, at simulated time `t`. Asked once a step."""
+        """Whether a sample is due after `step`, at simulated time `t`. Called once a step."""
 
 
-class Meter(Protocol):
-    """What a cadence may know of the run it beats in."""
+@dataclass(frozen=True)
+class Meter:
+    """What a cadence may know of the run, and what it says.
 
-    @abstractmethod
-    def spent(self) -> float:
-        """Seconds that samples have taken on this rank."""
+    Parameters
+    ----------
+    votes : Comm
+        Carries the ranks' votes and nothing else.
+    spent : callable
+        Seconds that samples have taken on this rank.
+    record : callable
+        Takes the name, the sentence and the facts of an event.
+    faults : Faults
+        Takes what keeps the cadence from asking for samples.
+    """
 
-    @abstractmethod
-    def vote(self, value: float) -> Vote:
-        """Start to find the largest `value` of all ranks."""
+    votes: Comm
+    spent: Callable[[], float]
+    record: Callable[..., None]
+    faults: Faults
 
-    @abstractmethod
-    def settled(self, interval: int, facts: Facts) -> None:
-        """The cadence is settled on `interval` steps, because of these facts."""
+    def record_interval(self, interval: int, facts: Facts) -> None:
+        """An overhead cadence has settled on `interval` steps, because of these facts."""
+        if self.votes.rank == 0:
+            text = f"a sample is taken every {interval} steps from here on"
+            self.record("cadence_settled", text, facts={"interval": interval, **facts})
 
-    @abstractmethod
-    def hampered(self, name: str, text: str) -> None:
-        """Samples are not taken as the cadence means them to be: why, and the mend."""
+    def warn(self, name: str, text: str) -> None:
+        """Samples are not taken as the cadence means them to be: why, and the fix."""
+        if self.votes.rank == 0:
+            self.faults.note(name, text)
 
 
 class Cadence(Protocol):
     """A rule for the steps at which samples are taken: a frozen value."""
 
     @abstractmethod
-    def start(self, meter: Meter) -> Beat:
+    def start(self, meter: Meter) -> Schedule:
         """The cadence at the beginning of a run."""
 
 
@@ -61,7 +75,7 @@ class EverySteps:
 
     n: int
 
-    def start(self, meter: Meter) -> Beat:
+    def start(self, meter: Meter) -> Schedule:
         return self
 
     def due(self, step: int, t: float) -> bool:
@@ -74,7 +88,7 @@ class AtSteps:
 
     steps: frozenset[int]
 
-    def start(self, meter: Meter) -> Beat:
+    def start(self, meter: Meter) -> Schedule:
         return self
 
     def due(self, step: int, t: float) -> bool:
@@ -87,21 +101,21 @@ class EveryTime:
 
     interval: float
 
-    def start(self, meter: Meter) -> Beat:
-        return _TimeBeat(self.interval, meter)
+    def start(self, meter: Meter) -> Schedule:
+        return _TimeSchedule(self.interval, meter)
 
 
-class _TimeBeat:
+class _TimeSchedule:
     def __init__(self, interval: float, meter: Meter) -> None:
         self._interval = interval
         self._meter = meter
         self._last = -math.inf
         self._before = -math.inf
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def due(self, step: int, t: float) -> bool:
         if not math.isfinite(t):
-            self._tell(
+            self._warn(
                 "time_missing",
                 f"every={self._interval!r} is simulated time, and at step {step} there is none "
                 f"(t = {t!r}): no sample is due while that is so. Say time=lambda sim: sim.t, or "
@@ -112,7 +126,7 @@ class _TimeBeat:
         reached = t / self._interval + 1e-9
         count = math.floor(reached) if math.isfinite(reached) else reached
         if count < self._last:
-            self._tell(
+            self._warn(
                 "time_went_back",
                 f"at step {step} the simulated time went back to {t!r}, from {self._before!r}: "
                 f"samples are taken every {self._interval!r} from there again. If the run was set "
@@ -122,10 +136,10 @@ class _TimeBeat:
         self._last, self._before = count, t
         return due
 
-    def _tell(self, name: str, text: str) -> None:
-        if name not in self._told:
-            self._told.add(name)
-            self._meter.hampered(name, text)
+    def _warn(self, name: str, text: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            self._meter.warn(name, text)
 
 
 _CHOICES = (
@@ -251,14 +265,14 @@ class MaxOverhead:
                 "is not a share of the wall time between 0 and 1",
                 mend="Write simckpt.MaxOverhead(0.01) for one per cent.",
             )
-        # The ranks hold their cadences against each other by what they print.
+        # The ranks compare their cadences by what they print.
         object.__setattr__(self, "share", float(share))
 
-    def start(self, meter: Meter) -> Beat:
-        return OverheadBeat(self.share, meter)
+    def start(self, meter: Meter) -> Schedule:
+        return OverheadSchedule(self.share, meter)
 
 
-class OverheadBeat:
+class OverheadSchedule:
     """The cadence in one run: it measures, votes, and settles."""
 
     def __init__(
@@ -267,21 +281,21 @@ class OverheadBeat:
         self._share = share
         self._meter = meter
         self._clock = clock
-        self._asked = 0
-        self._seen: list[tuple[float, float]] = []
+        self._calls = 0
+        self._times: list[tuple[float, float]] = []
         self._vote: Vote | None = None
         self._interval = 0
 
     def due(self, step: int, t: float) -> bool:
         if self._interval:
             return step % self._interval == 0
-        self._asked += 1
-        self._seen.append((self._clock(), self._meter.spent()))
-        if self._asked <= MEASURED_STEPS:
+        self._calls += 1
+        self._times.append((self._clock(), self._meter.spent()))
+        if self._calls <= MEASURED_STEPS:
             return True
         if self._vote is None:
-            self._vote = self._meter.vote(self._ratio())
-        if self._asked <= MEASURED_STEPS + VOTING_STEPS:
+            self._vote = self._meter.votes.vote(self._ratio())
+        if self._calls <= MEASURED_STEPS + VOTING_STEPS:
             return False
         self._settle(self._vote.outcome(VOTE_TIMEOUT))
         return step % self._interval == 0
@@ -289,8 +303,8 @@ class OverheadBeat:
     def _ratio(self) -> float:
         """Cost of a sample over that of a step, on this rank; the first of each is left out."""
         rounds = [
-            (spent - before, (now - then) - (spent - before))
-            for (then, before), (now, spent) in zip(self._seen[1:], self._seen[2:], strict=False)
+            (after - before, (end - start) - (after - before))
+            for (start, before), (end, after) in zip(self._times[1:], self._times[2:], strict=False)
         ]
         sample = min(cost for cost, _ in rounds)
         step = min(duration for _, duration in rounds)
@@ -302,6 +316,6 @@ class OverheadBeat:
         self._interval = 1
         while self._interval < min(needed, LONGEST_INTERVAL):
             self._interval *= 2
-        self._meter.settled(
+        self._meter.record_interval(
             self._interval, {"share": self._share, "sample_over_step": ratio or 0.0}
         )

@@ -33,7 +33,7 @@ from ..model.changes import ABSENT, diff
 from ..model.documents import Packages
 from ..model.numerics import NumericalSettings
 from ..model.series import Event
-from .redacted_texts import meant, placed
+from .redacted_texts import redact_intent, redact_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -324,7 +324,7 @@ def capture_beginning(
         parameters=parameters,
         inputs=settings.inputs,
         outputs=settings.outputs,
-        stage=placed(settings.stage),
+        stage=redact_stage(settings.stage),
         upstream=upstream,
         contents=content_hashes,
     )
@@ -359,7 +359,7 @@ class Captures:
         self._generators = attempt(partial(generators_in, parameters), None)[0] or {}
         self.beginning = beginning
         self._begun = time.monotonic()
-        self.intent = meant(settings.intent) if settings.intent else None
+        self.intent = redact_intent(settings.intent) if settings.intent else None
         self._configuration = ConfigurationFiles(settings.config)
         self._texts: tuple[Text, ...] = ()
         self._declarations: Mapping[str, Json] = {}

@@ -21,7 +21,7 @@ from ..capture.software import read_process
 from ..capture.values import clean_text
 from ..model.series import Event
 from ..parallel.comm import ExchangeFailed
-from .overheads import one_line, text_of
+from .faults import one_line, text_of
 from .settings import EXCHANGE_TIMEOUT, PARTING_TIMEOUT
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from ..model.series import Ending, Event, Reason
     from ..model.transform import StagePart
     from ..parallel.comm import Comm, Vote
-    from .overheads import Faults
-    from .rank0 import Scribe
+    from .faults import Faults
     from .sampling import Sampling
     from .settings import RunSettings
 
@@ -236,10 +235,18 @@ class Leaving:
         self._faults = faults
 
     def part(
-        self, scribe: Scribe, error: BaseException | None, step: int, path: str | None
+        self,
+        record: Callable[[Event], None],
+        events: list[Event],
+        error: BaseException | None,
+        step: int,
+        path: str | None,
     ) -> Parting:
-        """Take leave of the other ranks; collective, and bounded in time."""
-        words = None if error is None else self._said(scribe, error, step)
+        """Take leave of the other ranks; collective, and bounded in time.
+
+        `record` takes the event of the `error`; `events` are those that this rank has for rank 0.
+        """
+        words = None if error is None else self._said(record, error, step)
         farewell = Farewell(
             rank=self._comm.rank,
             step=step,
@@ -247,7 +254,7 @@ class Leaving:
             error=one_line(error),
             signal=self._stopping.reason,
             trigger=self._stopping.request,
-            events=scribe.unsaid,
+            events=tuple(events),
             stage=self._settings.profile.parting(),
         )
         parting = Parting((farewell,), missing=self._comm.size > 1)
@@ -266,11 +273,12 @@ class Leaving:
                 write_notice(path, words)
         return parting
 
-    def tell(self, scribe: Scribe, parting: Parting) -> None:
-        """Put on record what the others had to say."""
-        for event in bounded(parting.events):
-            with self._faults.contained("events of other ranks"):
-                scribe.event(event)
+    def tell(self, append: Callable[[Event], None] | None, parting: Parting) -> None:
+        """Put on record what the others had to say; `append` is rank 0's."""
+        if append is not None:
+            for event in bounded(parting.events):
+                with self._faults.contained("events of other ranks"):
+                    append(event)
         for problem in parting.problems:
             self._faults.note("ranks_out_of_step", problem)
         if self._stopping.unheard:
@@ -285,14 +293,16 @@ class Leaving:
             sys.excepthook(type(error), error, error.__traceback__)
         self._comm.abort(1)
 
-    def _said(self, scribe: Scribe, error: BaseException, step: int) -> Event | None:
+    def _said(
+        self, record: Callable[[Event], None], error: BaseException, step: int
+    ) -> Event | None:
         words = None
         with (
             self._stopping.deferred(),
             self._faults.contained("recording the exception", recorded=False),
         ):
             words = raised(error, self._comm.rank, step)
-            scribe.event(words)
+            record(words)
         return words
 
 

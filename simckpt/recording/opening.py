@@ -20,7 +20,7 @@ from ..model.series import Event, Segment
 from ..parallel.comm import ExchangeFailed
 from .begin import Lineage, Precedent, beside, open_writer, precedent, trace
 from .captures import Captures, capture_beginning
-from .rank0 import BundleScribe, Scribe, SilentScribe
+from .rank0 import Rank0Writer
 from .redacted_texts import redacted
 from .restart import NOTHING, known_samples
 from .trigger_captures import Evidence
@@ -56,14 +56,14 @@ class Hello:
     refusal: SimckptError | None = None
 
 
-def open_scribe(
+def open_run(
     settings: RunSettings,
     comm: Comm,
     driver: Callable[..., Any] | str,
     parameters: Mapping[str, Any],
     timeout: float,
-) -> tuple[str, Scribe]:
-    """The bundle's path and this rank's scribe; collective.
+) -> tuple[str, Rank0Writer | None]:
+    """The bundle's path, and on rank 0 its writer; collective.
 
     Raises
     ------
@@ -101,10 +101,10 @@ def open_scribe(
     if hellos[0].refusal is not None:
         raise hellos[0].refusal
     if writer is None:
-        return hellos[0].path, SilentScribe()
+        return hellos[0].path, None
     beginning = capture_beginning(settings, driver, parameters, lineage.ids, comm.facts())
     captures = Captures(settings, beginning, tuple(h.stream for h in hellos), parameters)
-    return hellos[0].path, _scribe(settings, writer, captures, hellos, environments, lineage)
+    return hellos[0].path, _writer(settings, writer, captures, hellos, environments, lineage)
 
 
 def _stream(settings: RunSettings) -> str:
@@ -152,14 +152,14 @@ def _stop_where_told() -> None:
         )
 
 
-def _scribe(
+def _writer(
     settings: RunSettings,
     writer: BundleWriter,
     captures: Captures,
     hellos: list[Hello],
     environments: list[NodeFacts | None],
     lineage: Lineage,
-) -> BundleScribe:
+) -> Rank0Writer:
     beginning, past = captures.beginning, writer.earlier
     before = precedent(
         str(writer.paths.h5) if past.checkpoint else "",
@@ -185,7 +185,7 @@ def _scribe(
         for node in segment.nodes
         if (told := environments[node.ranks[0]]) is not None
     }
-    scribe = BundleScribe(
+    rank0 = Rank0Writer(
         writer,
         captures,
         _sentry(settings, writer, captures, before),
@@ -197,8 +197,8 @@ def _scribe(
         known=known_samples(str(writer.paths.h5)) if past.checkpoint else NOTHING,
     )
     for event in _findings(segment, hellos, past.broken):
-        scribe.event(event)
-    return scribe
+        rank0.event(event)
+    return rank0
 
 
 def _sentry(

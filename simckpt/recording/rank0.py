@@ -1,16 +1,11 @@
-"""What a recorder tells about a run, and the scribe of the ranks that do not write.
-
-Rank 0 has a `BundleScribe`, which makes records of it. The others have a `SilentScribe`, so
-that nobody has to ask which rank it is.
-"""
+"""Rank 0's writer: what happens in a run becomes records of its bundle."""
 
 from __future__ import annotations
 
 import math
 import time
 import warnings
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,10 +13,8 @@ from ..bundle.writer import CheckpointHeld
 from ..errors import SetupError, SimckptWarning
 from ..model.series import (
     Checkpoint,
-    Cost,
     Event,
     Parts,
-    Reason,
     Sample,
     Segment,
     SegmentEnd,
@@ -32,206 +25,84 @@ from ..model.series import (
 )
 from .anomaly import Monotone, wrong_way
 from .begin import declared_in
-from .moving_boxes import Boxes
-from .redacted_texts import redacted, told
+from .moving_boxes import DecompositionEvents
+from .redacted_texts import redact_event, redacted
 from .restart import NOTHING, Known, Overlap, SpecDiffs
 from .resume_points import NO_WAYPOINTS
 from .trigger_captures import Origins
-from .trigger_engine import NO_WISHES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ..bundle.writer import BundleWriter
     from ..diagnostics.reduced_sample import ReducedSample
     from ..model.changes import SpecDiff, Specification
     from ..model.record import Hash, Json
-    from ..model.series import Checkpoint, Cost, Decomposition, Ending, Event, Reason, SeriesSchema
+    from ..model.series import Cost, Decomposition, Ending, Reason
     from .captures import Captures
-    from .moving_boxes import Placed
+    from .moving_boxes import DecompositionAt
     from .resume_points import Waypoints
-    from .trigger_engine import Sentry, Wishes
-    from .triggers import Kind
-
-MOST_KEPT_EVENTS = 100
+    from .trigger_engine import Sentry
 
 
-class Scribe(Protocol):
-    """Takes down what happens in a run."""
-
-    @abstractmethod
-    def describe(
-        self,
-        schema: SeriesSchema,
-        decomposition: Decomposition,
-        step: int,
-        declarations: Mapping[str, Json],
-        joint: bool = False,
-    ) -> None:
-        """The first sample is set up: what samples mean, which rank holds what, what was asked.
-
-        With `joint` it is taken only because the segment begins there; likewise in `end`.
-        """
-
-    @abstractmethod
-    def sample(self, reading: ReducedSample, wall: float, placed: Placed | None = None) -> None:
-        """A sample is complete; `wall` is when it was taken, `placed` where its boxes lay."""
-
-    @abstractmethod
-    def event(self, event: Event) -> None:
-        """Something happened."""
-
-    @abstractmethod
-    def report_settings(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
-        """Numerical settings as they are in effect: solver objects, and settings by name."""
-
-    @abstractmethod
-    def follow(self, source: Callable[[], Any]) -> None:
-        """Where to find the solver objects whenever their settings are read."""
-
-    @abstractmethod
-    def checkpoint(
-        self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
-    ) -> Checkpoint | None:
-        """Commit a checkpoint; None on ranks that do not write."""
-
-    @abstractmethod
-    def met(self, kind: Kind, reason: str, step: int, error: BaseException | None = None) -> None:
-        """An exception or a signal ends the run."""
-
-    @abstractmethod
-    def wishes(self) -> Wishes:
-        """What triggers ask of the recorder, since this was last asked."""
-
-    @abstractmethod
-    def end(self, ending: Ending, step: int, why: str, joint: bool = False) -> None:
-        """The segment ends: commit what is left and close the bundle."""
-
-    @property
-    @abstractmethod
-    def awaits_step(self) -> bool:
-        """Whether the run goes on from a step that has not been told yet."""
-
-    @property
-    @abstractmethod
-    def unsaid(self) -> tuple[Event, ...]:
-        """Events that this rank keeps for rank 0."""
-
-
-class SilentScribe:
-    """The scribe of a rank that does not write: it keeps its events for rank 0."""
-
-    awaits_step = False
-
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-
-    def describe(
-        self,
-        schema: SeriesSchema,
-        decomposition: Decomposition,
-        step: int,
-        declarations: Mapping[str, Json],
-        joint: bool = False,
-    ) -> None:
-        """Nothing to do."""
-
-    def sample(self, reading: ReducedSample, wall: float, placed: Placed | None = None) -> None:
-        """Nothing to do: only rank 0 receives readings."""
-
-    def event(self, event: Event) -> None:
-        if len(self._events) < MOST_KEPT_EVENTS:
-            self._events.append(event)
-
-    def report_settings(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
-        """Nothing to do: rank 0 reports the settings."""
-
-    def follow(self, source: Callable[[], Any]) -> None:
-        """Nothing to do: rank 0 reads them."""
-
-    def checkpoint(
-        self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
-    ) -> Checkpoint | None:
-        return None
-
-    def met(self, kind: Kind, reason: str, step: int, error: BaseException | None = None) -> None:
-        """Nothing to do: rank 0 captures."""
-
-    def wishes(self) -> Wishes:
-        return NO_WISHES
-
-    def end(self, ending: Ending, step: int, why: str, joint: bool = False) -> None:
-        """Nothing to do."""
-
-    @property
-    def unsaid(self) -> tuple[Event, ...]:
-        return tuple(self._events)
-
-
-# A time in which storage refuses: told once as it begins, and once as it is over.
-
-
-class Outage:
-    """What is known of the outage under way, if there is one."""
+class StorageOutage:
+    """A time in which storage refuses: reported once as it begins, and once as it is over."""
 
     def __init__(self) -> None:
         self._since: int | None = None
-        self._began = 0.0
+        self._start = 0.0
         self._reason = ""
-        self._held = 0
+        self._late = 0
         self._lost = 0
 
-    def refused(self, step: int, reason: str) -> bool:
+    def refuse(self, step: int, reason: str) -> bool:
         """Storage refused the checkpoint of `step`; whether an outage begins with it."""
-        self._held += 1
+        self._late += 1
         self._reason = reason
         if self._since is not None:
             return False
-        self._since, self._began = step, time.time()
+        self._since, self._start = step, time.time()
         return True
 
-    def over(self, step: int, lost: int) -> Event | None:
-        """Storage took the checkpoint of `step`: what to say, if it had refused before.
+    def end(self, step: int, lost: int) -> Event | None:
+        """Storage took the checkpoint of `step`: the event, if it had refused before.
 
         `lost` is how many samples and rows of tiles the writer could not hold since it began.
         """
         if self._since is None:
             return None
-        now, gone = time.time(), lost - self._lost
+        now, new = time.time(), lost - self._lost
         event = Event(
             name="storage_back",
-            severity="error" if gone else "warning",
+            severity="error" if new else "warning",
             step=step,
             wall=now,
             text=f"storage refused from step {self._since} on ({self._reason}) and took everything "
-            f"again at step {step}: {self._held} checkpoints were late, "
-            + (f"{gone} samples or rows of tiles are lost" if gone else "nothing is lost"),
+            f"again at step {step}: {self._late} checkpoints were late, "
+            + (f"{new} samples or rows of tiles are lost" if new else "nothing is lost"),
             facts={
                 "since_step": self._since,
-                "since": self._began,
+                "since": self._start,
                 "reason": self._reason,
-                "late_checkpoints": self._held,
-                "lost": gone,
+                "late_checkpoints": self._late,
+                "lost": new,
             },
         )
-        self._since, self._held, self._lost = None, 0, lost
+        self._since, self._late, self._lost = None, 0, lost
         return event
 
     def unresolved(self, lost: int) -> str:
         """What is lost with this process if storage refuses to the end; empty if all is well."""
         if self._since is None:
             return ""
-        gone = f" {lost} samples or rows of tiles could not even be held." if lost else ""
+        more = f" {lost} samples or rows of tiles could not even be held." if lost else ""
         return (
             f"storage refused from step {self._since} to the end of the run ({self._reason}): "
-            f"what was recorded since the checkpoint before that may be lost.{gone}"
+            f"what was recorded since the checkpoint before that may be lost.{more}"
         )
 
 
-# Rank 0's scribe: what happens in a run becomes records of its bundle.
-
-
-class BundleScribe:
+class Rank0Writer:
     """Writes one segment of a run.
 
     Parameters
@@ -240,8 +111,8 @@ class BundleScribe:
         The bundle, created or resumed.
     captures : Captures
         The facts behind the parts.
-    sentry : Sentry
-        Watches what happens, and captures more where a trigger fires.
+    triggers : Sentry
+        Looks at what happens, and captures more where a trigger fires.
     segment : Segment
         This job attempt; its documents are stored already.
     previous : Checkpoint or None
@@ -254,15 +125,22 @@ class BundleScribe:
         The checkpoints of the run's earlier segments that this one may go on from.
     known : Known
         The samples of those segments.
-    """
 
-    unsaid: tuple[Event, ...] = ()
+    Attributes
+    ----------
+    append : callable
+        Takes an event that has no secrets.
+    triggers : Sentry
+        As above.
+    in_effect : InEffect
+        The numerical settings in effect.
+    """
 
     def __init__(
         self,
         writer: BundleWriter,
         captures: Captures,
-        sentry: Sentry,
+        triggers: Sentry,
         segment: Segment,
         *,
         previous: Checkpoint | None = None,
@@ -271,31 +149,34 @@ class BundleScribe:
         waypoints: Waypoints = NO_WAYPOINTS,
         known: Known = NOTHING,
     ) -> None:
+        self.append = writer.append
+        self.triggers = triggers
+        self.in_effect = captures.in_effect
         self._writer = writer
-        self._outage = Outage()
+        self._outage = StorageOutage()
         self._captures = captures
-        self._sentry = sentry
         self._segment = segment
         self._previous = previous
         self._spec_diffs = SpecDiffs(specification, upstream)
         if specification is not None:
-            # Until the first sample says otherwise, an earlier segment's declarations stand.
+            # An earlier segment's declarations are in force until the first sample.
             captures.declared(declared_in(specification))
         self._upstream = upstream
         self._waypoints = waypoints
         self._start_step = segment.start_step
-        self._schema: SeriesSchema | None = None
-        self._reading: ReducedSample | None = None
+        self._schema = SeriesSchema(columns=())
+        self._sample: ReducedSample | None = None
         self._tiled: ReducedSample | None = None
         self._samples = 0
         self._origins = Origins()
-        self._boxes = Boxes(writer.store)
+        self._decomposition = DecompositionEvents(writer.store)
         self._overlap = Overlap(known)
-        self._monotone = Monotone(SeriesSchema(columns=()))
+        self._monotone = Monotone(self._schema)
         writer.append(segment)
 
     @property
     def awaits_step(self) -> bool:
+        """Whether the run goes on from a step that is not known yet."""
         return bool(self._waypoints.passed) and not self._segment.start_step
 
     def describe(
@@ -306,11 +187,15 @@ class BundleScribe:
         declarations: Mapping[str, Json],
         joint: bool = False,
     ) -> None:
+        """The first sample is set up: what samples mean, and which rank holds what.
+
+        With `joint` it is taken only because the segment begins there; likewise in `end`.
+        """
         self._schema = schema
         self._monotone = Monotone(schema)
         self._captures.declared(declarations)
         stored = self._writer.store(schema)
-        self._sentry.describe(schema, stored)
+        self.triggers.describe(schema, stored)
         self._writer.append(
             SegmentSchema(
                 segment=self._segment.index,
@@ -322,61 +207,64 @@ class BundleScribe:
             )
         )
         # Solvers that were given to the run are configured by now, and were not when it began.
-        self._in_effect(self._captures.in_effect.read(step), step)
+        self._record_settings(self.in_effect.read(step), step)
 
-    def sample(self, reading: ReducedSample, wall: float, placed: Placed | None = None) -> None:
-        self._reading = reading
+    def sample(
+        self, sample: ReducedSample, wall: float, boxes: DecompositionAt | None = None
+    ) -> None:
+        """A sample is complete; `wall` is when it was taken, `boxes` where its boxes were."""
+        self._sample = sample
         self._samples += 1
         self._writer.append(
             Sample(
-                step=reading.step,
-                t=reading.t,
+                step=sample.step,
+                t=sample.t,
                 wall=wall,
-                values=_bytes(reading.values, "<f8"),
-                digests=_bytes(reading.digests, "<u8"),
-                faults=reading.faults,
+                values=np.asarray(sample.values, "<f8").tobytes(),
+                digests=np.asarray(sample.digests, "<u8").tobytes(),
+                faults=sample.faults,
             )
         )
-        for found in (
-            *self._origins.events(reading, wall),
-            *self._boxes.events(reading, wall, placed),
-        ):
-            self.event(found)
-        if self._overlap.going_on and self._schema is not None:
-            digests = _field_digests(self._schema, reading.digests)
-            if repeated := self._overlap.look(reading, self._schema, digests):
+        for event in self._origins.events(sample, wall):
+            self.event(event)
+        if self._decomposition.concerns(sample):
+            for event in self._decomposition.of(sample, wall, boxes):
+                self.event(event)
+        if self._overlap.going_on:
+            digests = _field_digests(self._schema, sample.digests)
+            if repeated := self._overlap.look(sample, self._schema, digests):
                 self.event(repeated)
-        for reversal in self._monotone.look(reading):
+        for reversal in self._monotone.look(sample):
             self.event(wrong_way(reversal, wall))
-        self._sentry.sample(reading, wall)
+        self.triggers.sample(sample, wall)
 
     def event(self, event: Event) -> None:
-        self._writer.append(told(event))
+        """Something happened."""
+        self.append(redact_event(event))
 
     def report_settings(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
-        step = self._reading.step if self._reading else self._segment.start_step
-        self._in_effect(self._captures.in_effect.report(things, settings, step), step)
-
-    def follow(self, source: Callable[[], Any]) -> None:
-        self._captures.in_effect.follow(source)
+        """Numerical settings as they are in effect: solver objects, and settings by name."""
+        step = self._sample.step if self._sample else self._segment.start_step
+        self._record_settings(self.in_effect.report(things, settings, step), step)
 
     def checkpoint(
         self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
     ) -> Checkpoint | None:
+        """Commit a checkpoint; None while storage refuses."""
         if not isinstance(label, str):
             raise SetupError("label", label, "is not text", mend="Write checkpoint('...').")
         self._store_tile_rows()
         if reason == "start":
             self._start_step = step
         else:
-            self._in_effect(self._captures.in_effect.read(step), step)
+            self._record_settings(self.in_effect.read(step), step)
         specification = self._captures.specification()
-        # What else ends up at a checkpoint, such as an exception, is no reason for a change.
-        given = why if reason == "user" else ""
-        spec_diff, reasoned = self._spec_diffs.next(specification, given)
+        # The text of a checkpoint that the driver did not ask for is no reason for a change.
+        change_reason = why if reason == "user" else ""
+        spec_diff, spec_reason = self._spec_diffs.next(specification, change_reason)
         previous = self._previous
         parents = (previous.id,) if previous else tuple(id_ for id_, _ in self._upstream)
-        made = Checkpoint(
+        checkpoint = Checkpoint(
             parents=parents,
             segment=self._segment.index,
             index=previous.index + 1 if previous else 0,
@@ -389,31 +277,26 @@ class BundleScribe:
             state=self._state(),
             samples=self._samples,
             cost=cost,
-            why=redacted(why) or reasoned,
+            why=redacted(why) or spec_reason,
         )
         try:
-            self._previous = self._writer.commit(made)
-        except CheckpointHeld as held:
+            self._previous = self._writer.commit(checkpoint)
+        except CheckpointHeld as refusal:
             # It is written with the next one, whose parent it is.
-            self._previous = held.checkpoint
-            self._sentry.committed(made.index)
-            if self._outage.refused(step, self._writer.trouble):
+            self._previous = refusal.checkpoint
+            self.triggers.committed(checkpoint.index)
+            if self._outage.refuse(step, self._writer.trouble):
                 raise
             return None
-        self._sentry.committed(made.index)
-        self._tell_mishaps()
-        if over := self._outage.over(step, self._writer.lost):
-            warnings.warn(over.text, SimckptWarning, stacklevel=4)
-            self.event(over)
+        self.triggers.committed(checkpoint.index)
+        self._warn_of_mishaps()
+        if event := self._outage.end(step, self._writer.lost):
+            warnings.warn(event.text, SimckptWarning, stacklevel=4)
+            self.event(event)
         return self._previous
 
-    def met(self, kind: Kind, reason: str, step: int, error: BaseException | None = None) -> None:
-        self._sentry.met(kind, reason, step, error)
-
-    def wishes(self) -> Wishes:
-        return self._sentry.wishes()
-
     def end(self, ending: Ending, step: int, why: str, joint: bool = False) -> None:
+        """The segment ends: commit the rest and close the bundle."""
         if self._writer.lost:
             text = f"{self._writer.lost} samples are lost: {self._writer.trouble}"
             self.event(
@@ -432,23 +315,23 @@ class BundleScribe:
         if unresolved := self._outage.unresolved(self._writer.lost):
             warnings.warn(unresolved, SimckptWarning, stacklevel=3)
         self._writer.close()
-        self._tell_mishaps()
+        self._warn_of_mishaps()
 
-    def _tell_mishaps(self) -> None:
+    def _warn_of_mishaps(self) -> None:
         for text in self._writer.mishaps:
             warnings.warn(text, SimckptWarning, stacklevel=5)
         self._writer.mishaps.clear()
 
     def _resumed_from(self) -> Hash | None:
         """The checkpoint that the segment continues, if that was not known when it began."""
-        found = self._waypoints.before(self._start_step)
-        return None if found == self._segment.resumed_from else found
+        checkpoint = self._waypoints.before(self._start_step)
+        return None if checkpoint == self._segment.resumed_from else checkpoint
 
-    def _in_effect(self, events: list[Event], step: int) -> None:
+    def _record_settings(self, events: list[Event], step: int) -> None:
         for event in events:
             self.event(event)
-        if loosened := self._captures.in_effect.loosened:
-            self.met("environment", f"tolerances in effect changed: {loosened}", step)
+        if changed := self.in_effect.loosened:
+            self.triggers.met("environment", f"tolerances in effect changed: {changed}", step)
 
     def _parts(
         self, step: int, specification: Specification, spec_diff: SpecDiff, *, wait: bool
@@ -457,12 +340,12 @@ class BundleScribe:
         artifacts = captures.artifacts(wait=wait)
         transforms = captures.transforms()
         environment = captures.beginning.environment
-        self._sentry.checkpoint(environment, specification, step, captures.nodes)
+        self.triggers.checkpoint(environment, specification, step, captures.nodes)
         return Parts(
             manifest=store(captures.beginning.manifest),
             specification=store(specification),
             spec_diff=store(spec_diff),
-            environment=store(captures.beginning.environment),
+            environment=store(environment),
             intent=store(captures.intent) if captures.intent else None,
             artifacts=store(artifacts) if artifacts else None,
             numerics=store(captures.numerics),
@@ -472,44 +355,41 @@ class BundleScribe:
         )
 
     def _state(self) -> StateDescriptor | None:
-        reading, schema = self._reading, self._schema
-        if reading is None or schema is None:
+        sample = self._sample
+        if sample is None:
             return None
-        named = dict(zip((c.name for c in schema.columns), map(float, reading.values), strict=True))
+        names = (column.name for column in self._schema.columns)
+        values = dict(zip(names, map(float, sample.values), strict=True))
         return StateDescriptor(
-            step=reading.step,
-            t=reading.t if math.isfinite(reading.t) else None,
-            values={k: v for k, v in named.items() if math.isfinite(v)},
-            non_finite={k: str(v) for k, v in named.items() if not math.isfinite(v)},
-            digests=_field_digests(schema, reading.digests),
+            step=sample.step,
+            t=sample.t if math.isfinite(sample.t) else None,
+            values={k: v for k, v in values.items() if math.isfinite(v)},
+            non_finite={k: str(v) for k, v in values.items() if not math.isfinite(v)},
+            digests=_field_digests(self._schema, sample.digests),
         )
 
     def _store_tile_rows(self) -> None:
-        reading = self._reading
-        if reading is None or reading is self._tiled:
+        sample = self._sample
+        if sample is None or sample is self._tiled:
             return
-        self._tiled = reading
-        for name, rows in reading.tiles.items():
+        self._tiled = sample
+        for name, rows in sample.tiles.items():
             self._writer.append(
                 TileRow(
-                    step=reading.step,
+                    step=sample.step,
                     field=name,
-                    minimum=_bytes(rows.minimum, "<f8"),
-                    maximum=_bytes(rows.maximum, "<f8"),
-                    mean=_bytes(rows.mean, "<f8"),
+                    minimum=np.asarray(rows.minimum, "<f8").tobytes(),
+                    maximum=np.asarray(rows.maximum, "<f8").tobytes(),
+                    mean=np.asarray(rows.mean, "<f8").tobytes(),
                 )
             )
 
 
-def _bytes(values: np.ndarray, dtype: str) -> bytes:
-    return np.ascontiguousarray(values, dtype=dtype).tobytes()
-
-
 def _field_digests(schema: SeriesSchema, digests: np.ndarray) -> dict[str, str]:
     whole: dict[str, str] = {}
-    at = 0
+    start = 0
     for tiles in schema.tiles:
-        total = int(digests[at : at + tiles.size].sum(dtype=np.uint64))
+        total = int(digests[start : start + tiles.size].sum(dtype=np.uint64))
         whole[tiles.field] = f"{total:016x}"
-        at += tiles.size
+        start += tiles.size
     return whole

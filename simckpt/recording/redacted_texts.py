@@ -15,7 +15,7 @@ def redacted(text: str) -> str:
     return redact_text(clean_text(text))
 
 
-def told(event: Event) -> Event:
+def redact_event(event: Event) -> Event:
     """An event without secrets, whoever made it; its facts are JSON."""
     # As one mapping, so that what is called a secret is taken for one.
     return replace(
@@ -23,7 +23,7 @@ def told(event: Event) -> Event:
     )
 
 
-def meant(intent: Intent) -> Intent:
+def redact_intent(intent: Intent) -> Intent:
     """An intent without secrets."""
     return Intent(
         goal=redacted(intent.goal),
@@ -32,6 +32,6 @@ def meant(intent: Intent) -> Intent:
     )
 
 
-def placed(stage: Stage) -> Stage:
+def redact_stage(stage: Stage) -> Stage:
     """The place in a chain without secrets."""
     return Stage(name=redacted(stage.name), role=redacted(stage.role))

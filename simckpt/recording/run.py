@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from ..capture.driver import is_interactive
-from ..capture.values import plain
 from ..errors import SetupError, SimckptWarning
 from . import active
 from .begin import choose_comm
-from .overheads import one_line
+from .faults import one_line
 from .recorder import Recorder
-from .settings import Asked, step_number
+from .sampling import Reports
+from .settings import RunArguments, RunRequest, step_number
 from .step import returns_early
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..diagnostics.declarations import DeclarationArguments
-    from ..model.record import Facts
     from ..model.series import Checkpoint
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -39,36 +38,41 @@ class Run:
 
     Made by `simckpt.run`. As a decorator it records each call of the driver as one run, with
     the call's bound arguments as parameters. As a context manager, or between `start` and
-    `finish`, it records what happens in between.
+    `finish`, it records what happens in between. While simckpt is turned off
+    (``SIMCKPT_DISABLE=1``) nothing has an effect.
     """
 
-    def __init__(self, asked: Asked, comm: object = None) -> None:
-        self._asked = asked
+    def __init__(
+        self, request: RunRequest, comm: object = None, recorder: Recorder | None = None
+    ) -> None:
+        self._request = request
         self._comm = comm
-        self._recorder: Recorder | None = None
+        self._recorder = recorder
+        self._disabled = _is_disabled()
 
     def __call__(self, driver: F) -> F:
         """Decorate `driver`."""
-        _check_driver(driver)
+        if self._disabled:
+            return driver
+        if problem := returns_early(driver):
+            raise SetupError(
+                "driver",
+                driver,
+                f"{problem}: the run would end before it began",
+                mend="Use `with simckpt.run(...):` inside of it.",
+            )
         signature = inspect.signature(driver)
 
         @functools.wraps(driver)
         def recorded(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            run = Run(self._asked, self._comm)
+            run = Run(self._request, self._comm)
             run._begin(driver, bound.arguments)
             with run:
                 return driver(*args, **kwargs)
 
         return recorded  # type: ignore[return-value]
-
-    @classmethod
-    def of(cls, recorder: Recorder) -> Self:
-        """The run of a recorder that has begun."""
-        run = cls(Asked())
-        run._recorder = recorder
-        return run
 
     def __enter__(self) -> Self:
         return self.start()
@@ -79,7 +83,7 @@ class Run:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        failure = None if _clean_exit(error) else error
+        failure = None if _is_clean_exit(error) else error
         try:
             self.finish(failure)
         except Exception as fault:
@@ -91,7 +95,7 @@ class Run:
 
     def start(self, parameters: Mapping[str, Any] | None = None) -> Self:
         """Begin the run; `parameters` are recorded as the driver's. Collective."""
-        if self._recorder is None:
+        if self._recorder is None and not self._disabled:
             self._begin(_program(), parameters or {})
         return self
 
@@ -99,7 +103,8 @@ class Run:
         """End the run, with the exception that ended it if there was one. Collective."""
         if self._recorder is not None:
             recorder, self._recorder = self._recorder, None
-            active.pop(recorder)
+            if recorder in active.recorders:
+                active.recorders.remove(recorder)
             recorder.end(error)
 
     @property
@@ -115,11 +120,13 @@ class Run:
 
     def checkpoint(self, label: str, *, why: str = "") -> Checkpoint | None:
         """See `simckpt.checkpoint`."""
-        return self._begun("run.checkpoint").checkpoint(label, why=why)
+        recorder = self._recording("run.checkpoint")
+        return None if recorder is None else recorder.checkpoint(label, why=why)
 
     def resume(self, step: int) -> None:
         """Say, before the first step, which step a restarted driver continues from."""
-        self._begun("run.resume").resume(step_number("run.resume", step))
+        if (recorder := self._recording("run.resume")) is not None:
+            recorder.resume(step_number("run.resume", step))
 
     def report_settings(self, *solvers: Any, **settings: Any) -> None:
         """Report numerical settings as they are in effect.
@@ -134,27 +141,24 @@ class Run:
         **settings
             Settings by name; their values may be solvers too: ``pressure=ksp``.
         """
-        self._begun("run.report_settings").report_settings(*solvers, **settings)
+        if (recorder := self._recording("run.report_settings")) is not None:
+            recorder.report_settings(solvers, settings)
 
     def event(self, name: str, text: str = "", **facts: Any) -> None:
         """Record that something happened: a stable `name`, one sentence, and values."""
-        known: Facts = plain(facts)
-        self._begun("run.event").event(name, text or name, **known)
+        if (recorder := self._recording("run.event")) is not None:
+            recorder.event(name, text or name, facts=facts)
 
     def add_source(self, name: str, amount: float) -> None:
         """Report what has come into the budget `name` on this rank, in units of its integral.
 
         Negative amounts have gone out. Amounts are added up exactly, over ranks and time.
         """
-        self._begun("run.add_source").report(
-            f"run.add_source({name!r}, ...)", lambda reports: reports.add_source(name, amount)
-        )
+        self._report(Reports.add_source, name, amount)
 
     def count(self, name: str, n: int = 1) -> None:
         """Report that something happened `n` times on this rank: a limiter or floor hit."""
-        self._begun("run.count").report(
-            f"run.count({name!r}, ...)", lambda reports: reports.count(name, n)
-        )
+        self._report(Reports.count, name, n)
 
     def residual(
         self,
@@ -165,16 +169,11 @@ class Run:
         final: float = float("nan"),
     ) -> None:
         """Report a linear or non-linear solve: its iterations, and the residuals of it."""
-        self._begun("run.residual").report(
-            f"run.residual({name!r}, ...)",
-            lambda reports: reports.residual(name, iterations, initial, final),
-        )
+        self._report(Reports.residual, name, iterations, initial, final)
 
     def scalar(self, name: str, value: float) -> None:
         """Report a number of the whole run; the last one before a sample is recorded."""
-        self._begun("run.scalar").report(
-            f"run.scalar({name!r}, ...)", lambda reports: reports.scalar(name, value)
-        )
+        self._report(Reports.scalar, name, value)
 
     def sample(
         self,
@@ -204,34 +203,49 @@ class Run:
         from ..diagnostics.declarations import Declarations
         from ..diagnostics.state import State
 
-        recorder = self._begun("run.sample")
-        if step is None:
-            step = recorder.step + (recorder.life == "sampling")
-
-        recorder.sample(
-            Declarations.from_arguments("run.sample", declared, _SAMPLE_ARGUMENTS),
-            lambda: State(
-                grid=grid, fields=fields or {}, particles=particles, step=step, t=t, dt=dt
-            ),
-            step,
+        if (recorder := self._recording("run.sample")) is None:
+            return
+        number = recorder.step + (recorder.life == "sampling") if step is None else step
+        state = functools.partial(
+            State,
+            grid=grid,
+            fields=fields or {},
+            particles=particles,
+            step=number,
+            t=t,
+            dt=dt,
         )
+        declarations = Declarations.from_arguments("run.sample", declared, _SAMPLE_ARGUMENTS)
+        recorder.sample(declarations, state, number)
 
     def _begin(self, driver: Callable[..., Any] | str, parameters: Mapping[str, Any]) -> None:
-        settings = self._asked.settings(parameters)
-        recorder = Recorder(settings, choose_comm(self._comm))
+        settings = self._request.settings(parameters)
+        recorder = Recorder(settings, choose_comm(self._comm, forked=active.is_forked()))
         recorder.begin(driver, parameters)
         self._recorder = recorder
-        active.push(recorder)
+        active.recorders.append(recorder)
 
-    def _begun(self, caller: str) -> Recorder:
-        return self._recorder or active.required(caller)
+    def _recording(self, caller: str) -> Recorder | None:
+        """The recorder of this run, or of the active one; None where simckpt is turned off."""
+        if self._recorder is not None:
+            return self._recorder
+        return None if self._disabled else active.required(caller)
+
+    def _report(self, method: Callable[..., None], name: str, *values: float) -> None:
+        if (recorder := self._recording(f"run.{method.__name__}")) is not None:
+            recorder.report(method, name, values)
 
 
 @overload
 def run(bundle: F) -> F: ...
 @overload
-def run(bundle: str | os.PathLike[str] | None = None, **settings: Any) -> Run: ...
-def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
+def run(
+    bundle: str | os.PathLike[str] | None = None,
+    *,
+    comm: object = None,
+    **arguments: Unpack[RunArguments],
+) -> Run: ...
+def run(bundle: Any = None, *, comm: object = None, **arguments: Any) -> Any:
     """Record a run: a decorator around the driver that holds the loop, or a context manager.
 
     Parameters
@@ -298,10 +312,7 @@ def run(bundle: Any = None, *, comm: object = None, **settings: Any) -> Any:
     """
     if callable(bundle):
         return run()(bundle)
-    asked = Asked(bundle=bundle, whole_world=comm is None, **settings)
-    if os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
-        return BareRun(asked)
-    return Run(asked, comm)
+    return Run(RunRequest(bundle=bundle, whole_world=comm is None, **arguments), comm)
 
 
 def checkpoint(label: str, *, why: str = "") -> Checkpoint | None:
@@ -327,7 +338,7 @@ def checkpoint(label: str, *, why: str = "") -> Checkpoint | None:
     SetupError
         Outside of a run.
     """
-    if os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0"):
+    if _is_disabled():
         return None
     return active.required("simckpt.checkpoint").checkpoint(label, why=why)
 
@@ -335,7 +346,7 @@ def checkpoint(label: str, *, why: str = "") -> Checkpoint | None:
 def active_run() -> Run | None:
     """The run that is being recorded, None outside of any."""
     recorder = active.current()
-    return None if recorder is None else Run.of(recorder)
+    return None if recorder is None else Run(RunRequest(), recorder=recorder)
 
 
 def should_stop() -> bool:
@@ -355,69 +366,15 @@ def should_stop() -> bool:
     return recorder is not None and recorder.should_stop()
 
 
-def _check_driver(driver: Callable[..., Any]) -> None:
-    """SetupError for a driver whose call returns before its loop has begun."""
-    if problem := returns_early(driver):
-        raise SetupError(
-            "driver",
-            driver,
-            f"{problem}: the run would end before it began",
-            mend="Use `with simckpt.run(...):` inside of it.",
-        )
-
-
 def _program() -> str:
     if is_interactive(sys.modules.get("__main__")):
         return "run"  # the first argument is the server of the notebook
     return Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-", "-c") else "run"
 
 
-def _clean_exit(error: BaseException | None) -> bool:
+def _is_clean_exit(error: BaseException | None) -> bool:
     return isinstance(error, SystemExit) and error.code in (None, 0)
 
 
-# What stands in a run's place where simckpt is turned off.
-
-
-class BareRun(Run):
-    """A run that records nothing: what `simckpt.run` makes under ``SIMCKPT_DISABLE=1``."""
-
-    def __call__(self, driver: F) -> F:
-        return driver
-
-    def start(self, parameters: Mapping[str, Any] | None = None) -> Self:
-        return self
-
-    def checkpoint(self, label: str, *, why: str = "") -> Checkpoint | None:
-        return None
-
-    def resume(self, step: int) -> None:
-        """Nothing to do."""
-
-    def report_settings(self, *solvers: Any, **settings: Any) -> None:
-        """Nothing to do."""
-
-    def event(self, name: str, text: str = "", **facts: Any) -> None:
-        """Nothing to do."""
-
-    def add_source(self, name: str, amount: float) -> None:
-        """Nothing to do."""
-
-    def count(self, name: str, n: int = 1) -> None:
-        """Nothing to do."""
-
-    def residual(
-        self,
-        name: str,
-        *,
-        iterations: int,
-        initial: float = float("nan"),
-        final: float = float("nan"),
-    ) -> None:
-        """Nothing to do."""
-
-    def scalar(self, name: str, value: float) -> None:
-        """Nothing to do."""
-
-    def sample(self, **state_and_declarations: Any) -> None:
-        """Nothing to do."""
+def _is_disabled() -> bool:
+    return os.environ.get("SIMCKPT_DISABLE", "") not in ("", "0")

@@ -1,4 +1,4 @@
-"""The samples of one rank: set up by all ranks together, taken alone, read as they arrive."""
+"""How samples are taken on each rank, and how they arrive at rank 0."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SetupError
 from ..parallel.comm import ExchangeFailed
-from .moving_boxes import Pairing, Placements
-from .overheads import one_line
+from .faults import one_line
+from .moving_boxes import DecompositionTracker, SampleRealigner
 from .settings import EXCHANGE_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from ..diagnostics.declarations import Declarations
     from ..diagnostics.exact import ExactSum
@@ -25,15 +25,9 @@ if TYPE_CHECKING:
     from ..diagnostics.reduced_sample import ReducedSample
     from ..diagnostics.state import State
     from ..parallel.comm import Comm, Maxima, Reduction, Sums
-    from .moving_boxes import Placed
-    from .overheads import Faults
+    from .faults import Faults
+    from .moving_boxes import DecompositionAt, SampleTime
     from .triggers import Trigger
-
-# The stream of samples: non-blocking reductions, in the order in which they were started.
-#
-# Nothing here waits for another rank. A rank that samples while the others do not keeps its
-# messages until a bound is reached, and from then on sends no more; the end of the run says so.
-
 
 MOST_PENDING = 64
 MOST_PENDING_BYTES = 32 << 20
@@ -41,64 +35,69 @@ MOST_PENDING_BYTES = 32 << 20
 
 
 class Stream:
-    """This rank's side of the samples' reductions to rank 0.
+    """This rank's side of the samples' reductions to rank 0, in the order of their start.
+
+    Nothing here waits for another rank. A rank that samples while the others do not keeps its
+    messages until a limit is reached, and sends no more from then on; the end of the run says so.
 
     Parameters
     ----------
     comm : Comm
         A communicator that carries nothing else.
+
+    Attributes
+    ----------
+    pending : deque of (float, Reduction)
+        The reductions that are not complete, each with the wall time of its sample.
+    started, refused : int
+        How many were started, and how many were not because of the limit.
     """
 
     def __init__(self, comm: Comm) -> None:
         self._comm = comm
-        self._pending: deque[tuple[float, Reduction]] = deque()
+        self.pending: deque[tuple[float, Reduction]] = deque()
         self.started = 0
         self.refused = 0
         self._late = False
 
-    @property
-    def pending(self) -> int:
-        """Reductions under way."""
-        return len(self._pending)
-
     def push(self, sums: Sums, maxima: Maxima, wall: float) -> bool:
         """Start the reduction of one message, taken at `wall` seconds since the epoch.
 
-        False where the bound is reached: it has not been sent.
+        False where the limit is reached: it has not been sent.
         """
-        size = sums.nbytes + maxima.nbytes
-        most = max(MOST_PENDING, MOST_PENDING_BYTES // max(size, 1))
-        if self.refused or len(self._pending) >= most:
+        pending = len(self.pending)
+        if self.refused or (
+            pending >= MOST_PENDING
+            and pending >= MOST_PENDING_BYTES // max(sums.nbytes + maxima.nbytes, 1)
+        ):
             self.refused += 1
             return False
-        self._pending.append((wall, self._comm.reduce(sums, maxima)))
+        self.pending.append((wall, self._comm.reduce(sums, maxima)))
         self.started += 1
         return True
 
-    def ready(self) -> Iterator[tuple[float, Sums, Maxima]]:
-        """The messages that are complete, oldest first; only rank 0 receives any."""
-        while self._pending and self._pending[0][1].done():
-            wall, reduction = self._pending.popleft()
-            result = reduction.result()
-            if result is not None:
-                yield (wall, *result)
+    def pop(self) -> tuple[float, Sums, Maxima] | None:
+        """The oldest message, if it is complete; only rank 0 receives any."""
+        while self.pending and self.pending[0][1].done():
+            wall, reduction = self.pending.popleft()
+            message = reduction.result()
+            if message is not None:
+                return (wall, *message)
+        return None
 
     def settle(self, timeout: float) -> bool:
         """Wait until nothing is under way (True), at most `timeout` seconds (False).
 
-        The messages stay for `ready` to hand out. Once it was in vain it waits no more, until
-        what was late has arrived.
+        The messages remain for `pop`. After it was in vain it waits no more, until what was late
+        has arrived.
         """
         arrived = self._comm.wait(
-            lambda: all(r.done() for _, r in self._pending),
+            lambda: all(r.done() for _, r in self.pending),
             "the last samples of the other ranks",
             0.0 if self._late else timeout,
         )
         self._late = not arrived
         return arrived
-
-
-# Steps that do not follow each other: a driver that numbers them wrongly, or goes back.
 
 
 class StepOrder:
@@ -125,11 +124,8 @@ class StepOrder:
         return ""
 
 
-# What the driver reports between two samples, on this rank.
-
-
 class Reports:
-    """Adds up reports until a sample takes them.
+    """Adds up what the driver reports on this rank until a sample takes it.
 
     Each method raises TypeError or ValueError for what is no number; the report then is as if it
     had not been made.
@@ -147,11 +143,11 @@ class Reports:
 
         term = exact_term(float(amount))
         if not term.finite:
-            # Nothing could be told of the budget ever after.
-            raise ValueError(f"an amount of {amount} is not finite: it is not counted")
+            # The budget would be undefined from then on.
+            raise ValueError(f"an amount of {amount} is not finite: it is not add_count")
         name = _normal(name)
-        known = self._amounts.get(name)
-        self._amounts[name] = term if known is None else known + term
+        total = self._amounts.get(name)
+        self._amounts[name] = term if total is None else total + term
 
     def count(self, name: str, n: int) -> None:
         """Add how often something happened."""
@@ -165,17 +161,19 @@ class Reports:
         from ..diagnostics.quantities.reported import Solves, add_count
 
         name = _normal(name)
-        known = self._solves.get(name)
-        add_count(known.iterations if known else 0, index(iterations), "a number of iterations")
+        total = self._solves.get(name)
+        add_count(total.iterations if total else 0, index(iterations), "a number of iterations")
         solve = Solves(1, index(iterations), float(initial), float(final))
-        self._solves[name] = solve if known is None else known + solve
+        self._solves[name] = solve if total is None else total + solve
 
     def scalar(self, name: str, value: float) -> None:
         """Keep the value that was reported last."""
         self._scalars[_normal(name)] = float(value)
 
-    def take(self) -> Reported:
-        """What was reported since this was last asked."""
+    def take(self) -> Reported | None:
+        """What was reported since this was last called; None for nothing."""
+        if not (self._amounts or self._counts or self._solves or self._scalars):
+            return None
         from ..diagnostics.quantities.reported import Reported
 
         reported = Reported(self._amounts, self._counts, self._solves, self._scalars)
@@ -184,11 +182,10 @@ class Reports:
 
     def give_back(self, reported: Reported) -> None:
         """Keep what a sample took and could not send, for the next one."""
-        later = self.take()
-        self._amounts = _joined(reported.amounts, later.amounts)
-        self._counts = _joined(reported.counts, later.counts)
-        self._solves = _joined(reported.solves, later.solves)
-        self._scalars = {**reported.scalars, **later.scalars}
+        self._amounts = _added(reported.amounts, self._amounts)
+        self._counts = _added(reported.counts, self._counts)
+        self._solves = _added(reported.solves, self._solves)
+        self._scalars = {**reported.scalars, **self._scalars}
 
 
 def _normal(name: str) -> str:
@@ -198,15 +195,15 @@ def _normal(name: str) -> str:
     return normal_form(name)
 
 
-def _joined(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
-    joined = dict(earlier)
+def _added(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    totals = dict(earlier)
     for name, value in later.items():
-        joined[name] = joined[name] + value if name in joined else value
-    return joined
+        totals[name] = totals[name] + value if name in totals else value
+    return totals
 
 
 class Sampling:
-    """This rank's side of the run's samples.
+    """The samples of one rank: set up by all ranks together, taken alone, read as they arrive.
 
     Parameters
     ----------
@@ -224,40 +221,35 @@ class Sampling:
         self, control: Comm, samples: Comm, triggers: tuple[Trigger, ...], faults: Faults
     ) -> None:
         self.reports = Reports()
+        self.stream = Stream(samples)
         self._control = control
         self._samples = samples
-        self._stream = Stream(samples)
         self._triggers = triggers
         self._faults = faults
-        self._probe: RankSampler | None = None
-        self._placements: Placements | None = None
+        self._probe: RankSampler
+        self._decomposition: DecompositionTracker
+        self._realigner = SampleRealigner(samples) if samples.size > 1 else None
+        self._surplus = 0
+        self._sample_time: SampleTime = (-1, 0)
         self._arrived = 0
-        self._pairing = Pairing(samples)
-        self._ahead = 0
-        self._moment = (-1, 0)
         self._moved = False
         self._order = StepOrder()
 
     @property
     def taken(self) -> int:
-        """Samples that this rank has taken, those that could not be sent among them."""
-        return self._stream.started + self._stream.refused
-
-    @property
-    def awaited(self) -> bool:
-        """Whether any sample is under way."""
-        return self._stream.pending > 0
+        """Samples that this rank has taken, including those that could not be sent."""
+        return self.stream.started + self.stream.refused
 
     def set_up(
         self,
         declarations: Declarations,
         state: State | None,
         problem: SetupError | None,
-        alike: Mapping[str, str],
+        settings: Mapping[str, str],
     ) -> RankSampler | None:
         """Agree with all ranks on what a sample holds; collective.
 
-        `alike` are the texts of other arguments that must be the same on every rank.
+        `settings` are the texts of other arguments that must be the same on every rank.
 
         Returns
         -------
@@ -267,136 +259,119 @@ class Sampling:
         Raises
         ------
         SetupError
-            On every rank alike, where declarations and data do not agree.
+            The same on every rank, where declarations and data do not agree.
         """
         from ..diagnostics.rank_sampler import RankSampler
 
         probe = RankSampler(declarations, rank=self._control.rank)
-        mine: LocalSpec | SetupError = problem or probe.local_spec(state, alike)  # type: ignore[arg-type]
+        own: LocalSpec | SetupError = problem or probe.local_spec(state, settings)  # type: ignore[arg-type]
         try:
-            offers = self._control.exchange("first sample", mine, EXCHANGE_TIMEOUT)
+            specs = self._control.exchange("first sample", own, EXCHANGE_TIMEOUT)
         except ExchangeFailed:
             text = "not every rank took the first sample: no samples are recorded"
             self._faults.note("ranks_out_of_step", text)
             return None
-        refused = next((offer for offer in offers if isinstance(offer, SetupError)), None)
-        if refused is not None:
-            raise refused
+        for spec in specs:
+            if isinstance(spec, SetupError):
+                raise spec
         try:
-            probe.agree([offer for offer in offers if not isinstance(offer, SetupError)])
+            probe.agree([spec for spec in specs if not isinstance(spec, SetupError)])
             for trigger in self._triggers:
                 trigger.check(probe.schema)
         except SetupError:
             raise
-        except Exception as error:  # noqa: BLE001 - the same on every rank, as the offers are
+        except Exception as error:  # noqa: BLE001 - the same on every rank, as the specs are
             self._faults.note("sampling_failed", f"no samples are recorded: {one_line(error)}")
             return None
         self._probe = probe
-        self._placements = Placements(self._samples, probe.decomposition)
+        self._decomposition = DecompositionTracker(self._samples, probe.decomposition)
         return probe
 
     def take(self, step: int, state: State | None, problem: SetupError | None) -> None:
         """Take a sample of `state`, or say that there is none, and send it; never waits."""
         probe = self._probe
-        assert probe is not None
-        self._moment = step, self._moment[1] + 1 if step == self._moment[0] else 0
-        if self._left_out(probe, step):
+        visit = self._sample_time[1] + 1 if step == self._sample_time[0] else 0
+        self._sample_time = step, visit
+        if self._realigner is not None and self._left_out(self._realigner, step):
             return
-        known = len(probe.faults)
+        faults = len(probe.faults)
         reported = None
         if state is None:
             # What was reported waits for a sample that can be taken.
             message = probe.unreadable(step)
         else:
             reported = self.reports.take()
-            message = probe.measure(replace(state, reported=reported, visit=self._moment[1]))
-            self._check_declared(probe, reported)
+            if reported is not None:
+                state = replace(state, reported=reported)
+                self._check_declared(probe.declarations, reported)
+            message = probe.measure(replace(state, visit=visit) if visit else state)
         sent = False
-        with self._faults.contained("sending a sample"):
-            if self._placements is not None and probe.boxes is not None:
-                self._placements.tell(self._stream.started, probe.boxes)
-            sent = self._push(message)
+        try:
+            if probe.boxes is not None:
+                self._decomposition.send(self.stream.started, probe.boxes)
+            sent = self._send(message)
+        except Exception as error:  # noqa: BLE001 - a sample must never end the simulation
+            self._faults.absorb("sending a sample", error)
         if reported is not None and not sent:
             self.reports.give_back(reported)
         if problem is not None:
             self._faults.note("state_unreadable", str(problem))
-        for fault in probe.faults[known:]:
+        for fault in probe.faults[faults:]:
             self._faults.note("diagnostic_failed", str(fault))
 
-    def arrived(self) -> Iterator[tuple[ReducedSample, float, Placed | None]]:
-        """The readings that are complete, oldest first, for rank 0 alone.
+    def pop(self) -> tuple[ReducedSample, float, DecompositionAt | None] | None:
+        """The oldest sample if it is complete, for rank 0 alone.
 
-        With each comes its wall time, and where the boxes lay if that is known and any had moved.
+        With it comes its wall time, and where the boxes are if that is known and any has moved.
         """
-        for wall, sums, maxima in self._stream.ready():
-            assert self._probe is not None
-            reading = self._probe.finish(sums, maxima)
-            for text in reading.problems:
-                # The rank on which a diagnostic failed has said so already.
-                said = bool(reading.failed or reading.unreadable)
-                self._faults.note("sample_incomplete", text, step=reading.step, said=said)
-            if text := self._order.problem(reading):
-                self._faults.note("step_out_of_order", text, step=reading.step)
-            if not reading.aligned:
-                self._pairing.apart(self._arrived)
-            yield reading, wall, self._placed(reading)
-            self._arrived += 1
+        message = self.stream.pop()
+        if message is None:
+            return None
+        wall, sums, maxima = message
+        sample, number = self._probe.finish(sums, maxima), self._arrived
+        self._arrived += 1
+        for text in sample.problems:
+            # The rank on which a diagnostic failed has warned of it.
+            warn = not (sample.failed or sample.unreadable)
+            self._faults.note("sample_incomplete", text, step=sample.step, warn=warn)
+        if text := self._order.problem(sample):
+            self._faults.note("step_out_of_order", text, step=sample.step)
+        if not sample.aligned and self._realigner is not None:
+            self._realigner.announce(number)
+        # Where nothing has ever moved, this costs nothing.
+        self._moved = self._moved or sample.moved
+        if not self._moved or sample.places is None:
+            return sample, wall, None
+        return sample, wall, self._decomposition.at(number, sample.places)
 
-    def settle(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds until every sample has arrived."""
-        return self._stream.settle(timeout)
-
-    def _push(self, message: tuple[Sums, Maxima]) -> bool:
-        number = self._stream.started
-        sent = self._stream.push(*message, time.time())
-        if sent:
-            self._pairing.sent(number, self._moment)
+    def _send(self, message: tuple[Sums, Maxima]) -> bool:
+        number = self.stream.started
+        sent = self.stream.push(*message, time.time())
+        if sent and self._realigner is not None:
+            self._realigner.note(number, self._sample_time)
         return sent
 
-    def _left_out(self, probe: RankSampler, step: int) -> bool:
+    def _left_out(self, realigner: SampleRealigner, step: int) -> bool:
         """Whether the sample of `step` is left out, so that the ranks sample together again."""
-        ahead = self._pairing.shift(self._moment)
-        if ahead:
-            more, other = ("more", "leaves out") if ahead > 0 else ("fewer", "sends empty ones for")
+        surplus = realigner.shift(self._sample_time)
+        if surplus:
+            more, action = (
+                ("more", "leaves out") if surplus > 0 else ("fewer", "sends empty ones for")
+            )
             text = (
-                f"rank {self._control.rank} had taken {abs(ahead)} {more} samples than rank 0: it "
-                f"{other} so many, and samples with the others again"
+                f"rank {self._control.rank} had taken {abs(surplus)} {more} samples than rank 0: "
+                f"it {action} so many, and samples with the others again"
             )
             self._faults.note("samples_realigned", text, step=step)
             with self._faults.contained("sending a sample"):
-                for _ in range(-ahead):
-                    self._push(probe.blank())
-            self._ahead = max(0, ahead)
-        left_out = self._ahead > 0
-        self._ahead -= left_out
+                for _ in range(-surplus):
+                    self._send(self._probe.blank())
+            self._surplus = max(0, surplus)
+        left_out = self._surplus > 0
+        self._surplus -= left_out
         return left_out
 
-    def _placed(self, reading: ReducedSample) -> Placed | None:
-        # Where nothing has ever moved, this costs nothing.
-        self._moved = self._moved or reading.moved
-        if not self._moved or reading.places is None or self._placements is None:
-            return None
-        return self._placements.at(self._arrived, reading.places)
-
-    def _check_declared(self, probe: RankSampler, reported: Reported) -> None:
-        for method, name, mend in probe.declarations.undeclared(reported):
-            text = f"run.{method}({name!r}, ...) was called and nothing declared for it. {mend}"
+    def _check_declared(self, declarations: Declarations, reported: Reported) -> None:
+        for method, name, fix in declarations.undeclared(reported):
+            text = f"run.{method}({name!r}, ...) was called and nothing declared for it. {fix}"
             self._faults.note_once("report_undeclared", text)
-
-
-def built(build: Callable[[], State]) -> tuple[State | None, SetupError | None]:
-    """The state that `build` finds, or the error that says why there is none."""
-    try:
-        return build(), None
-    except SetupError as error:
-        return None, error
-    except Exception as error:  # noqa: BLE001 - the user's accessors may raise anything
-        return None, SetupError(
-            "step",
-            one_line(error),
-            "the state could not be read",
-            mend="Check the callables given as grid=, fields=, particles=.",
-        )
-
-
-# When samples are taken, and how they arrive.

@@ -1,4 +1,4 @@
-"""What `simckpt.run` was asked for: frozen, checked once, before anything is recorded."""
+"""The arguments of `simckpt.run`: checked once, before anything is recorded."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import operator
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, get_args
 
 from ..capture.configuration import has_settings_suffix
 from ..capture.solvers.describe import describe, is_bag, is_live
@@ -21,8 +22,6 @@ from .triggers import ONE_IN, STANDARD, Trigger, checked_rate, checked_triggers
 
 if TYPE_CHECKING:
     from ..model.transform import StagePart, TransformManifest
-
-# What a kind of run records beyond the common parts.
 
 
 class Profile(Protocol):
@@ -70,6 +69,31 @@ PARTING_GRACE = 5.0
 """Seconds that ranks other than 0 wait before a signal ends them."""
 
 
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+class RunArguments(TypedDict, total=False):
+    """The arguments of `simckpt.run`, beside the bundle and the communicator."""
+
+    intent: Intent | str | Callable[..., Intent | str | None] | None
+    numerics: Any
+    inputs: Paths | Callable[..., Paths]
+    outputs: Paths | Callable[..., Paths]
+    config: Paths
+    seeds: Mapping[str, Any] | int | Callable[..., Mapping[str, Any] | int | None] | None
+    stage: Stage | str | Callable[..., Stage | str | None] | None
+    upstream: Paths | Callable[..., Paths]
+    checkpoint_every: int | None
+    triggers: Iterable[Trigger | str | Callable[..., Any]] | bool | None
+    captures: str | int
+    logs: Paths | Callable[..., Paths]
+    start_step: int
+    if_exists: IfExists
+    durability: Durability
+    strict: bool
+    abort_on_error: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """The arguments of `simckpt.run`, checked.
@@ -100,60 +124,16 @@ class RunSettings:
     profile: Profile = field(default_factory=SimulationProfile)
 
     @classmethod
-    def checked(
-        cls,
-        *,
-        bundle: str | os.PathLike[str] | None = None,
-        intent: Intent | str | None = None,
-        numerics: Any = None,
-        inputs: str | Iterable[str | os.PathLike[str]] = (),
-        outputs: str | Iterable[str | os.PathLike[str]] = (),
-        config: str | Iterable[str | os.PathLike[str]] = (),
-        seeds: Mapping[str, Any] | int | None = None,
-        stage: Stage | str | None = None,
-        upstream: str | Iterable[str | os.PathLike[str]] = (),
-        checkpoint_every: int | None = None,
-        triggers: Iterable[Any] | bool | None = None,
-        captures: str | int = ONE_IN,
-        logs: str | Iterable[str | os.PathLike[str]] = (),
-        start_step: int = 0,
-        if_exists: IfExists = "auto",
-        durability: Durability = "fsync",
-        strict: bool = False,
-        abort_on_error: bool = True,
-        whole_world: bool = True,
-        profile: Callable[[], Profile] = SimulationProfile,
-    ) -> RunSettings:
+    def checked(cls, **arguments: Any) -> RunSettings:
         """Settings from what a user may write; SetupError names what cannot be used."""
-        if if_exists not in get_args(IfExists):
-            raise SetupError("if_exists", if_exists, "is not a choice", choices=get_args(IfExists))
-        if durability not in get_args(Durability):
-            raise SetupError(
-                "durability", durability, "is not a choice", choices=get_args(Durability)
-            )
-        return cls(
-            bundle=os.environ.get("SIMCKPT_BUNDLE") or (None if bundle is None else str(bundle)),
-            intent=_intent(intent),
-            numerics=_numerics(numerics),
-            inputs=_paths("inputs", inputs),
-            outputs=_paths("outputs", outputs),
-            config=_paths("config", config),
-            seeds=_seeds(seeds),
-            stage=_stage(stage),
-            # What the driver says and what its job says both hold.
-            upstream=tuple(dict.fromkeys((*_paths("upstream", upstream), *_upstream_variable()))),
-            checkpoint_every=_period(checkpoint_every),
-            triggers=checked_triggers(triggers),
-            captures=checked_rate(captures),
-            logs=_paths("logs", logs),
-            start_step=step_number("start_step", start_step),
-            if_exists=if_exists,
-            durability=durability,
-            strict=bool(strict),
-            abort_on_error=bool(abort_on_error),
-            whole_world=whole_world,
-            profile=profile(),
-        )
+        settings = {name: _CHECKS[name](value) for name, value in arguments.items()}
+        if variable := os.environ.get("SIMCKPT_BUNDLE"):
+            settings["bundle"] = variable
+        # What the driver says and what its job says both hold.
+        variable = os.environ.get("SIMCKPT_UPSTREAM", "")
+        of_job = (str(Path(path)) for path in variable.split(os.pathsep) if path)
+        settings["upstream"] = tuple(dict.fromkeys((*settings.get("upstream", ()), *of_job)))
+        return cls(**settings)
 
     def place(self, driver: str, parameters: Mapping[str, Any]) -> str:
         """The bundle's path, with ``{name}`` replaced by the driver's parameters.
@@ -179,11 +159,11 @@ class RunSettings:
             ) from error
 
 
-class Asked:
+class RunRequest:
     """The arguments of `simckpt.run` as they were written, some perhaps as callables.
 
-    A callable gets the driver's parameters by name, those that it accepts. What is no callable is
-    checked at once.
+    A callable gets the driver's parameters by name, those that it accepts. All else is checked at
+    once.
 
     Raises
     ------
@@ -191,29 +171,32 @@ class Asked:
         For an argument that is unknown or cannot be used.
     """
 
-    def __init__(self, **written: Any) -> None:
-        known = {f.name for f in fields(RunSettings)}
-        for name in written.keys() - known:
+    def __init__(self, **arguments: Any) -> None:
+        choices = _CHECKS.keys() - _INTERNAL | {"comm"}
+        for name in arguments.keys() - _CHECKS.keys():
+            close = difflib.get_close_matches(name, choices, n=1)
             raise SetupError(
                 name,
-                written[name],
+                arguments[name],
                 "is no argument of run",
-                choices=sorted(known - _INTERNAL | {"comm"}),
-                mend=_meant(name, known - _INTERNAL | {"comm"}),
+                choices=sorted(choices),
+                mend=f"Did you mean {close[0]}=?"
+                if close
+                else "Parameters of the driver are its arguments.",
             )
-        self._callables = {k: v for k, v in written.items() if _by_parameters(k, v)}
-        self._plain = {k: v for k, v in written.items() if k not in self._callables}
-        RunSettings.checked(**self._plain)
+        # A solver may be callable and is no function of the driver's parameters.
+        self._callables = {
+            name: value
+            for name, value in arguments.items()
+            if name in _BY_PARAMETERS and callable(value) and not is_live(value)
+        }
+        self._values = {k: v for k, v in arguments.items() if k not in self._callables}
+        RunSettings.checked(**self._values)
 
     def settings(self, parameters: Mapping[str, Any]) -> RunSettings:
         """The settings for a call of the driver with these parameters."""
-        found = {name: _called(name, f, parameters) for name, f in self._callables.items()}
-        return RunSettings.checked(**self._plain, **found)
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {close[0]}=?" if close else "Parameters of the driver are its arguments."
+        results = {name: _called(name, f, parameters) for name, f in self._callables.items()}
+        return RunSettings.checked(**self._values, **results)
 
 
 _INTERNAL = frozenset({"profile", "whole_world"})
@@ -224,16 +207,11 @@ _BY_PARAMETERS = frozenset(
 )
 
 
-def _by_parameters(name: str, value: Any) -> bool:
-    """Whether an argument is a function of the driver's; a solver may be callable and is not."""
-    return name in _BY_PARAMETERS and callable(value) and not is_live(value)
-
-
 def _called(name: str, source: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
-    wanted = inspect.signature(source).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in wanted):
+    accepted = inspect.signature(source).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in accepted):
         return source(**parameters)
-    missing = [p.name for p in wanted if p.default is p.empty and p.name not in parameters]
+    missing = [p.name for p in accepted if p.default is p.empty and p.name not in parameters]
     if missing:
         raise SetupError(
             name,
@@ -242,7 +220,7 @@ def _called(name: str, source: Callable[..., Any], parameters: Mapping[str, Any]
             choices=sorted(parameters),
             mend="Name parameters of the decorated function.",
         )
-    return source(**{p.name: parameters[p.name] for p in wanted if p.name in parameters})
+    return source(**{p.name: parameters[p.name] for p in accepted if p.name in parameters})
 
 
 def step_number(argument: str, value: Any) -> int:
@@ -294,9 +272,9 @@ def _numerics(numerics: Any) -> Numerics | None:
         return Numerics(solver=numerics)
     if is_bag(numerics):
         facts = numerics if isinstance(numerics, Mapping) else describe(numerics)
-        known = set(Numerics.__struct_fields__) - {"extra"}
-        named = {k: v for k, v in facts.items() if k in known}
-        return Numerics(**named, extra={k: v for k, v in facts.items() if k not in known})
+        names = set(Numerics.__struct_fields__) - {"extra"}
+        common = {k: v for k, v in facts.items() if k in names}
+        return Numerics(**common, extra={k: v for k, v in facts.items() if k not in names})
     if isinstance(numerics, str | os.PathLike) and has_settings_suffix(numerics):
         raise SetupError(
             "numerics",
@@ -313,9 +291,7 @@ def _numerics(numerics: Any) -> Numerics | None:
     )
 
 
-def _paths(
-    name: str, value: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-) -> tuple[str, ...]:
+def _paths(name: str, value: Paths) -> tuple[str, ...]:
     items = [value] if isinstance(value, str | os.PathLike) else value
     try:
         return tuple(os.fspath(item) for item in items)
@@ -343,6 +319,32 @@ def _stage(stage: Stage | str | None) -> Stage:
     raise SetupError("stage", stage, "is neither a name nor a Stage")
 
 
-def _upstream_variable() -> tuple[str, ...]:
-    text = os.environ.get("SIMCKPT_UPSTREAM", "")
-    return tuple(str(Path(p)) for p in text.split(os.pathsep) if p)
+def _choice(name: str, choices: tuple[str, ...], value: Any) -> Any:
+    if value not in choices:
+        raise SetupError(name, value, "is not a choice", choices=choices)
+    return value
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "bundle": lambda path: None if path is None else str(path),
+    "intent": _intent,
+    "numerics": _numerics,
+    "inputs": partial(_paths, "inputs"),
+    "outputs": partial(_paths, "outputs"),
+    "config": partial(_paths, "config"),
+    "seeds": _seeds,
+    "stage": _stage,
+    "upstream": partial(_paths, "upstream"),
+    "checkpoint_every": _period,
+    "triggers": checked_triggers,
+    "captures": checked_rate,
+    "logs": partial(_paths, "logs"),
+    "start_step": partial(step_number, "start_step"),
+    "if_exists": partial(_choice, "if_exists", get_args(IfExists)),
+    "durability": partial(_choice, "durability", get_args(Durability)),
+    "strict": bool,
+    "abort_on_error": bool,
+    "whole_world": bool,
+    "profile": lambda make: make(),
+}
+"""Each argument of `simckpt.run`, and what makes a setting of it."""

@@ -7,7 +7,10 @@ import inspect
 import math
 import numbers
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import nan
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Unpack
 
 from ..errors import SetupError
@@ -15,20 +18,11 @@ from . import active
 from .cadence import AtSteps, Cadence, EverySteps, cadence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from ..diagnostics.declarations import DeclarationArguments, Declarations
     from ..diagnostics.state import State
     from .recorder import Recorder
-
-    Bound = Callable[[], Mapping[str, Any]]
-
-# Calls a user's accessors with the arguments of the function they describe.
-#
-# ``grid=lambda sim: ...`` describes ``advance(sim, dt)``: an accessor gets as many of the
-# positional arguments as it accepts, so that the common one that needs only the first is short.
-
 
 Arguments = tuple[Any, ...]
 
@@ -97,21 +91,9 @@ def returns_early(function: Any) -> str:
     return ""
 
 
-def named_number(
-    names: tuple[str, ...], bound: Mapping[str, Any], arguments: Arguments
-) -> float | None:
-    """The first number called one of `names`: an argument, or an attribute of the first one."""
-    for name in names:
-        if _number(bound.get(name)):
-            return float(bound[name])
-    for name in names:
-        value = getattr(arguments[0], name, None) if arguments else None
-        if _number(value):
-            return float(value)  # type: ignore[arg-type]
-    return None
-
-
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
+    if type(value) is float:
+        return value == value
     if isinstance(value, bool):
         return False
     return isinstance(value, numbers.Real) and not math.isnan(value)
@@ -157,11 +139,11 @@ class Step:
         self._step = Accessor("step", step)
         self._numerics = Accessor("numerics", numerics)
         self._cadence = every
-        self._counted = isinstance(every, EverySteps | AtSteps)
+        self._needs_time = time is not None or not isinstance(every, EverySteps | AtSteps)
         self._source = source
-        self._warn = active.OnceWarned()
+        self._warn = active.OutsideWarning()
         Step._latest += 1
-        self._made = Step._latest
+        self._id = Step._latest
 
     def __call__(self, advance: F) -> F:
         """Decorate `advance`."""
@@ -172,27 +154,29 @@ class Step:
                 f"{problem}: its samples would be taken before it has done its work",
                 mend="Use `with step:` or step.done() inside of it.",
             )
-        signature = _signature(advance)
+        positions = _positions(advance)
         name = getattr(advance, "__name__", type(advance).__name__)
+        of_result = self._source == "result"
 
         @functools.wraps(advance)
         def sampled(*args: Any, **kwargs: Any) -> Any:
-            recorder = active.current()
-            if recorder is None:
+            if not active.recorders:
                 self._warn(name)
                 return advance(*args, **kwargs)
-            bound = functools.partial(_bound, signature, args, kwargs)
-            if self._source == "arguments":
-                self._before(recorder, args, bound)
+            recorder = active.recorders[-1]
+            if recorder.life == "open" and not of_result:
+                self._before(StepCall(recorder, args, args, kwargs, positions))
             result = advance(*args, **kwargs)
-            self._after(recorder, args if self._source == "arguments" else (result,), bound)
+            arguments = (result,) if of_result else args
+            self._after(StepCall(recorder, arguments, args, kwargs, positions))
             return result
 
         return sampled  # type: ignore[return-value]
 
     def __enter__(self) -> Self:
-        if (recorder := active.current()) is not None:
-            self._before(recorder, (), dict)
+        recorder = active.current()
+        if recorder is not None and recorder.life == "open":
+            self._before(StepCall(recorder))
         return self
 
     def __exit__(
@@ -202,86 +186,84 @@ class Step:
         traceback: TracebackType | None,
     ) -> None:
         if error is None and (recorder := active.current()) is not None:
-            self._after(recorder, (), dict)
+            self._after(StepCall(recorder))
 
     def done(self, *arguments: Any) -> None:
         """Say that one step was made; `arguments` are what the accessors get."""
-        self._after(active.required("step.done"), arguments, dict)
+        self._after(StepCall(active.required("step.done"), arguments))
 
-    def _before(self, recorder: Recorder, arguments: Arguments, bound: Bound) -> None:
+    def _before(self, call: StepCall) -> None:
         """The initial condition is a sample of its own, before the first step."""
-        if recorder.life != "open" or self._rival(recorder):
+        recorder = call.recorder
+        if recorder.source.is_rival(self._id, Step._latest):
             return
-        moment = Moment(recorder, arguments, bound, recorder.step)
-        moment.number = self._number(moment)
-        due = recorder.due(self._cadence, moment.number, self._beaten(moment))
-        self._sample(moment, joint=not due)
+        call.number = self._number(call, recorder.step)
+        self._sample(call, joint=not self._is_due(call))
 
-    def _after(self, recorder: Recorder, arguments: Arguments, bound: Bound) -> None:
-        if recorder.counting.foreign(self._declarations) or self._rival(recorder):
+    def _after(self, call: StepCall) -> None:
+        recorder = call.recorder
+        source = recorder.source
+        if (
+            source.declarations is not self._declarations and source.is_foreign(self._declarations)
+        ) or source.is_rival(self._id, Step._latest):
             # Another object counts the steps, and holds the last state.
             return
-        moment = Moment(recorder, arguments, bound, recorder.step + 1)
-        recorder.step = moment.number = number = self._number(moment)
-        due = recorder.due(self._cadence, number, self._beaten(moment))
+        number = recorder.step + 1
+        if self._step.source is not None:
+            number = self._number(call, number)
+        recorder.step = call.number = number
+        due = self._is_due(call)
         if due or recorder.life == "open":
-            self._sample(moment, joint=not due)
+            self._sample(call, joint=not due)
         else:
-            recorder.hold(lambda: self._sample(moment))
+            recorder.last_state = functools.partial(self._sample, call)
             recorder.collect()
         every = recorder.settings.checkpoint_every
         if every and number % every == 0:
             recorder.checkpoint(f"step {number}", reason="schedule")
 
-    def _rival(self, recorder: Recorder) -> bool:
-        return recorder.counting.rival(self._made, Step._latest)
+    def _is_due(self, call: StepCall) -> bool:
+        recorder = call.recorder
+        if recorder.life == "closed":
+            return False
+        schedule = recorder.schedule or recorder.start_schedule(self._cadence)
+        # A cadence that counts steps has no need of the time.
+        return schedule.due(call.number, self._t(call) if self._needs_time else math.nan)
 
-    def _sample(self, moment: Moment, joint: bool = False) -> None:
-        arguments = moment.arguments
-
-        def build() -> State:
-            from ..diagnostics.state import State
-
-            return State(
-                grid=self._grid(arguments),
-                fields=self._fields(arguments) or {},
-                particles=self._particles(arguments),
-                step=moment.number,
-                t=self._now(moment),
-                dt=self._interval(moment),
-                unreadable=len(moment.failed),
-            )
-
+    def _sample(self, call: StepCall, joint: bool = False) -> None:
         if self._numerics.source is not None:
-            moment.recorder.follow(lambda: self._numerics(arguments))
-        moment.recorder.sample(self._declarations, build, moment.number, joint=joint)
+            call.recorder.follow(lambda: self._numerics(call.arguments))
+        read = functools.partial(self._state, call)
+        call.recorder.sample(self._declarations, read, call.number, joint=joint)
 
-    def _number(self, moment: Moment) -> int:
+    def _state(self, call: StepCall) -> State:
+        from ..diagnostics.state import State
+
+        arguments = call.arguments
+        return State(
+            grid=self._grid(arguments),
+            fields=self._fields(arguments) or {},
+            particles=self._particles.source and self._particles(arguments),
+            step=call.number,
+            t=self._t(call),
+            dt=call.find(("dt",)) if self._dt.source is None else call.read(self._dt, float, nan),
+            unreadable=len(call.failed),
+        )
+
+    def _number(self, call: StepCall, otherwise: int) -> int:
         if self._step.source is None:
-            return moment.number
-        return moment.read(self._step, int, moment.number)
+            return otherwise
+        call.number = otherwise
+        return call.read(self._step, int, otherwise)
 
-    def _now(self, moment: Moment) -> float:
-        return self._quantity(moment, self._time, ("t", "time"))
-
-    def _beaten(self, moment: Moment) -> float:
-        """The time that the cadence is asked at; one that counts steps has no need of it."""
-        if self._counted and self._time.source is None:
-            return math.nan
-        return self._now(moment)
-
-    def _interval(self, moment: Moment) -> float:
-        return self._quantity(moment, self._dt, ("dt",))
-
-    def _quantity(self, moment: Moment, accessor: Accessor, names: tuple[str, ...]) -> float:
-        if accessor.source is not None:
-            return moment.read(accessor, float, math.nan)
-        found = named_number(names, moment.bound, moment.arguments)
-        return math.nan if found is None else found
+    def _t(self, call: StepCall) -> float:
+        if self._time.source is None:
+            return call.find(("t", "time"))
+        return call.read(self._time, float, nan)
 
 
-class Moment:
-    """One step as accessors see it, and which of them raised.
+class StepCall:
+    """One call of the step function as accessors see it, and which of them raised.
 
     Parameters
     ----------
@@ -289,23 +271,34 @@ class Moment:
         The run's.
     arguments : tuple
         What the accessors get.
-    bound : callable
-        Finds those of the decorated function by name; asked for only where a name is needed.
+    args, kwargs
+        The arguments of the decorated function.
+    positions : mapping of str to int
+        Where those called ``t``, ``time`` and ``dt`` are among `args`.
+
+    Attributes
+    ----------
     number : int
-        The step's number, as it is counted.
+        The step's number.
+    failed : set of str
+        The accessors that raised.
     """
 
-    def __init__(self, recorder: Recorder, arguments: Arguments, bound: Bound, number: int) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        arguments: Arguments = (),
+        args: Arguments = (),
+        kwargs: Mapping[str, Any] = MappingProxyType({}),
+        positions: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.recorder = recorder
         self.arguments = arguments
-        self._bound = bound
-        self.number = number
+        self.number = 0
         self.failed: set[str] = set()
-
-    @functools.cached_property
-    def bound(self) -> Mapping[str, Any]:
-        """The arguments of the decorated function by name."""
-        return self._bound()
+        self._args = args
+        self._kwargs = kwargs
+        self._positions = positions
 
     def read(self, accessor: Accessor, convert: Callable[[Any], N], otherwise: N) -> N:
         """The number that `accessor` finds, or `otherwise`: its fault must not end the run."""
@@ -316,6 +309,20 @@ class Moment:
                 self.failed.add(accessor.name)
                 self.recorder.unreadable(accessor.name, error, self.number)
             return otherwise
+
+    def find(self, names: tuple[str, ...]) -> float:
+        """The first number called one of `names`: an argument, or an attribute of the first one."""
+        for name in names:
+            at = self._positions.get(name, -1)
+            value = self._args[at] if 0 <= at < len(self._args) else self._kwargs.get(name)
+            if value is not None and _is_number(value):
+                return float(value)
+        if self.arguments:
+            for name in names:
+                value = getattr(self.arguments[0], name, None)
+                if value is not None and _is_number(value):
+                    return float(value)
+        return nan
 
 
 def step(
@@ -399,19 +406,15 @@ def step(
     )
 
 
-def _signature(function: Any) -> inspect.Signature | None:
+def _positions(function: Any) -> dict[str, int]:
+    """Where the arguments of `function` are that are called as time and time step are."""
     try:
-        return inspect.signature(function)
+        parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return None
-
-
-def _bound(
-    signature: inspect.Signature | None, args: Arguments, kwargs: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    if signature is None:
-        return kwargs
-    try:
-        return signature.bind_partial(*args, **kwargs).arguments
-    except TypeError:
-        return kwargs
+        return {}
+    return {
+        parameter.name: index
+        for index, parameter in enumerate(parameters)
+        if parameter.name in ("t", "time", "dt")
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    }

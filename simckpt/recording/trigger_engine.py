@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .redacted_texts import redacted, told
+from .redacted_texts import redact_event, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -156,7 +156,7 @@ class Sentry:
 
     def _answer(self, firing: Firing, error: BaseException | None) -> None:
         event, problems = self._evidence.event(firing, self._checkpoint, error)
-        self._append(told(event))
+        self._append(redact_event(event))
         actions = firing.trigger.actions
         checkpoint = event.text if "checkpoint" in actions and firing.captures else ""
         stop = event.text if "stop" in actions else ""

@@ -47,7 +47,7 @@ with simckpt.run(bundle="x") as run:
     run.checkpoint("first")
     armed.append(True)
     if moment == "event":
-        writer = run._recorder._scribe._writer
+        writer = run._recorder._writer._writer
         put = writer._put
         def put_and_send(*record):
             send()

@@ -6,7 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from simckpt.errors import SetupError
-from simckpt.recording.step import Accessor, named_number
+from simckpt.recording.step import Accessor, StepCall
+
+
+def call(args: tuple, kwargs: dict | None = None, positions: dict | None = None) -> StepCall:
+    return StepCall(None, args, args, kwargs or {}, positions or {})  # type: ignore[arg-type]
 
 
 def test_an_accessor_gets_as_many_arguments_as_it_accepts() -> None:
@@ -33,11 +37,12 @@ def test_a_required_keyword_is_refused_when_declared() -> None:
 
 def test_dt_is_found_among_the_arguments_before_the_state() -> None:
     sim = SimpleNamespace(dt=0.5, t=3)
-    assert named_number(("dt",), {"sim": sim, "dt": 0.25}, (sim, 0.25)) == 0.25
-    assert named_number(("dt",), {"sim": sim}, (sim,)) == 0.5
-    assert named_number(("t", "time"), {"sim": sim}, (sim,)) == 3.0
+    assert call((sim, 0.25), positions={"dt": 1}).find(("dt",)) == 0.25
+    assert call((sim,), {"dt": 0.25}, {"dt": 1}).find(("dt",)) == 0.25
+    assert call((sim,), positions={"dt": 1}).find(("dt",)) == 0.5
+    assert call((sim,)).find(("t", "time")) == 3.0
 
 
 @pytest.mark.parametrize("value", [math.nan, "0.1", None, True])
 def test_what_is_not_a_number_is_no_time(value: object) -> None:
-    assert named_number(("dt",), {"dt": value}, ()) is None
+    assert math.isnan(call((), {"dt": value}).find(("dt",)))

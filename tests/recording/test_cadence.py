@@ -13,9 +13,9 @@ from simckpt.errors import SetupError
 from simckpt.parallel.comm import SerialComm, Vote
 from simckpt.recording.cadence import (
     MEASURED_STEPS,
-    Beat,
     MaxOverhead,
-    OverheadBeat,
+    OverheadSchedule,
+    Schedule,
     cadence,
     cadence_text,
 )
@@ -29,6 +29,7 @@ class FakeMeter:
         self.samples = 0.0
         self.interval = 0
         self.others = others
+        self.votes = self
         self.told: list[str] = []
 
     def spent(self) -> float:
@@ -37,14 +38,14 @@ class FakeMeter:
     def vote(self, value: float) -> Vote:
         return SerialComm().vote(max(value, self.others))
 
-    def settled(self, interval: int, facts: dict[str, float]) -> None:
+    def record_interval(self, interval: int, facts: dict[str, float]) -> None:
         self.interval = interval
 
-    def hampered(self, name: str, text: str) -> None:
+    def warn(self, name: str, text: str) -> None:
         self.told.append(f"{name}: {text}")
 
 
-def started(every: object) -> Beat:
+def started(every: object) -> Schedule:
     return cadence(every).start(FakeMeter())  # type: ignore[arg-type]
 
 
@@ -86,7 +87,7 @@ def test_no_interval_of_time_is_sampled_twice_or_left_out(
 def settle(share: float, sample: float, step: float, others: float = 0.0) -> tuple[int, list[int]]:
     """The interval that a run settles on whose samples and steps take so long."""
     meter = FakeMeter(others)
-    beat = OverheadBeat(share, meter, clock=lambda: meter.now)
+    beat = OverheadSchedule(share, meter, clock=lambda: meter.now)
     due = []
     for number in range(200):
         if beat.due(number, 0.0):

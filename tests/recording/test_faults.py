@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from simckpt.errors import InstrumentError, SimckptWarning
-from simckpt.recording.overheads import MOST_RECORDED, Faults, one_line
+from simckpt.recording.faults import MOST_RECORDED, Faults, one_line
 
 
 class Book(list[tuple[str, str, int | None]]):
@@ -48,7 +48,7 @@ def test_what_another_rank_has_said_is_recorded_in_silence() -> None:
     book = Book()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Faults(strict=False, record=book).note("lost", "a sample", said=True)
+        Faults(strict=False, record=book).note("lost", "a sample", warn=False)
     assert len(book) == 1
 
 
@@ -74,7 +74,7 @@ def test_an_exception_of_many_lines_is_one_line() -> None:
 
 def test_of_several_ranks_the_terminal_is_told_which() -> None:
     book = Book()
-    faults = Faults(strict=False, record=book, who="rank 3: ")
+    faults = Faults(strict=False, record=book, prefix="rank 3: ")
     with pytest.warns(SimckptWarning, match=r"^rank 3: diagnostic_failed: q$"):
         faults.note("diagnostic_failed", "q")
     # The record has a column for it.

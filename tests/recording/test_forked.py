@@ -51,7 +51,7 @@ def test_what_a_child_records_is_not_recorded_and_it_is_told_so(tmp_path: Path) 
     with simckpt.run(bundle=tmp_path / "x") as run:
         advance(sim, 0.2)
         assert in_child(child) == 0
-        assert not active.forked()
+        assert not active.is_forked()
         for _ in range(5):
             advance(sim, 0.2)
         kept = simckpt.checkpoint("of the parent")
@@ -87,7 +87,7 @@ def test_a_child_has_the_drivers_own_signal_handlers(tmp_path: Path) -> None:
 
 def test_a_run_of_the_childs_own_is_recorded(tmp_path: Path) -> None:
     def child() -> None:
-        assert active.forked()
+        assert active.is_forked()
         with simckpt.run(bundle=tmp_path / "y"):
             assert simckpt.checkpoint("own") is not None
 
