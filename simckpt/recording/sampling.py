@@ -144,7 +144,7 @@ class Reports:
         term = exact_term(float(amount))
         if not term.finite:
             # The budget would be undefined from then on.
-            raise ValueError(f"an amount of {amount} is not finite: it is not add_count")
+            raise ValueError(f"an amount of {amount} is not finite: it is not counted")
         name = _normal(name)
         total = self._amounts.get(name)
         self._amounts[name] = term if total is None else total + term
