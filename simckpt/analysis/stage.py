@@ -130,7 +130,7 @@ class AnalysisProfile:
             return replace(own, problem=f"these are rank 0's parts of data on {self.ranks} ranks")
         return merge_ranks(own, self._parts)
 
-    def parting(self) -> StagePart | None:
+    def rank_part(self) -> StagePart | None:
         """What this rank did, for the others; None on the only one."""
         if self.ranks == 1:
             return None

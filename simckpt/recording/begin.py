@@ -1,36 +1,237 @@
-"""Where a run is written: a new bundle, the next attempt of an unfinished one, or beside it."""
+"""How a run begins: which ranks it has, which bundle it writes, and what rank 0 records first.
+
+Every rank says where it is, and rank 0 opens a new bundle, the next job attempt of an unfinished
+one, or one next to a finished one.
+"""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..bundle.appender import WriterOptions
 from ..bundle.files import bundle_paths
 from ..bundle.reader import open_bundle
 from ..bundle.writer import BundleWriter
-from ..capture.jobs import launched_size
-from ..errors import BundleError, SetupError
-from ..model.changes import Specification
-from ..model.documents import Environment
-from ..model.series import RunOpened
-from ..parallel.comm import SerialComm
-from .resume_points import Waypoints
+from ..capture.environment import capture_circumstances, capture_node, differing_facts
+from ..capture.jobs import launched_rank, launched_size
+from ..capture.probes import attempt
+from ..capture.rng import stream_mark
+from ..errors import BundleError, SetupError, SimckptError, SimckptWarning
+from ..model.documents import Circumstances, Environment, Node
+from ..model.series import Event, RunOpened, Segment
+from ..parallel.comm import ExchangeFailed, SerialComm
+from .captures import Captures, capture_start
+from .rank0 import Rank0Writer
+from .redacted_texts import redacted
+from .resume import EarlierSamples, earlier_samples, previous_run, specification_at
+from .trigger_captures import CaptureWriter
+from .trigger_engine import TriggerEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from ..bundle.appender import WriterOptions
-    from ..bundle.reader import Bundle
-    from ..model.record import Facts, Hash
-    from ..model.series import Checkpoint
+    from ..model.changes import Specification
+    from ..model.record import Hash
     from ..parallel.comm import Comm
-    from .settings import IfExists
+    from .resume import Upstream
+    from .settings import IfExists, RunSettings
+
+NodeFacts = tuple[Environment, Circumstances]
+
+_CHECKPOINT_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def choose_comm(comm: object = None, *, forked: bool = False) -> Comm:
+    """The communicator of a run.
+
+    Where the user names none it is MPI's world if the driver uses mpi4py or was started by an MPI
+    launcher, and otherwise one rank; a serial program never loads MPI. In a process that was
+    `forked` from that of a run it is one rank.
+
+    Raises
+    ------
+    SetupError
+        If `comm` is neither an mpi4py communicator nor a `simckpt.parallel.comm.Comm`.
+    """
+    if comm is not None:
+        if "mpi4py.MPI" in sys.modules:
+            from ..parallel.mpi import as_comm
+
+            if (wrapped := as_comm(comm)) is not None:
+                return wrapped
+        if callable(getattr(comm, "exchange", None)) and callable(getattr(comm, "reduce", None)):
+            return comm  # type: ignore[return-value]
+        raise SetupError(
+            "comm",
+            comm,
+            "is not a communicator",
+            mend="Pass an mpi4py communicator, or leave it out.",
+        )
+    # The MPI of a forked process is its parent's.
+    if not forked and ("mpi4py.MPI" in sys.modules or (launched_size() or 1) > 1):
+        try:
+            from ..parallel.mpi import world
+        except ImportError:
+            return SerialComm()
+        return world() or SerialComm()
+    return SerialComm()
+
+
+@dataclass(frozen=True)
+class RankStart:
+    """What a rank says when a run begins; `node` is the fingerprint of its environment.
+
+    `stream` distinguishes its seeds and generators from those of other ranks. `alone` says that
+    the launcher started several ranks and that this program sees one; `refusal` is rank 0's reason
+    for not opening the bundle.
+    """
+
+    host: str
+    node: Hash
+    launched: int = 1
+    alone: bool = False
+    path: str = ""
+    stream: str = ""
+    refusal: SimckptError | None = None
+
+
+def open_run(
+    settings: RunSettings,
+    comm: Comm,
+    driver: Callable[..., Any] | str,
+    parameters: Mapping[str, Any],
+    timeout: float,
+) -> tuple[str, Rank0Writer | None]:
+    """The bundle's path, and on rank 0 its writer; collective.
+
+    Raises
+    ------
+    SimckptError
+        Rank 0's reason for not opening the bundle, on every rank.
+    """
+    launched = launched_size() or 1
+    alone = settings.whole_world and comm.size == 1 and launched > 1
+    writer: BundleWriter | None = None
+    upstream: Upstream = ()
+    refusal: SimckptError | None = None
+    if comm.rank == 0:
+        writer, upstream, refusal = _open_bundle(settings, driver, parameters, alone=alone)
+    node = capture_node()
+    # The other ranks wait for what this one says, so that a foreign generator must not raise here.
+    stream, _ = attempt(partial(stream_mark, settings.seeds), None)
+    own = RankStart(
+        host=comm.host,
+        node=node.fingerprint,
+        launched=launched,
+        alone=alone,
+        path=str(writer.paths.h5) if writer else "",
+        stream=stream or "",
+        refusal=refusal,
+    )
+    try:
+        starts = comm.exchange("begin", own, timeout)
+        # The facts themselves travel once for each node, not once for each rank.
+        first = next(r for r, s in enumerate(starts) if (s.host, s.node) == (own.host, own.node))
+        facts = (node, capture_circumstances()) if first == comm.rank else None
+        environments = comm.exchange("nodes", facts, timeout)
+    except ExchangeFailed:
+        starts, environments = [own], [(node, Circumstances())]
+        warnings.warn(
+            f"not every rank entered simckpt.run within {timeout:.0f} s",
+            SimckptWarning,
+            stacklevel=4,
+        )
+    if starts[0].refusal is not None:
+        raise starts[0].refusal
+    if writer is None:
+        return starts[0].path, None
+    start = capture_start(
+        settings, driver, parameters, tuple(id_ for id_, _ in upstream), comm.facts()
+    )
+    captures = Captures(settings, start, tuple(s.stream for s in starts), parameters)
+    return starts[0].path, _rank0_writer(settings, writer, captures, starts, environments, upstream)
+
+
+def _open_bundle(
+    settings: RunSettings,
+    driver: Callable[..., Any] | str,
+    parameters: Mapping[str, Any],
+    *,
+    alone: bool,
+) -> tuple[BundleWriter | None, Upstream, SimckptError | None]:
+    """The writer, or why there is none: the other ranks wait for the answer, so none raises."""
+    # Each sample outlives a killed process at once; only commits wait for storage.
+    options = WriterOptions(durability=settings.durability, write_seconds=0.0)
+    name = driver if isinstance(driver, str) else getattr(driver, "__name__", "run")
+    path = settings.bundle or name
+    try:
+        campaign, upstream = upstream_checkpoints(settings.upstream)
+        campaign = campaign or redacted(os.environ.get("SIMCKPT_CAMPAIGN", ""))
+        path = settings.place(name, parameters)
+        if alone:
+            path = _path_of_one_rank(path)
+        return open_writer(path, settings.if_exists, campaign, options), upstream, None
+    except SimckptError as error:
+        return None, (), error
+    except Exception as error:  # noqa: BLE001 - whatever it is, every rank is to hear of it
+        problem = f"could not be opened ({type(error).__name__}: {error})"
+        return None, (), BundleError(path, problem)
+
+
+def _path_of_one_rank(path: str) -> str:
+    """The bundle of a rank that sees itself alone; SetupError in a job of our template."""
+    if ranks := os.environ.get("SIMCKPT_RANKS"):
+        raise SetupError(
+            "SIMCKPT_RANKS",
+            ranks,
+            "is what the job template started, and each rank sees itself alone",
+            mend="Name the launcher that belongs to the MPI library of this python, such as "
+            "SIMCKPT_LAUNCH='srun -K --mpi=pmix' sbatch ...",
+        )
+    return _with_suffix(path, f"rank{launched_rank() or 0}")
+
+
+def upstream_checkpoints(entries: tuple[str, ...]) -> tuple[str, Upstream]:
+    """The campaign and the checkpoints that paths of bundles, or checkpoint ids, name.
+
+    A bundle names its last checkpoint, whose specification is read; the campaign is that of the
+    first bundle. A checkpoint that is named several times counts once.
+
+    Raises
+    ------
+    SetupError
+        If an entry is neither a readable bundle nor a checkpoint id.
+    """
+    campaign = ""
+    checkpoints: dict[Hash, Specification | None] = {}
+    for entry in entries:
+        if _CHECKPOINT_ID.fullmatch(entry):
+            checkpoints.setdefault(entry, None)
+            continue
+        try:
+            with open_bundle(entry) as bundle:
+                if not bundle.checkpoints:
+                    raise SetupError("upstream", entry, "has no checkpoint yet")
+                last = bundle.checkpoints[-1]
+                specification = specification_at(bundle, last)
+                campaign = campaign or bundle.campaign
+        except BundleError as error:
+            raise SetupError(
+                "upstream",
+                entry,
+                f"is neither a bundle that can be read nor a checkpoint id ({error.problem})",
+            ) from error
+        if checkpoints.get(last.id) is None:
+            checkpoints[last.id] = specification
+    return campaign, tuple(checkpoints.items())
 
 
 def open_writer(
@@ -49,32 +250,17 @@ def open_writer(
         If the place cannot be written to, is taken by something that is not a bundle, or by
         a bundle while ``if_exists="error"``.
     """
-    if not bundle_paths(path).exists():
-        return _created(path, campaign, options)
-    if if_exists == "error":
-        raise BundleError(path, "exists already", 'Choose another path, or if_exists="auto".')
-    if if_exists != "rename":
-        with open_bundle(path) as bundle:
-            finished = bool(bundle.segments) and bundle.segments[-1].ending == "finished"
-        if if_exists == "continue" or not finished:
-            return BundleWriter.resume(path, options)
-    return _created(_free_name(path), campaign, options)
-
-
-def beside(path: str, suffix: str) -> str:
-    """The path of a bundle beside `path`: ``kh.simckpt.h5`` with ``"2"`` is ``kh-2.simckpt.h5``."""
-    return f"{bundle_paths(path).stem}-{suffix}.simckpt.h5"
-
-
-def specified_at(bundle: Bundle, checkpoint: Checkpoint | None) -> Specification | None:
-    """The specification that `checkpoint` refers to, if it does."""
-    if checkpoint is None or checkpoint.parts.specification is None:
-        return None
-    document = bundle.document(checkpoint.parts.specification)
-    return document if isinstance(document, Specification) else None
-
-
-def _created(path: str, campaign: str, options: WriterOptions) -> BundleWriter:
+    if bundle_paths(path).exists():
+        if if_exists == "error":
+            raise BundleError(path, "exists already", 'Choose another path, or if_exists="auto".')
+        if if_exists != "rename":
+            with open_bundle(path) as bundle:
+                finished = bool(bundle.segments) and bundle.segments[-1].ending == "finished"
+            if if_exists == "continue" or not finished:
+                return BundleWriter.resume(path, options)
+        number, original = 2, path
+        while bundle_paths(path := _with_suffix(original, str(number))).exists():
+            number += 1
     run_id = os.urandom(8).hex()
     opened = RunOpened(
         run_id=run_id,
@@ -85,265 +271,127 @@ def _created(path: str, campaign: str, options: WriterOptions) -> BundleWriter:
     return BundleWriter.create(path, opened, options)
 
 
-def _free_name(path: str) -> str:
-    n = 2
-    while bundle_paths(candidate := beside(path, str(n))).exists():
-        n += 1
-    return candidate
+def _with_suffix(path: str, suffix: str) -> str:
+    """``kh.simckpt.h5`` with the suffix ``"2"`` is ``kh-2.simckpt.h5``."""
+    return f"{bundle_paths(path).stem}-{suffix}.simckpt.h5"
 
 
-# Which ranks a run is made of.
+def _rank0_writer(
+    settings: RunSettings,
+    writer: BundleWriter,
+    captures: Captures,
+    starts: list[RankStart],
+    environments: list[NodeFacts | None],
+    upstream: Upstream,
+) -> Rank0Writer:
+    past, checkpoint = writer.earlier, writer.earlier.checkpoint
+    path = str(writer.paths.h5) if checkpoint else ""
+    initial = frozenset(name for t in settings.triggers for name in t.initial_quantities)
+    previous = previous_run(path, settings.upstream, initial)
+    for document in captures.start.documents:
+        writer.store(document)
+    segment = Segment(
+        index=past.segments,
+        started=time.time(),
+        ranks=len(starts),
+        start_step=captures.start_step,
+        resumed_from=previous.resume_points.before(captures.start_step)
+        if captures.start_step
+        else previous.resume_points.last,
+        nodes=_nodes(writer, starts, environments),
+        circumstances=writer.store(captures.start.circumstances),
+        scheduler=captures.start.scheduler,
+    )
+    captures.nodes = {
+        node.host: facts[0]
+        for node in segment.nodes
+        if (facts := environments[node.ranks[0]]) is not None
+    }
+    engine = TriggerEngine(
+        settings.triggers,
+        settings.captures,
+        previous,
+        CaptureWriter(writer.store, captures, settings.logs),
+        writer.append,
+        checkpoint.index + 1 if checkpoint else 0,
+    )
+    rank0 = Rank0Writer(
+        writer,
+        captures,
+        engine,
+        segment,
+        previous=checkpoint,
+        specification=past.specification,
+        upstream=upstream,
+        resume_points=previous.resume_points,
+        earlier=earlier_samples(path) if path else EarlierSamples(),
+    )
+    for event in _start_events(segment, starts, past.broken):
+        rank0.event(event)
+    return rank0
 
 
-def choose_comm(given: object = None, *, forked: bool = False) -> Comm:
-    """The communicator of a run.
-
-    Without one given it is MPI's world if the driver uses mpi4py or was started by an MPI
-    launcher, and otherwise one rank; a serial program never loads MPI. In a process that was
-    `forked` from that of a run it is one rank.
-
-    Raises
-    ------
-    SetupError
-        If `given` is neither an mpi4py communicator nor a `simckpt.parallel.comm.Comm`.
-    """
-    if given is not None:
-        return _given(given)
-    if forked:
-        # MPI is the parent's.
-        return SerialComm()
-    if "mpi4py.MPI" in sys.modules or (launched_size() or 1) > 1:
-        try:
-            from ..parallel.mpi import world
-        except ImportError:
-            return SerialComm()
-        return world() or SerialComm()
-    return SerialComm()
-
-
-def _given(given: object) -> Comm:
-    if "mpi4py.MPI" in sys.modules:
-        from ..parallel.mpi import as_comm
-
-        if (comm := as_comm(given)) is not None:
-            return comm
-    if callable(getattr(given, "exchange", None)) and callable(getattr(given, "reduce", None)):
-        return given  # type: ignore[return-value]
-    raise SetupError(
-        "comm", given, "is not a communicator", mend="Pass an mpi4py communicator, or leave it out."
+def _nodes(
+    writer: BundleWriter, starts: list[RankStart], environments: list[NodeFacts | None]
+) -> tuple[Node, ...]:
+    """The nodes of a run; on one host, ranks with other facts are another node."""
+    nothing = (Environment(), Circumstances())
+    facts: dict[tuple[str, str], NodeFacts] = {}
+    ranks: dict[tuple[str, str], list[int]] = {}
+    for rank, start in enumerate(starts):
+        node = (start.host, start.node)
+        if node not in ranks:
+            own = environments[rank] or nothing
+            # Ranks of one host that differ only in what one of them could not read share a node.
+            node = next(
+                (k for k in facts if k[0] == node[0] and not differing_facts(facts[k][0], own[0])),
+                node,
+            )
+            facts.setdefault(node, own)
+        ranks.setdefault(node, []).append(rank)
+    reference = (environments[0] or nothing)[0]
+    return tuple(
+        Node(
+            host=node[0],
+            ranks=tuple(members),
+            environment=writer.store(facts[node][0]),
+            differs=differing_facts(reference, facts[node][0]),
+            # Those of rank 0 are the segment's.
+            circumstances=writer.store(facts[node][1]) if members[0] else None,
+        )
+        for node, members in ranks.items()
     )
 
 
-# From which checkpoints a run starts.
+def _start_events(segment: Segment, starts: list[RankStart], broken: str) -> list[Event]:
+    """What is unusual at the beginning of a run; each is warned of too."""
+    events: list[Event] = []
 
-
-_ID = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """Upstream checkpoints, each with its specification where its bundle was at hand."""
-
-    campaign: str = ""
-    upstream: tuple[tuple[Hash, Specification | None], ...] = ()
-
-    @property
-    def ids(self) -> tuple[Hash, ...]:
-        """The checkpoints' ids."""
-        return tuple(id_ for id_, _ in self.upstream)
-
-
-def trace(upstream: tuple[str, ...]) -> Lineage:
-    """The lineage that the paths of bundles, or checkpoint ids, in `upstream` stand for.
-
-    A bundle stands for its last checkpoint; the campaign is that of the first one. A checkpoint
-    that is named several times counts once.
-
-    Raises
-    ------
-    SetupError
-        If an entry is neither a readable bundle nor a checkpoint id.
-    """
-    campaign = ""
-    found: dict[Hash, Specification | None] = {}
-    for entry in upstream:
-        if _ID.fullmatch(entry):
-            found.setdefault(entry, None)
-            continue
-        try:
-            with open_bundle(entry) as bundle:
-                if not bundle.checkpoints:
-                    raise SetupError("upstream", entry, "has no checkpoint yet")
-                last = bundle.checkpoints[-1]
-                spec = specified_at(bundle, last)
-                campaign = campaign or bundle.campaign
-        except BundleError as error:
-            raise SetupError(
-                "upstream",
-                entry,
-                f"is neither a bundle that can be read nor a checkpoint id ({error.problem})",
-            ) from error
-        if found.get(last.id) is None:
-            found[last.id] = spec
-    return Lineage(campaign, tuple(found.items()))
-
-
-# What came before a job attempt: the run's own earlier attempts, or the runs upstream.
-
-
-@dataclass(frozen=True)
-class Precedent:
-    """What triggers compare a job attempt with.
-
-    Parameters
-    ----------
-    none : bool
-        Nothing came before: this is the beginning of a campaign.
-    continued : bool
-        They are the run's own earlier attempts.
-    environment, specification
-        Those of the last checkpoint, where they are at hand.
-    nodes : tuple of Environment
-        What the nodes of the last job attempt told of themselves.
-    first : mapping of str to float
-        Values of the run's first sample by column; empty for a new run.
-    captures : mapping of str to int
-        The run's last capture of each trigger, as the number of its checkpoint.
-    waypoints : Waypoints
-        The run's checkpoints that it may go on from.
-    """
-
-    none: bool = True
-    continued: bool = False
-    environment: Environment | None = None
-    specification: Specification | None = None
-    nodes: tuple[Environment, ...] = ()
-    first: Mapping[str, float] = field(default_factory=dict)
-    captures: Mapping[str, int] = field(default_factory=dict)
-    waypoints: Waypoints = field(default_factory=Waypoints)
-
-
-def precedent(
-    continued: str, upstream: tuple[str, ...], quantities: frozenset[str] = frozenset()
-) -> Precedent:
-    """What came before: in the bundle that is `continued`, if any, and else `upstream`.
-
-    Of the run's first sample, the values of `quantities` are read. What cannot be read is not at
-    hand; the run does not depend on it.
-    """
-    if not continued:
-        return _upstream_run(upstream)
-    try:
-        return _earlier_attempt(continued, quantities)
-    except (BundleError, OSError):
-        return Precedent(none=False, continued=True)
-
-
-def _earlier_attempt(path: str, quantities: frozenset[str]) -> Precedent:
-    with open_bundle(path) as bundle:
-        there = _last(bundle)
-        captures: dict[str, int] = {}
-        for event in bundle.events:
-            if event.name == "capture" and isinstance(event.facts.get("checkpoint"), int):
-                captures[str(event.facts.get("trigger"))] = event.facts["checkpoint"]
-        firsts: dict[str, float] = {}
-        if quantities:
-            series = bundle.series()
-            known = quantities.intersection(series) if len(series.step) else ()
-            firsts = {name: float(series[name][0]) for name in known}
-        return Precedent(
-            none=there.none,
-            continued=True,
-            environment=there.environment,
-            specification=there.specification,
-            nodes=there.nodes,
-            first={name: value for name, value in firsts.items() if math.isfinite(value)},
-            captures=captures,
-            waypoints=Waypoints.of(bundle.checkpoints, bundle.segments),
+    def add(name: str, text: str, **facts: Any) -> None:
+        warnings.warn(text, SimckptWarning, stacklevel=7)
+        events.append(
+            Event(
+                name=name,
+                severity="warning",
+                step=segment.start_step,
+                wall=segment.started,
+                text=text,
+                rank=-1,
+                facts=facts,
+            )
         )
 
-
-def _upstream_run(entries: tuple[str, ...]) -> Precedent:
-    for entry in entries:
-        try:
-            with open_bundle(entry) as bundle:
-                return _last(bundle)
-        except (BundleError, OSError):
-            continue  # a checkpoint id whose bundle is elsewhere
-    return Precedent(none=not entries)
-
-
-def _last(bundle: Bundle) -> Precedent:
-    if not bundle.checkpoints:
-        return Precedent()
-    last = bundle.checkpoints[-1]
-    document = bundle.document(last.parts.environment) if last.parts.environment else None
-    return Precedent(
-        none=False,
-        environment=document if isinstance(document, Environment) else None,
-        specification=specified_at(bundle, last),
-        nodes=tuple(_environments(bundle)),
-    )
-
-
-def _environments(bundle: Bundle) -> Iterator[Environment]:
-    """Those of the nodes of the last job attempt, each kind of node once."""
-    nodes = bundle.segments[-1].segment.nodes if bundle.segments else ()
-    for reference in dict.fromkeys(node.environment for node in nodes):
-        document = bundle.document(reference)
-        if isinstance(document, Environment):
-            yield document
-
-
-# Which parts of two specifications can be compared.
-#
-# The diagnostics are known once the first sample is set up, and a checkpoint that is made before
-# has nothing of them. That they are known afterwards is no change of the specification. Neither
-# are the triggers and the configuration files, where one of the two was written by a simckpt that
-# did not record them.
-
-
-_KEY = "declarations"
-_LATER = (_KEY, "captures")
-_SINCE = ("configuration",)
-
-
-def declared_in(specification: Specification) -> Facts:
-    """The declarations in `specification`; empty where they were not known yet."""
-    return _part(specification.facts, _KEY)
-
-
-def alike(old: Specification, new: Specification) -> bool:
-    """Whether two specifications are of one program: then what differs was changed.
-
-    They have the same role in their chains, and modules of the user's own in common. A driver
-    whose file alone has another name has the same arguments.
-    """
-    one, other = old.facts, new.facts
-    if _part(one, "stage").get("role") != _part(other, "stage").get("role"):
-        return False
-    code = _part(one, "code"), _part(other, "code")
-    if code[0].keys() & code[1].keys():
-        return True
-    same = one.get("driver") == other.get("driver")
-    arguments = _part(one, "parameters").keys() & _part(other, "parameters").keys()
-    return same and bool(arguments or not (code[0] and code[1]))
-
-
-def comparable(old: Specification, new: Specification) -> tuple[Facts, Facts]:
-    """The facts of both, without the parts that one side does not know."""
-    unknown = {key for key in _LATER if not (old.facts.get(key) and new.facts.get(key))}
-    unknown |= {key for key in _SINCE if not (key in old.facts and key in new.facts)}
-    first, second = (
-        {key: value for key, value in side.facts.items() if key not in unknown}
-        for side in (old, new)
-    )
-    return first, second
-
-
-def _part(facts: Facts, name: str) -> Facts:
-    found = facts.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-# How a job attempt begins and ends, and what joins it to the ones before.
+    if broken:
+        add("record_cut_off", broken)
+    for node in segment.nodes:
+        if node.differs:
+            text = f"differs from {segment.nodes[0].host} in {', '.join(node.differs[:5])}"
+            add("nodes_differ", f"{node.host} {text}", host=node.host, differs=[*node.differs])
+    if starts[0].alone:
+        launched = starts[0].launched
+        text = (
+            f"the launcher started {launched} ranks and this program's communicator has 1: each "
+            "is a run of its own. Is mpi4py installed, and for the MPI of the launcher?"
+        )
+        add("launched_alone", text, launched=launched)
+    return events

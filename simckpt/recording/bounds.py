@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from ..diagnostics.arguments import real_number
 from ..diagnostics.expressions import RELATIONS, Language, normal_form, parse
 from ..errors import SetupError
-from .anomaly import magnitude
-from .trigger_engine import Finding
+from .sample_checks import magnitudes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -147,42 +146,41 @@ class BoundRule:
             "growth": self._growth,
         }[bound.measure]
 
-    def look(self, reading: ReducedSample) -> Finding | None:
-        value = self._measure(reading)
+    def check(self, sample: ReducedSample) -> tuple[str, dict[str, Any]] | None:
+        """Why `sample` breaks the bound, in words and values; None if it does not."""
+        value = self._measure(sample)
         if not self._bound.broken_by(value):
             return None
-        return Finding(
-            f"{self._bound.subject} is {value:.4g}, past the bound "
-            f"{self._bound.relation} {self._bound.limit:g}",
-            {self._bound.subject: value, "limit": self._bound.limit},
-        )
+        bound = self._bound
+        reason = f"{bound.subject} is {value:.4g}, past the bound {bound.relation} {bound.limit:g}"
+        return reason, {bound.subject: value, "limit": bound.limit}
 
-    def _value(self, reading: ReducedSample) -> float:
-        return reading[self._bound.quantity]
+    def _value(self, sample: ReducedSample) -> float:
+        return sample[self._bound.quantity]
 
-    def _change(self, reading: ReducedSample) -> float:
+    def _change(self, sample: ReducedSample) -> float:
         """The distance from the first finite value."""
-        value = reading[self._bound.quantity]
+        value = sample[self._bound.quantity]
         if not math.isfinite(value):
             return math.nan
         if not math.isfinite(self._first):
             self._first = value
         return abs(value - self._first)
 
-    def _drift(self, reading: ReducedSample) -> float:
+    def _drift(self, sample: ReducedSample) -> float:
         """The same relative to the quantity's scale, the largest so far."""
-        distance = self._change(reading)
+        distance = self._change(sample)
         # A scale takes longer than a sample's other work: computed only where it may matter.
         if self._scale == 0 or self._bound.broken_by(distance / self._scale):
-            scale = magnitude(self._bound.quantity, reading, self._schema)
+            scale = magnitudes(sample, self._schema)[self._bound.quantity]
             self._scale = max(self._scale, scale)
         if distance == 0:
             return 0.0
         return distance / self._scale if self._scale > 0 else math.nan
 
-    def _growth(self, reading: ReducedSample) -> float:
+    def _growth(self, sample: ReducedSample) -> float:
         t, size = self._previous
-        now, larger = self._previous = reading.t, abs(reading[self._bound.quantity])
+        now, larger = self._previous = sample.t, abs(sample[self._bound.quantity])
         if not (now > t and size > 0 and larger > 0 and math.isfinite(larger)):
             return math.nan
         return math.log(larger / size) / (now - t)

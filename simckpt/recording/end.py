@@ -1,4 +1,4 @@
-"""How one rank leaves a run: what it says first, and what becomes of the others."""
+"""How a run ends on one rank: what the ranks say to each other, what is recorded, and signals."""
 
 from __future__ import annotations
 
@@ -22,21 +22,25 @@ from ..capture.values import clean_text
 from ..model.series import Event
 from ..parallel.comm import ExchangeFailed
 from .faults import one_line, text_of
-from .settings import EXCHANGE_TIMEOUT, PARTING_TIMEOUT
+from .settings import EXCHANGE_TIMEOUT, EXIT_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from ..model.record import Facts
-    from ..model.series import Ending, Event, Reason
+    from ..model.series import Ending, Reason
     from ..model.transform import StagePart
     from ..parallel.comm import Comm, Vote
     from .faults import Faults
     from .sampling import Sampling
     from .settings import RunSettings
 
-# How the ranks of a run take leave: each says how it ended, and waits a bounded time.
+EXCEPTION_EVENT = "rank_raised"
+MOST_EXCEPTIONS = 8
+"""Exceptions of other ranks that rank 0 records: a thousand ranks fail for one reason."""
 
+_LONGEST_TEXT = 1000
+_LONGEST_TRACEBACK = 8000
 
 _LAST_CHECKPOINTS: dict[Ending, tuple[str, Reason]] = {
     "finished": ("final", "final"),
@@ -47,7 +51,7 @@ _LAST_CHECKPOINTS: dict[Ending, tuple[str, Reason]] = {
 
 
 @dataclass(frozen=True)
-class Farewell:
+class ExitStatus:
     """What a rank says when it leaves.
 
     `samples` counts those it took part in; `error` is empty unless it leaves by an exception,
@@ -65,30 +69,28 @@ class Farewell:
 
 
 @dataclass(frozen=True)
-class Parting:
-    """The farewells that arrived; with `missing`, only this rank's own.
+class Shutdown:
+    """The exit statuses that arrived; with `missing`, only this rank's own.
 
-    `gone` are ranks that had left before by an exception, and which one.
+    `failed` are ranks that left earlier by an exception, and which one.
     """
 
-    farewells: tuple[Farewell, ...]
+    statuses: tuple[ExitStatus, ...]
     missing: bool
-    gone: tuple[tuple[int, str], ...] = ()
+    failed: tuple[tuple[int, str], ...] = ()
 
     @property
     def ending(self) -> tuple[Ending, str]:
         """How the run ended, and why if not well."""
-        for farewell in self.farewells:
-            if farewell.error:
-                return "exception", f"rank {farewell.rank}: {farewell.error}"
-        for rank, error in self.gone:
+        errors = ((status.rank, status.error) for status in self.statuses if status.error)
+        for rank, error in (*errors, *self.failed):
             return "exception", f"rank {rank}: {error}"
         # Before a signal: the next job of a chain would run into the same again.
-        if self.stopped:
-            return "aborted", f"stopped by the trigger {self.stopped}"
-        for farewell in self.farewells:
-            if farewell.signal:
-                return "signal", f"rank {farewell.rank} received {farewell.signal}"
+        if self.trigger:
+            return "aborted", f"stopped by the trigger {self.trigger}"
+        for status in self.statuses:
+            if status.signal:
+                return "signal", f"rank {status.rank} received {status.signal}"
         if self.missing:
             return "aborted", "not every rank reached the end of the run"
         return "finished", ""
@@ -96,114 +98,55 @@ class Parting:
     @property
     def last_checkpoint(self) -> tuple[str, Reason]:
         """Label and reason of the run's last checkpoint."""
-        if self.stopped:
+        if self.trigger:
             return "stopped by a trigger", "trigger"
         return _LAST_CHECKPOINTS[self.ending[0]]
 
     @property
-    def stopped(self) -> str:
+    def trigger(self) -> str:
         """The trigger that stopped the run, and why; empty if none did."""
-        return next((f.trigger for f in self.farewells if f.trigger), "")
+        return next((status.trigger for status in self.statuses if status.trigger), "")
 
     @property
     def together(self) -> bool:
         """Whether all ranks left at one step, none by an exception."""
-        sound = not self.missing and not any(f.error for f in self.farewells)
-        return sound and len({(f.step, f.samples) for f in self.farewells}) == 1
+        sound = not self.missing and not any(status.error for status in self.statuses)
+        return sound and len({(status.step, status.samples) for status in self.statuses}) == 1
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What ranks other than 0 have to tell, in rank order."""
-        return tuple(event for f in self.farewells if f.rank for event in f.events)
+        """The events of ranks other than 0, in rank order, with a few of their exceptions."""
+        events: list[Event] = []
+        exceptions = 0
+        for status in self.statuses[1:]:
+            for event in status.events:
+                exceptions += event.name == EXCEPTION_EVENT
+                if event.name != EXCEPTION_EVENT or exceptions <= MOST_EXCEPTIONS:
+                    events.append(event)
+        return tuple(events)
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """Signs that the ranks did not sample together."""
-        counts = {f.samples for f in self.farewells}
-        if len(counts) <= 1:
-            return ()
-        fewest, most = (
-            next(f for f in self.farewells if f.samples == n) for n in (min(counts), max(counts))
-        )
-        text = (
+    def problem(self) -> str:
+        """A sign that the ranks did not sample together; empty if there is none."""
+        fewest = min(self.statuses, key=lambda status: status.samples)
+        most = max(self.statuses, key=lambda status: status.samples)
+        if fewest.samples == most.samples:
+            return ""
+        return (
             f"rank {fewest.rank} took {fewest.samples} samples and rank {most.rank} took "
             f"{most.samples}: those that not every rank took are lost"
         )
-        return (text,)
 
 
-def part(comm: Comm, mine: Farewell, timeout: float) -> Parting:
-    """Exchange farewells with the other ranks, waiting at most `timeout` seconds for them."""
+def exchange_statuses(comm: Comm, own: ExitStatus, timeout: float) -> Shutdown:
+    """Exchange exit statuses with the other ranks, waiting at most `timeout` seconds for them."""
     try:
-        return Parting(tuple(comm.exchange("end", mine, timeout)), missing=False)
+        return Shutdown(tuple(comm.exchange("end", own, timeout)), missing=False)
     except ExchangeFailed:
-        return Parting((mine,), missing=True, gone=tuple(sorted(comm.gone.items())))
+        return Shutdown((own,), missing=True, failed=tuple(sorted(comm.gone.items())))
 
 
-# What is recorded of the exception by which a rank leaves a run.
-
-
-RAISED = "rank_raised"
-MOST_TOLD = 8
-"""Exceptions of other ranks that rank 0 records: a thousand ranks fail for one reason."""
-
-_LONGEST_TEXT = 1000
-_LONGEST_TRACEBACK = 8000
-
-
-def raised(error: BaseException, rank: int, step: int) -> Event:
-    """The event that says which rank raised what, at which step and where in the code.
-
-    It also has what the rank's node and process are like at that moment, such as free memory:
-    rank 0 may be on another node.
-    """
-    # Redacted as it is, since lines tell secrets from words.
-    message = " ".join(redact_text(clean_text(text_of(error))).split())
-    return Event(
-        name=RAISED,
-        severity="error",
-        step=step,
-        wall=time.time(),
-        rank=rank,
-        text=f"{type(error).__name__}: {message}"[:_LONGEST_TEXT],
-        facts={
-            "exception": type(error).__name__,
-            # The end of a traceback says where it happened.
-            "traceback": redact_text(clean_text(_traceback(error)))[-_LONGEST_TRACEBACK:],
-            **_surroundings(),
-        },
-    )
-
-
-def _traceback(error: BaseException) -> str:
-    """Where it was raised; without what led to it where that cannot be told."""
-    try:
-        return "".join(traceback.format_exception(error))
-    except BaseException as fault:  # noqa: BLE001 - notes and causes may be any object
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        return f"{frames}{type(error).__name__} (its own account raised {type(fault).__name__})"
-
-
-def _surroundings() -> Facts:
-    facts: Facts = {}
-    for name, read in (("memory", read_memory), ("process", read_process)):
-        found, _ = attempt(read, None)
-        if found is not None:
-            facts[name] = found.volatile
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return facts | {"host": os.uname().nodename, "peak_memory_KiB": peak}
-
-
-def bounded(events: Iterable[Event]) -> Iterator[Event]:
-    """`events`, of which no more than `MOST_TOLD` are exceptions of ranks."""
-    told = 0
-    for event in events:
-        told += event.name == RAISED
-        if event.name != RAISED or told <= MOST_TOLD:
-            yield event
-
-
-class Leaving:
+class ExitProtocol:
     """This rank's side of the end of a run.
 
     Parameters
@@ -214,7 +157,7 @@ class Leaving:
         All ranks.
     sampling : Sampling
         How many samples this rank took.
-    stopping : Stopping
+    stop : StopSignals
         Whether a signal or trigger ends the run.
     faults : Faults
         Takes what goes wrong meanwhile.
@@ -225,89 +168,122 @@ class Leaving:
         settings: RunSettings,
         comm: Comm,
         sampling: Sampling,
-        stopping: Stopping,
+        stop: StopSignals,
         faults: Faults,
     ) -> None:
         self._settings = settings
         self._comm = comm
         self._sampling = sampling
-        self._stopping = stopping
+        self._stop = stop
         self._faults = faults
 
-    def part(
+    def exchange(
         self,
         record: Callable[[Event], None],
         events: list[Event],
         error: BaseException | None,
         step: int,
         path: str | None,
-    ) -> Parting:
-        """Take leave of the other ranks; collective, and bounded in time.
+    ) -> Shutdown:
+        """Record this rank's exception and tell the others; collective, and bounded in time.
 
         `record` takes the event of the `error`; `events` are those that this rank has for rank 0.
         """
-        words = None if error is None else self._said(record, error, step)
-        farewell = Farewell(
+        exception = None
+        if error is not None:
+            with (
+                self._stop.deferred(),
+                self._faults.contained("recording the exception", recorded=False),
+            ):
+                exception = exception_event(error, self._comm.rank, step)
+                record(exception)
+        status = ExitStatus(
             rank=self._comm.rank,
             step=step,
             samples=self._sampling.taken,
             error=one_line(error),
-            signal=self._stopping.reason,
-            trigger=self._stopping.request,
+            signal=self._stop.signal_name,
+            trigger=self._stop.trigger,
             events=tuple(events),
-            stage=self._settings.profile.parting(),
+            stage=self._settings.profile.rank_part(),
         )
-        parting = Parting((farewell,), missing=self._comm.size > 1)
+        shutdown = Shutdown((status,), missing=self._comm.size > 1)
         if error is not None and not self._settings.abort_on_error:
             with self._faults.contained("telling the other ranks"):
                 # They go on, and are not to wait for this one where they end.
-                self._comm.leave(farewell.error)
+                self._comm.leave(status.error)
         with self._faults.contained("taking leave of the other ranks"):
-            timeout = EXCHANGE_TIMEOUT if error is None else PARTING_TIMEOUT
-            parting = part(self._comm, farewell, timeout)
-        if not parting.missing:
-            self._settings.profile.gather(tuple(f.stage for f in parting.farewells))
-        elif words is not None and self._comm.rank and path:
+            timeout = EXCHANGE_TIMEOUT if error is None else EXIT_TIMEOUT
+            shutdown = exchange_statuses(self._comm, status, timeout)
+        if not shutdown.missing:
+            self._settings.profile.gather(tuple(s.stage for s in shutdown.statuses))
+        elif exception is not None and self._comm.rank and path:
             # Rank 0 may never hear of it.
             with self._faults.contained("writing the notice of an abort", recorded=False):
-                write_notice(path, words)
-        return parting
+                write_notice(path, exception)
+        return shutdown
 
-    def tell(self, append: Callable[[Event], None] | None, parting: Parting) -> None:
-        """Put on record what the others had to say; `append` is rank 0's."""
+    def record(self, append: Callable[[Event], None] | None, shutdown: Shutdown) -> None:
+        """Record the events of the other ranks, with rank 0's `append`, and what went wrong."""
         if append is not None:
-            for event in bounded(parting.events):
+            for event in shutdown.events:
                 with self._faults.contained("events of other ranks"):
                     append(event)
-        for problem in parting.problems:
-            self._faults.note("ranks_out_of_step", problem)
-        if self._stopping.unheard:
+        if shutdown.problem:
+            self._faults.note("ranks_out_of_step", shutdown.problem)
+        if self._stop.unheard:
             text = "a trigger asked the run to stop; the driver never calls simckpt.should_stop()"
             self._faults.note("stop_unheard", text)
 
-    def abort(self, error: BaseException | None, parting: Parting) -> None:
+    def abort(self, error: BaseException | None, shutdown: Shutdown) -> None:
         """End all ranks if this one raised and others did not come to hear of it."""
-        if error is None or not parting.missing or not self._settings.abort_on_error:
+        if error is None or not shutdown.missing or not self._settings.abort_on_error:
             return
         with self._faults.contained("printing the exception", recorded=False):
             sys.excepthook(type(error), error, error.__traceback__)
         self._comm.abort(1)
 
-    def _said(
-        self, record: Callable[[Event], None], error: BaseException, step: int
-    ) -> Event | None:
-        words = None
-        with (
-            self._stopping.deferred(),
-            self._faults.contained("recording the exception", recorded=False),
-        ):
-            words = raised(error, self._comm.rank, step)
-            record(words)
-        return words
+
+def exception_event(error: BaseException, rank: int, step: int) -> Event:
+    """The event that says which rank raised what, at which step and where in the code.
+
+    It also has what the rank's node and process are like at that moment, such as free memory:
+    rank 0 may be on another node.
+    """
+    # Redacted before the lines are joined: a secret is recognised by its line.
+    message = " ".join(redact_text(clean_text(text_of(error))).split())
+    memory: Facts = {}
+    for name, read in (("memory", read_memory), ("process", read_process)):
+        facts, _ = attempt(read, None)
+        if facts is not None:
+            memory[name] = facts.volatile
+    return Event(
+        name=EXCEPTION_EVENT,
+        severity="error",
+        step=step,
+        wall=time.time(),
+        rank=rank,
+        text=f"{type(error).__name__}: {message}"[:_LONGEST_TEXT],
+        facts={
+            "exception": type(error).__name__,
+            # The end of a traceback says where it happened.
+            "traceback": redact_text(clean_text(_traceback(error)))[-_LONGEST_TRACEBACK:],
+            **memory,
+            "host": os.uname().nodename,
+            "peak_memory_KiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        },
+    )
 
 
-# Signals that ask a run to end: noted, acted on by the recorder, and passed on.
-#
+def _traceback(error: BaseException) -> str:
+    """Where it was raised; without its causes where these cannot be formatted."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException as fault:  # noqa: BLE001 - notes and causes may be any object
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        return f"{frames}{type(error).__name__} (its own account raised {type(fault).__name__})"
+
+
 # A driver that asks `simckpt.should_stop` leaves its loop by itself, on all ranks at one step. For
 # any other driver rank 0 commits a checkpoint as soon as the signal is seen, and then what would
 # have happened without simckpt happens: the previous handler is called, or the default action is
@@ -315,80 +291,11 @@ class Leaving:
 # is to end, ranks other than 0 go on for a few seconds: rank 0 may be waiting for them, and acts on
 # the signal once it has left the exchange it is in.
 
-
-WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-
-
-class SignalWatch:
-    """Watches for the signals while a run is open.
-
-    Parameters
-    ----------
-    notice : callable
-        Called with the signal's name, in the main thread between two bytecodes. It returns
-        whether the signal is to be passed on now.
-    """
-
-    def __init__(self, notice: Callable[[str], bool]) -> None:
-        self._notice = notice
-        self._previous: dict[int, Any] = {}
-
-    def start(self) -> None:
-        """Put the handlers in place; only the main thread of a program can."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in WATCHED:
-            self._previous[number] = signal.signal(number, self._received)
-
-    def stop(self) -> None:
-        """Put the previous handlers back, except where somebody replaced ours since."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number, previous in self._previous.items():
-            if signal.getsignal(number) == self._received:
-                signal.signal(number, signal.SIG_DFL if previous is None else previous)
-        self._previous.clear()
-
-    def fatal(self, name: str) -> bool:
-        """Whether passing on the signal `name` ends this process at once."""
-        number = signal.Signals[name]
-        previous = self._previous.get(number, signal.SIG_DFL)
-        return previous is signal.SIG_DFL and number != signal.SIGUSR1
-
-    def pass_on(self, name: str) -> None:
-        """Do what would have been done with the signal `name` without simckpt."""
-        self._pass_on(signal.Signals[name], None)
-
-    def pass_on_later(self, name: str, seconds: float) -> None:
-        """Let the signal `name` end this process after so long, or when it comes once more.
-
-        Until then the program goes on, so that other ranks leave the exchanges they are in.
-        """
-        number = signal.Signals[name]
-        signal.signal(number, signal.SIG_DFL)
-        # The default action needs no interpreter: it ends a process that waits in an exchange.
-        timer = threading.Timer(seconds, os.kill, (os.getpid(), number))
-        timer.daemon = True
-        timer.start()
-
-    def _received(self, number: int, frame: Any) -> None:
-        if self._notice(signal.Signals(number).name):
-            self._pass_on(number, frame)
-
-    def _pass_on(self, number: int, frame: Any) -> None:
-        previous = self._previous.get(number, signal.SIG_DFL)
-        if callable(previous):
-            previous(number, frame)
-        elif self.fatal(signal.Signals(number).name):
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
-# Whether a run is to stop: signals, triggers, and the ranks' agreement on the step.
-
-
-class Stopping:
-    """Notes signals while a run is open, and lets the ranks vote on leaving their loop.
+class StopSignals:
+    """Signals and triggers that ask a run to stop, and the ranks' votes on doing so.
 
     Parameters
     ----------
@@ -406,49 +313,48 @@ class Stopping:
         self._comm = comm
         self._answer = answer
         self._busy = busy
-        self._signals = SignalWatch(self._noticed)
+        self._previous: dict[int, Any] = {}
         self._received = ""
-        self._waiting = False
-        self._deferring = 0
+        self._postponed = False
+        self._deferrals = 0
         self._vote: Vote | None = None
-        self._wanted = ""
+        self._request = ""
         self._agreed = False
         self._alone = False
 
     def watch(self) -> None:
-        """Begin to note signals."""
-        self._signals.start()
+        """Put the handlers in place; only the main thread of a program can."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                self._previous[number] = signal.signal(number, self._handle)
 
     def close(self) -> None:
-        """Note them no more; the previous handlers are back."""
-        self._signals.stop()
+        """Put the previous handlers back, except where somebody replaced ours since."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number, previous in self._previous.items():
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.SIG_DFL if previous is None else previous)
+        self._previous.clear()
 
     @property
-    def reason(self) -> str:
+    def signal_name(self) -> str:
         """The signal this rank received, if the ranks agreed to stop."""
         return self._received if self._agreed else ""
 
     @property
-    def request(self) -> str:
-        """Why this rank asked to stop, if the ranks agreed to."""
-        return self._wanted if self._agreed else ""
+    def trigger(self) -> str:
+        """Why a trigger of this rank asked to stop, if the ranks agreed to."""
+        return self._request if self._agreed else ""
 
     @property
     def unheard(self) -> bool:
-        """Whether this rank asked to stop, in a run whose driver does not ask `agreed`."""
-        return bool(self._wanted) and self._vote is None
+        """Whether a trigger asked to stop, in a run whose driver does not ask `agreed`."""
+        return bool(self._request) and self._vote is None
 
     def ask(self, why: str) -> None:
         """Vote for stopping from now on."""
-        self._wanted = self._wanted or why
-
-    def fatal(self, name: str) -> bool:
-        """Whether the signal `name` ends this process once it is passed on."""
-        return self._signals.fatal(name)
-
-    def end_later(self, name: str, seconds: float) -> None:
-        """Let the signal `name` end this process after so long, and go on until then."""
-        self._signals.pass_on_later(name, seconds)
+        self._request = self._request or why
 
     def agreed(self, timeout: float) -> bool:
         """Whether any rank received a signal or asks to stop: the same answer on all ranks.
@@ -456,12 +362,12 @@ class Stopping:
         Every rank asks once a step. The votes travel while the step computes, so the answer is
         that of the step before. Once some ranks have not voted in time, each decides for itself.
         """
-        mine = bool(self._received or self._wanted)
+        own = bool(self._received or self._request)
         if self._alone:
-            self._agreed = self._agreed or mine
+            self._agreed = self._agreed or own
             return self._agreed
-        before, self._vote = self._vote, self._comm.vote(float(mine))
-        outcome = before.outcome(timeout) if before is not None else 0.0
+        previous, self._vote = self._vote, self._comm.vote(float(own))
+        outcome = previous.outcome(timeout) if previous is not None else 0.0
         # A rank that has left votes no more, and to wait for it at each step would be for ever.
         self._alone = outcome is None
         self._agreed = self._agreed or bool(outcome)
@@ -470,26 +376,53 @@ class Stopping:
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """In the body the bundle is being written: a signal waits for `attend`."""
-        self._deferring += 1
+        self._deferrals += 1
         try:
             yield
         finally:
-            self._deferring -= 1
+            self._deferrals -= 1
 
     def attend(self) -> None:
         """Act on a signal that came while the recorder was busy."""
-        if self._waiting and not self._deferring:
-            self._waiting = False
+        if self._postponed and not self._deferrals:
+            self._postponed = False
             if self._answer(self._received):
-                self._signals.pass_on(self._received)
+                self._pass_on(signal.Signals[self._received], None)
 
-    def _noticed(self, name: str) -> bool:
+    def fatal(self, name: str) -> bool:
+        """Whether passing on the signal `name` ends this process at once."""
+        number = signal.Signals[name]
+        default = self._previous.get(number, signal.SIG_DFL) is signal.SIG_DFL
+        return default and number != signal.SIGUSR1
+
+    def end_later(self, name: str, seconds: float) -> None:
+        """Let the signal `name` end this process after so long, or when it comes once more.
+
+        Until then the program goes on, so that other ranks leave the exchanges they are in.
+        """
+        number = signal.Signals[name]
+        signal.signal(number, signal.SIG_DFL)
+        # The default action needs no interpreter: it ends a process that waits in an exchange.
+        timer = threading.Timer(seconds, os.kill, (os.getpid(), number))
+        timer.daemon = True
+        timer.start()
+
+    def _handle(self, number: int, frame: Any) -> None:
+        name = signal.Signals(number).name
         first, self._received = not self._received, name
-        if not first:
-            return True
-        if self._vote is not None:
-            return False  # the driver asks, and leaves its loop by itself
-        if self._deferring or self._busy():
-            self._waiting = True
-            return False
-        return self._answer(name)
+        if first and self._vote is not None:
+            return  # the driver asks, and leaves its loop by itself
+        if first and (self._deferrals or self._busy()):
+            self._postponed = True
+            return
+        if not first or self._answer(name):
+            self._pass_on(number, frame)
+
+    def _pass_on(self, number: int, frame: Any) -> None:
+        """Do what would have been done with the signal without simckpt."""
+        previous = self._previous.get(number, signal.SIG_DFL)
+        if callable(previous):
+            previous(number, frame)
+        elif self.fatal(signal.Signals(number).name):
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)

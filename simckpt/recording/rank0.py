@@ -23,13 +23,10 @@ from ..model.series import (
     StateDescriptor,
     TileRow,
 )
-from .anomaly import Monotone, wrong_way
-from .begin import declared_in
 from .moving_boxes import DecompositionEvents
 from .redacted_texts import redact_event, redacted
-from .restart import NOTHING, Known, Overlap, SpecDiffs
-from .resume_points import NO_WAYPOINTS
-from .trigger_captures import Origins
+from .resume import EarlierSamples, OverlapCheck, ResumePoints, SpecDiffs, declarations_in
+from .sample_checks import MonotoneCheck, NonFiniteCheck, reversal_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,8 +38,8 @@ if TYPE_CHECKING:
     from ..model.series import Cost, Decomposition, Ending, Reason
     from .captures import Captures
     from .moving_boxes import DecompositionAt
-    from .resume_points import Waypoints
-    from .trigger_engine import Sentry
+    from .resume import Upstream
+    from .trigger_engine import TriggerEngine
 
 
 class StorageOutage:
@@ -111,7 +108,7 @@ class Rank0Writer:
         The bundle, created or resumed.
     captures : Captures
         The facts behind the parts.
-    triggers : Sentry
+    triggers : TriggerEngine
         Looks at what happens, and captures more where a trigger fires.
     segment : Segment
         This job attempt; its documents are stored already.
@@ -121,18 +118,18 @@ class Rank0Writer:
         What that checkpoint's specification was.
     upstream : tuple of (Hash, Specification or None)
         Ids of the checkpoints this run starts from, and what was specified there.
-    waypoints : Waypoints
+    resume_points : ResumePoints
         The checkpoints of the run's earlier segments that this one may go on from.
-    known : Known
+    earlier : EarlierSamples
         The samples of those segments.
 
     Attributes
     ----------
     append : callable
         Takes an event that has no secrets.
-    triggers : Sentry
+    triggers : TriggerEngine
         As above.
-    in_effect : InEffect
+    effective : EffectiveSettings
         The numerical settings in effect.
     """
 
@@ -140,18 +137,18 @@ class Rank0Writer:
         self,
         writer: BundleWriter,
         captures: Captures,
-        triggers: Sentry,
+        triggers: TriggerEngine,
         segment: Segment,
         *,
         previous: Checkpoint | None = None,
         specification: Specification | None = None,
-        upstream: tuple[tuple[Hash, Specification | None], ...] = (),
-        waypoints: Waypoints = NO_WAYPOINTS,
-        known: Known = NOTHING,
+        upstream: Upstream = (),
+        resume_points: ResumePoints | None = None,
+        earlier: EarlierSamples | None = None,
     ) -> None:
         self.append = writer.append
         self.triggers = triggers
-        self.in_effect = captures.in_effect
+        self.effective = captures.effective
         self._writer = writer
         self._outage = StorageOutage()
         self._captures = captures
@@ -160,24 +157,24 @@ class Rank0Writer:
         self._spec_diffs = SpecDiffs(specification, upstream)
         if specification is not None:
             # An earlier segment's declarations are in force until the first sample.
-            captures.declared(declared_in(specification))
+            captures.declarations = declarations_in(specification)
         self._upstream = upstream
-        self._waypoints = waypoints
+        self._resume_points = resume_points or ResumePoints()
         self._start_step = segment.start_step
         self._schema = SeriesSchema(columns=())
         self._sample: ReducedSample | None = None
         self._tiled: ReducedSample | None = None
         self._samples = 0
-        self._origins = Origins()
+        self._non_finite = NonFiniteCheck()
         self._decomposition = DecompositionEvents(writer.store)
-        self._overlap = Overlap(known)
-        self._monotone = Monotone(self._schema)
+        self._overlap = OverlapCheck(earlier or EarlierSamples())
+        self._monotone = MonotoneCheck(self._schema)
         writer.append(segment)
 
     @property
     def awaits_step(self) -> bool:
         """Whether the run goes on from a step that is not known yet."""
-        return bool(self._waypoints.passed) and not self._segment.start_step
+        return bool(self._resume_points.points) and not self._segment.start_step
 
     def describe(
         self,
@@ -192,8 +189,8 @@ class Rank0Writer:
         With `joint` it is taken only because the segment begins there; likewise in `end`.
         """
         self._schema = schema
-        self._monotone = Monotone(schema)
-        self._captures.declared(declarations)
+        self._monotone = MonotoneCheck(schema)
+        self._captures.declarations = declarations
         stored = self._writer.store(schema)
         self.triggers.describe(schema, stored)
         self._writer.append(
@@ -207,7 +204,7 @@ class Rank0Writer:
             )
         )
         # Solvers that were given to the run are configured by now, and were not when it began.
-        self._record_settings(self.in_effect.read(step), step)
+        self._record_settings(self.effective.read(step), step)
 
     def sample(
         self, sample: ReducedSample, wall: float, boxes: DecompositionAt | None = None
@@ -225,17 +222,17 @@ class Rank0Writer:
                 faults=sample.faults,
             )
         )
-        for event in self._origins.events(sample, wall):
+        for event in self._non_finite.events(sample, wall):
             self.event(event)
         if self._decomposition.concerns(sample):
             for event in self._decomposition.of(sample, wall, boxes):
                 self.event(event)
-        if self._overlap.going_on:
+        if self._overlap.active:
             digests = _field_digests(self._schema, sample.digests)
-            if repeated := self._overlap.look(sample, self._schema, digests):
+            if repeated := self._overlap.check(sample, self._schema, digests):
                 self.event(repeated)
-        for reversal in self._monotone.look(sample):
-            self.event(wrong_way(reversal, wall))
+        for reversal in self._monotone.check(sample):
+            self.event(reversal_event(reversal, wall))
         self.triggers.sample(sample, wall)
 
     def event(self, event: Event) -> None:
@@ -245,7 +242,7 @@ class Rank0Writer:
     def report_settings(self, things: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
         """Numerical settings as they are in effect: solver objects, and settings by name."""
         step = self._sample.step if self._sample else self._segment.start_step
-        self._record_settings(self.in_effect.report(things, settings, step), step)
+        self._record_settings(self.effective.report(things, settings, step), step)
 
     def checkpoint(
         self, label: str, reason: Reason, step: int, t: float, why: str, cost: Cost
@@ -257,7 +254,7 @@ class Rank0Writer:
         if reason == "start":
             self._start_step = step
         else:
-            self._record_settings(self.in_effect.read(step), step)
+            self._record_settings(self.effective.read(step), step)
         specification = self._captures.specification()
         # The text of a checkpoint that the driver did not ask for is no reason for a change.
         change_reason = why if reason == "user" else ""
@@ -324,14 +321,14 @@ class Rank0Writer:
 
     def _resumed_from(self) -> Hash | None:
         """The checkpoint that the segment continues, if that was not known when it began."""
-        checkpoint = self._waypoints.before(self._start_step)
+        checkpoint = self._resume_points.before(self._start_step)
         return None if checkpoint == self._segment.resumed_from else checkpoint
 
     def _record_settings(self, events: list[Event], step: int) -> None:
         for event in events:
             self.event(event)
-        if changed := self.in_effect.loosened:
-            self.triggers.met("environment", f"tolerances in effect changed: {changed}", step)
+        if changed := self.effective.loosened:
+            self.triggers.fire("environment", f"tolerances in effect changed: {changed}", step)
 
     def _parts(
         self, step: int, specification: Specification, spec_diff: SpecDiff, *, wait: bool
@@ -339,10 +336,10 @@ class Rank0Writer:
         store, captures = self._writer.store, self._captures
         artifacts = captures.artifacts(wait=wait)
         transforms = captures.transforms()
-        environment = captures.beginning.environment
+        environment = captures.start.environment
         self.triggers.checkpoint(environment, specification, step, captures.nodes)
         return Parts(
-            manifest=store(captures.beginning.manifest),
+            manifest=store(captures.start.manifest),
             specification=store(specification),
             spec_diff=store(spec_diff),
             environment=store(environment),

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import SetupError, SimckptWarning
 from ..model.series import Cost, Event
 from .cadence import Meter, cadence_text
-from .end import Leaving, Stopping
+from .end import ExitProtocol, StopSignals
 from .faults import Faults, one_line
-from .opening import open_run
+from .begin import open_run
 from .redacted_texts import redact_event
 from .sampling import Sampling
-from .settings import EXCHANGE_TIMEOUT, PARTING_GRACE, PARTING_TIMEOUT, SETTLE_TIMEOUT
-from .trigger_engine import NO_WISHES
+from .settings import EXCHANGE_TIMEOUT, EXIT_GRACE, EXIT_TIMEOUT, SETTLE_TIMEOUT
+from .trigger_engine import NO_ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from ..model.series import Checkpoint, Reason, Severity
     from ..parallel.comm import Comm
     from .cadence import Cadence, Schedule
-    from .end import Parting
+    from .end import Shutdown
     from .rank0 import Rank0Writer
     from .settings import RunSettings
-    from .trigger_engine import Wishes
+    from .trigger_engine import Actions
     from .triggers import Kind
 
 LifeCycle = Literal["idle", "open", "sampling", "muted", "closed"]
@@ -203,9 +203,9 @@ class Recorder:
         self.source = SampleSource(self._faults)
         self._meter = Meter(comm.duplicate(), self.timer.sampling, self.event, self._faults)
         self._sampling = Sampling(self._control, comm.duplicate(), settings.triggers, self._faults)
-        self._stopping = Stopping(comm.duplicate(), self._answer, self.timer.busy)
-        self._leaving = Leaving(
-            settings, self._control, self._sampling, self._stopping, self._faults
+        self._stop = StopSignals(comm.duplicate(), self._answer, self.timer.busy)
+        self._exit = ExitProtocol(
+            settings, self._control, self._sampling, self._stop, self._faults
         )
 
     def begin(self, driver: Callable[..., Any] | str, parameters: Mapping[str, Any]) -> None:
@@ -221,7 +221,7 @@ class Recorder:
                 self.settings, self._control, driver, parameters, EXCHANGE_TIMEOUT
             )
         self.life = "open"
-        self._stopping.watch()
+        self._stop.watch()
         self._awaits_step = self._writer is not None and self._writer.awaits_step
         if not self._awaits_step:
             self.checkpoint("start", reason="start")
@@ -230,7 +230,7 @@ class Recorder:
         """This process was forked from the run's: the run is its parent's alone from here on."""
         self.life = "closed"
         self._forked = True
-        self._stopping.close()
+        self._stop.close()
 
     def is_closed(self) -> bool:
         """Whether nothing can be recorded any more; a forked process is warned once."""
@@ -304,9 +304,9 @@ class Recorder:
             return
         if self._sampling.stream.pending:
             self._take_in()
-        self._stopping.attend()
+        self._stop.attend()
         if self._writer is not None:
-            self._grant(self._writer.triggers.wishes())
+            self._act(self._writer.triggers.actions())
 
     def _take_in(self) -> None:
         with self.timer.reductions:
@@ -342,26 +342,26 @@ class Recorder:
                         label, reason, self.step, self._t, why, self.timer.cost()
                     )
                 # A checkpoint that a trigger asked for meanwhile is this one.
-                self._grant(replace(self._writer.triggers.wishes(), checkpoint=""))
+                self._act(replace(self._writer.triggers.actions(), checkpoint=""))
         if not self.timer.busy():
-            self._stopping.attend()
+            self._stop.attend()
         return checkpoint
 
     def should_stop(self) -> bool:
         """Whether a signal has asked any rank to stop; every rank asks once a step."""
-        return not self.is_closed() and self._stopping.agreed(EXCHANGE_TIMEOUT)
+        return not self.is_closed() and self._stop.agreed(EXCHANGE_TIMEOUT)
 
     def report_settings(self, solvers: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
         """Report numerical settings in effect: solver objects, and settings by name."""
         if self.is_closed() or self._writer is None:
             return
-        with self._stopping.deferred(), self._faults.contained("effective settings"):
+        with self._stop.deferred(), self._faults.contained("effective settings"):
             self._writer.report_settings(solvers, settings)
 
     def follow(self, source: Callable[[], Any]) -> None:
         """Say where solver objects are found when their settings are read."""
         if self._writer is not None:
-            self._writer.in_effect.follow(source)
+            self._writer.effective.follow(source)
 
     def report(self, method: Callable[..., None], name: str, values: tuple[Any, ...]) -> None:
         """Let a `method` of `Reports` add what the driver reports to the next sample."""
@@ -389,7 +389,7 @@ class Recorder:
         """Record that something happened, on this rank."""
         if self.is_closed():
             return
-        with self._stopping.deferred():
+        with self._stop.deferred():
             try:
                 self._record(
                     Event(
@@ -422,29 +422,29 @@ class Recorder:
             return
         # A fault of the instrumentation must not hide the driver's own exception.
         self._faults.strict = self._faults.strict and error is None
-        parting = self._leaving.part(self._record, self._events, error, self.step, self.path)
-        joint = parting.together and self.last_state is not None and self.life == "sampling"
+        shutdown = self._exit.exchange(self._record, self._events, error, self.step, self.path)
+        joint = shutdown.together and self.last_state is not None and self.life == "sampling"
         with self._faults.contained("taking the last samples"):
             if joint and self.last_state is not None:
                 self.last_state()
             # Where every rank is here, what can arrive is on its way.
-            self._sampling.stream.settle(0.0 if parting.missing else PARTING_TIMEOUT)
+            self._sampling.stream.settle(0.0 if shutdown.missing else EXIT_TIMEOUT)
             self.collect()
         # The bundle is complete before a signal that comes now does what it does without simckpt.
-        with self._stopping.deferred():
-            self._finish(parting, error, joint)
-        self._stopping.attend()
-        self._stopping.close()
-        self._leaving.abort(error, parting)
+        with self._stop.deferred():
+            self._finish(shutdown, error, joint)
+        self._stop.attend()
+        self._stop.close()
+        self._exit.abort(error, shutdown)
 
-    def _finish(self, parting: Parting, error: BaseException | None, joint: bool) -> None:
+    def _finish(self, shutdown: Shutdown, error: BaseException | None, joint: bool) -> None:
         """Write the rest, the last checkpoint with it."""
-        self._leaving.tell(self._writer.append if self._writer is not None else None, parting)
+        self._exit.record(self._writer.append if self._writer is not None else None, shutdown)
         self._faults.count()
-        ending, why = parting.ending
-        if ending != "finished" and not parting.stopped:
+        ending, why = shutdown.ending
+        if ending != "finished" and not shutdown.trigger:
             self._end_triggers("signal" if ending == "signal" else "exception", why, error)
-        self.checkpoint(*parting.last_checkpoint, why=why)
+        self.checkpoint(*shutdown.last_checkpoint, why=why)
         if self._writer is not None:
             with self._faults.contained("closing the bundle"):
                 self._writer.end(ending, self.step, why, joint)
@@ -453,7 +453,7 @@ class Recorder:
     def _end_triggers(self, kind: Kind, why: str, error: BaseException | None = None) -> None:
         if self._writer is not None:
             with self._faults.contained("triggers"):
-                self._writer.triggers.met(kind, why, self.step, error)
+                self._writer.triggers.fire(kind, why, self.step, error)
 
     def _begin_at_step(self) -> None:
         """Commit the first checkpoint of a continued run, now that its step is known."""
@@ -484,10 +484,10 @@ class Recorder:
         """Act on the signal `name`: whether it is to be passed on now."""
         if self.life == "closed":
             return True
-        fatal = self._stopping.fatal(name)
+        fatal = self._stop.fatal(name)
         if fatal and self.rank:
             # The launcher ends all ranks once one is gone; rank 0 needs a moment to commit.
-            self._stopping.end_later(name, PARTING_GRACE)
+            self._stop.end_later(name, EXIT_GRACE)
             return False
         self._end_triggers("signal", f"rank {self.rank} received {name}")
         self.checkpoint(f"signal {name}", reason="signal")
@@ -498,13 +498,13 @@ class Recorder:
             self.life = "closed"
         return True
 
-    def _grant(self, wishes: Wishes) -> None:
+    def _act(self, actions: Actions) -> None:
         """Do what triggers ask for."""
-        if wishes is NO_WISHES:
+        if actions is NO_ACTIONS:
             return
-        for problem in wishes.problems:
+        for problem in actions.problems:
             self._faults.note("trigger_failed", problem)
-        if wishes.stop:
-            self._stopping.ask(wishes.stop)
-        if wishes.checkpoint:
-            self.checkpoint("trigger", reason="trigger", why=wishes.checkpoint)
+        if actions.stop:
+            self._stop.ask(actions.stop)
+        if actions.checkpoint:
+            self.checkpoint("trigger", reason="trigger", why=actions.checkpoint)

@@ -32,7 +32,7 @@ class Profile(Protocol):
         """What was done to data so far; None for nothing."""
 
     @abstractmethod
-    def parting(self) -> StagePart | None:
+    def rank_part(self) -> StagePart | None:
         """What this rank has to tell the others when the run ends."""
 
     @abstractmethod
@@ -46,7 +46,7 @@ class SimulationProfile:
     def transforms(self) -> TransformManifest | None:
         return None
 
-    def parting(self) -> StagePart | None:
+    def rank_part(self) -> StagePart | None:
         return None
 
     def gather(self, parts: tuple[StagePart | None, ...]) -> None:
@@ -59,13 +59,13 @@ Durability = Literal["fsync", "flush"]
 EXCHANGE_TIMEOUT = 300.0
 """Seconds that a rank waits for the others where a run begins and ends."""
 
-PARTING_TIMEOUT = 3.0
+EXIT_TIMEOUT = 3.0
 """Seconds that a rank which raised waits for the others before it ends the job."""
 
 SETTLE_TIMEOUT = 20.0
 """Seconds that a checkpoint waits for the last sample to arrive from the other ranks."""
 
-PARTING_GRACE = 5.0
+EXIT_GRACE = 5.0
 """Seconds that ranks other than 0 wait before a signal ends them."""
 
 

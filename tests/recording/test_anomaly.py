@@ -46,7 +46,7 @@ def alarms(rows: np.ndarray, dtype: str = "<f8", every: int = 1, **settings: Any
     found = []
     for i, values in enumerate(rows):
         reading = SimpleNamespace(step=i * every, values=values, faults=0, origins={})
-        if rule.look(reading) is not None:  # type: ignore[arg-type]
+        if rule.check(reading) is not None:  # type: ignore[arg-type]
             found.append(i)
     return found
 
@@ -108,18 +108,18 @@ def test_samples_that_failed_on_a_rank_are_left_out() -> None:
         failed = i == 50
         seen = values * np.nan if failed else values
         reading = SimpleNamespace(step=i, values=seen, faults=int(failed), origins={})
-        assert rule.look(reading) is None  # type: ignore[arg-type]
+        assert rule.check(reading) is None  # type: ignore[arg-type]
 
 
 def test_each_field_is_told_once_when_it_is_not_finite() -> None:
     rule = AnomalyRule(simckpt.Anomaly(), schema())
     values = np.array([np.nan, np.inf, 1.0, 1.0])
     reading = SimpleNamespace(step=1, values=values, faults=0, origins={"u": (3,)})
-    found = rule.look(reading)  # type: ignore[arg-type]
+    found = rule.check(reading)  # type: ignore[arg-type]
     assert found is not None
-    assert found.reason == "u, courant are not finite"
-    assert found.values["first_cell"] == {"u": [3]}
-    assert rule.look(reading) is None  # type: ignore[arg-type]
+    assert found[0] == "u, courant are not finite"
+    assert found[1]["first_cell"] == {"u": [3]}
+    assert rule.check(reading) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("settings", [{"threshold": 0}, {"least": 4}, {"least": 70}])

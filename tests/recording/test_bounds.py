@@ -42,7 +42,7 @@ def row(t: float = 0.0, **named: float) -> Any:
 
 def broken(text: str, *rows: Any, first: dict[str, float] | None = None) -> list[bool]:
     rule = BoundRule(simckpt.Bound.parse(text), SCHEMA, first or {})
-    return [rule.look(r) is not None for r in rows]
+    return [rule.check(r) is not None for r in rows]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.rank_sampler import RankSampler
 from simckpt.diagnostics.state import State
 from simckpt.model.record import canonical_json
-from simckpt.recording.trigger_captures import FlightRecorder
+from simckpt.recording.trigger_captures import RecentSamples
 
 
 def readings(n: int, cells: int = 64) -> list[Any]:
@@ -27,10 +27,10 @@ def readings(n: int, cells: int = 64) -> list[Any]:
 
 
 def test_the_last_samples_are_kept_oldest_first() -> None:
-    flight = FlightRecorder(samples=3)
+    flight = RecentSamples(samples=3)
     assert flight.dump("0" * 64) is None
     for reading in readings(5):
-        flight.note(reading, 7.0)
+        flight.add(reading, 7.0)
     dump = flight.dump("0" * 64)
     assert dump is not None
     told = [(s.step, s.t, s.wall) for s in dump.samples]
@@ -46,25 +46,25 @@ def test_the_last_samples_are_kept_oldest_first() -> None:
 
 
 def test_memory_and_dumps_are_bounded_in_bytes_and_the_newest_stays() -> None:
-    flight = FlightRecorder(samples=100, kept_bytes=4096, dumped_bytes=1000)
+    flight = RecentSamples(samples=100, memory_bytes=4096, dump_bytes=1000)
     for reading in readings(20):
-        flight.note(reading, 0.0)
+        flight.add(reading, 0.0)
     assert 1 <= len(flight) < 5
     dump = flight.dump("0" * 64)
     assert dump is not None
     assert len(dump.samples) + dump.omitted == len(flight)
     assert dump.samples[-1].step == 19
-    tiny = FlightRecorder(kept_bytes=1, dumped_bytes=1)
+    tiny = RecentSamples(memory_bytes=1, dump_bytes=1)
     for reading in readings(3):
-        tiny.note(reading, 0.0)
+        tiny.add(reading, 0.0)
     last = tiny.dump("0" * 64)
     assert last is not None
     assert [s.step for s in last.samples] == [2]
 
 
 def test_a_dump_is_read_back_as_it_was() -> None:
-    flight = FlightRecorder()
+    flight = RecentSamples()
     for reading in readings(2):
-        flight.note(reading, 0.0)
+        flight.add(reading, 0.0)
     dump = flight.dump("0" * 64)
     assert decode_document(canonical_json(dump)) == dump

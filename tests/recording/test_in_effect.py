@@ -13,7 +13,7 @@ import pytest
 import simckpt
 from simckpt.errors import SetupError
 from simckpt.model.numerics import NumericalSettings
-from simckpt.recording.captures import MOST_TOLD, InEffect
+from simckpt.recording.captures import MOST_CHANGES_OF_ONE, EffectiveSettings
 
 
 class Multigrid:
@@ -160,7 +160,7 @@ def test_a_solver_that_cannot_be_read_any_more_leaves_what_was_known() -> None:
             return False
 
     solver = Multigrid()
-    known = InEffect({"solver": solver})
+    known = EffectiveSettings({"solver": solver})
     assert known.read(0) == []
     del solver.rtol
     (event,) = known.read(1)
@@ -169,12 +169,12 @@ def test_a_solver_that_cannot_be_read_any_more_leaves_what_was_known() -> None:
 
 
 def test_an_adaptive_setting_does_not_fill_the_record() -> None:
-    known = InEffect({"dt": 0.1})
+    known = EffectiveSettings({"dt": 0.1})
     told = [e for i in range(50) for e in known.report((), {"dt": 0.2 + i, "other": i}, i)]
     fallen = [e for e in told if e.name == "numerics_fallback"]
     changed = [e for e in told if e.name == "numerics_changed"]
-    assert len(fallen) == len(changed) == MOST_TOLD
-    assert "further changes are not told" in fallen[-1].text
+    assert len(fallen) == len(changed) == MOST_CHANGES_OF_ONE
+    assert "further changes are not recorded" in fallen[-1].text
     assert known.settings.fallbacks() == {"dt": (0.1, 49.2)}
 
 
@@ -259,6 +259,6 @@ def test_a_describer_that_gives_no_dict_is_told_of_and_ends_no_run(tmp_path: Pat
     ],
 )
 def test_numbers_are_compared_however_they_are_written(asked, effective, same) -> None:
-    known = InEffect({"tol": asked})
+    known = EffectiveSettings({"tol": asked})
     known.report((), {"tol": effective}, 0)
     assert (known.settings.fallbacks() == {}) is same

@@ -11,7 +11,7 @@ from heat import Heat
 
 import simckpt
 from simckpt.errors import SetupError, SimckptWarning
-from simckpt.recording.end import raised
+from simckpt.recording.end import exception_event
 
 
 class Mute(Exception):
@@ -27,7 +27,7 @@ class Hostile(Mute):
 
 
 @pytest.mark.parametrize("kind", [Mute, Hostile])
-def test_an_exception_without_a_text_is_recorded_and_is_the_one_that_is_raised(
+def test_an_exception_without_a_text_is_recorded_and_is_the_one_that_is_exception_event(
     tmp_path: Path, kind: type[Exception]
 ) -> None:
     def fails() -> None:
@@ -50,7 +50,7 @@ def test_an_exception_without_a_text_is_recorded_and_is_the_one_that_is_raised(
 def test_a_cause_that_is_no_exception_does_not_matter() -> None:
     error = ValueError("no")
     error.__dict__["__notes__"] = [object(), 5]
-    assert raised(error, 0, 3).text == "ValueError: no"
+    assert exception_event(error, 0, 3).text == "ValueError: no"
 
 
 def test_a_fault_while_a_run_ends_does_not_hide_the_drivers_exception(

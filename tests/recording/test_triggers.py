@@ -17,8 +17,10 @@ import simckpt
 from simckpt.errors import InstrumentError, SetupError, SimckptWarning
 from simckpt.model.changes import Specification
 from simckpt.model.documents import Environment
-from simckpt.recording.begin import Precedent
-from simckpt.recording.triggers import Watch, checked_rate, checked_triggers
+from simckpt.model.series import Event
+from simckpt.recording.resume import PreviousRun
+from simckpt.recording.trigger_engine import TriggerEngine
+from simckpt.recording.triggers import checked_rate, checked_triggers
 
 ROOT = Path(simckpt.__file__).parent.parent
 
@@ -320,16 +322,30 @@ with simckpt.run(bundle="x", logs=["x.log"]):
         assert [c.reason for c in bundle.checkpoints][:2] == ["start", "signal"]
 
 
+def environment_hits(previous: PreviousRun, *checkpoint: Any) -> list[str]:
+    """The events of the environment's trigger at the first checkpoint of a job attempt."""
+    events: list[Event] = []
+
+    class Writer:
+        def capture(self, hit: Any, *_more: Any) -> tuple[Event, tuple[str, ...]]:
+            event = Event(name="x", severity="note", step=0, wall=0.0, text=hit.reason)
+            return event, ()
+
+    triggers = (simckpt.Trigger("environment"),)
+    engine = TriggerEngine(triggers, 10, previous, Writer(), events.append, 3)  # type: ignore[arg-type]
+    engine.checkpoint(*checkpoint)
+    assert engine.actions().problems == ()
+    return [event.text for event in events]
+
+
 def test_another_kind_of_node_fires_wherever_it_is() -> None:
     rank0 = Environment(sections={"cpu": {"model": "Xeon"}})
     other = Environment(sections={"cpu": {"model": "EPYC"}})
-    specified = Specification(facts={})
-    before = Precedent(none=False, environment=rank0, specification=specified, nodes=(rank0,))
-    watch = Watch(simckpt_triggers(), 10, before, 3)
-    (firing,) = watch.began(rank0, specified, 0, {"n1": rank0, "n2": other})
-    assert firing.finding.reason == "machine of n2 changed: cpu.model"
-    watch = Watch(simckpt_triggers(), 10, before, 3)
-    assert list(watch.began(rank0, specified, 0, {"n1": rank0})) == []
+    empty = Specification(facts={})
+    before = PreviousRun(exists=True, environment=rank0, specification=empty, nodes=(rank0,))
+    hits = environment_hits(before, rank0, empty, 0, {"n1": rank0, "n2": other})
+    assert hits == ["machine of n2 changed: cpu.model"]
+    assert environment_hits(before, rank0, empty, 0, {"n1": rank0}) == []
 
 
 def test_another_program_upstream_is_no_other_version_of_this_one() -> None:
@@ -345,17 +361,12 @@ def test_another_program_upstream_is_no_other_version_of_this_one() -> None:
         (specified("simulation", solver="c", produce="d"), False, True),
         (specified("simulation", produce="d"), True, True),
     ):
-        earlier = Precedent(
-            none=False, continued=continued, environment=machine, specification=before
+        previous = PreviousRun(
+            exists=True, continued=continued, environment=machine, specification=before
         )
-        watch = Watch(simckpt_triggers(), 10, earlier, 3)
-        found = [f.finding.reason for f in watch.began(machine, now, 0)]
-        assert bool(found) is fires
-        assert all("simulator version changed" in reason for reason in found)
-
-
-def simckpt_triggers() -> tuple[simckpt.Trigger, ...]:
-    return (simckpt.Trigger("environment"),)
+        hits = environment_hits(previous, machine, now, 0)
+        assert bool(hits) is fires
+        assert all("simulator version changed" in reason for reason in hits)
 
 
 def test_triggers_are_part_of_the_specification(tmp_path: Path) -> None:
