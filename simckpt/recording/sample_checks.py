@@ -52,7 +52,9 @@ class NonFiniteCheck:
         if not sample.faults:
             self._last_sound = sample
 
-    def _event(self, sample: ReducedSample, wall: float, field: str, index: tuple[int, ...]) -> Event:
+    def _event(
+        self, sample: ReducedSample, wall: float, field: str, index: tuple[int, ...]
+    ) -> Event:
         values = {kind: sample[f"{field}.{kind}"] for kind in _NON_FINITE}
         counts = {kind: int(n) for kind, n in values.items() if math.isfinite(n)}
         tile = _tile(next(t for t in sample.schema.tiles if t.field == field), index)

@@ -228,7 +228,9 @@ class TriggerEngine:
         )
 
 
-def _predicate_rule(predicate: Callable[[ReducedSample], Any]) -> Callable[[ReducedSample], Outcome]:
+def _predicate_rule(
+    predicate: Callable[[ReducedSample], Any],
+) -> Callable[[ReducedSample], Outcome]:
     """Ask the user's predicate, which answers yes or no, why as a text, or a dict of values."""
 
     def check(sample: ReducedSample) -> Outcome:

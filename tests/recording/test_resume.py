@@ -1,5 +1,6 @@
 """A restarted job: the checkpoint it goes on from, whether it repeats what was recorded before,
-and what changed in its specification, and why."""
+and what changed in its specification, and why.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import simckpt
-from simckpt.compare.restart import Restart, restarts
+from simckpt.compare.restart_check import Restart, restarts
 from simckpt.model.changes import ABSENT, Specification, diff
 from simckpt.model.record import canonical_json
 from simckpt.recording.resume import ResumePoints, SpecDiffs
@@ -158,14 +159,14 @@ def test_an_exact_restart_repeats_every_bit_and_the_run_says_so(tmp_path: Path) 
 
 def test_a_restart_file_in_single_precision_is_found_at_its_own_step(tmp_path: Path) -> None:
     result = restart(tmp_path / "single", dtype="f4")
-    assert (result.parts_at, result.in_state, result.fields) == (5, True, ("u",))
+    assert (result.diverges_at, result.in_state, result.fields) == (5, True, ("u",))
 
 
 def test_a_forgotten_variable_is_found_at_the_next_step_and_the_run_says_so(
     tmp_path: Path,
 ) -> None:
     result = restart(tmp_path / "forgot", memory=False)
-    assert (result.parts_at, result.in_state) == (6, False)
+    assert (result.diverges_at, result.in_state) == (6, False)
     assert "sum" in result.quantities
     ((name, step, text),) = restart_events(tmp_path / "forgot")
     assert (name, step) == ("restart_differs", 6)

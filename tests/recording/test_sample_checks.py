@@ -20,7 +20,7 @@ from simckpt.diagnostics.state import State
 from simckpt.model.series import Column, FieldTiles, SeriesSchema
 from simckpt.recording.anomaly import Anomaly, AnomalyRule
 from simckpt.recording.sample_checks import MonotoneCheck, NonFiniteCheck
-from simckpt.report.comparison import health_rows
+from simckpt.report.two_runs import health_rows
 
 EPS = 2.0**-52
 COLUMNS = (
