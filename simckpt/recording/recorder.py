@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import SetupError, SimckptWarning
 from ..model.series import Cost, Event
+from .begin import open_run
 from .cadence import Meter, cadence_text
 from .end import ExitProtocol, StopSignals
 from .faults import Faults, one_line
-from .begin import open_run
 from .redacted_texts import redact_event
 from .sampling import Sampling
 from .settings import EXCHANGE_TIMEOUT, EXIT_GRACE, EXIT_TIMEOUT, SETTLE_TIMEOUT
@@ -204,9 +204,7 @@ class Recorder:
         self._meter = Meter(comm.duplicate(), self.timer.sampling, self.event, self._faults)
         self._sampling = Sampling(self._control, comm.duplicate(), settings.triggers, self._faults)
         self._stop = StopSignals(comm.duplicate(), self._answer, self.timer.busy)
-        self._exit = ExitProtocol(
-            settings, self._control, self._sampling, self._stop, self._faults
-        )
+        self._exit = ExitProtocol(settings, self._control, self._sampling, self._stop, self._faults)
 
     def begin(self, driver: Callable[..., Any] | str, parameters: Mapping[str, Any]) -> None:
         """Open the bundle and commit the first checkpoint; collective.
