@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import BundleBusyError, NotABundleError, SetupError
-from .files import PART_SUFFIX, FileSystem, LocalFiles, open_to_read
+from .files import PART_SUFFIX, LocalFiles, open_to_read
 from .framing import (
     FRAME_SIZE,
     HEADER_SIZE,
@@ -42,7 +42,7 @@ class WriterOptions:
         append so long after the last time.
     hold_bytes : int
         While storage refuses, so many bytes of records are held in memory; more are refused.
-    files : FileSystem
+    files : LocalFiles
         Storage.
     clock : callable
         Seconds, for the age of what is buffered.
@@ -57,7 +57,7 @@ class WriterOptions:
     write_bytes: int = 256 << 10
     write_seconds: float = 1.0
     hold_bytes: int = 64 << 20
-    files: FileSystem = field(default_factory=LocalFiles)
+    files: LocalFiles = field(default_factory=LocalFiles)
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -204,8 +204,8 @@ class Appender:
         if self._doubtful:
             # What was given to a storage that then refused may be there, or not.
             witness, end = self._synced_witness, self.synced
-        there = self._files.read(self.handle, end - len(witness), len(witness) + 1)
-        if there[: len(witness)] != witness or (len(there) > len(witness) and not self._doubtful):
+        data = self._files.read(self.handle, end - len(witness), len(witness) + 1)
+        if data[: len(witness)] != witness or (len(data) > len(witness) and not self._doubtful):
             raise JournalAltered
 
 
@@ -314,7 +314,7 @@ def writer_lives(journal: Path) -> bool | None:
     return bool(lease.born) and _born(lease.pid) == lease.born
 
 
-def lock_journal(journal: Path, files: FileSystem) -> int | None:
+def lock_journal(journal: Path, files: LocalFiles) -> int | None:
     """Open and lock the journal; None if there is none.
 
     Raises

@@ -1,7 +1,7 @@
-"""The file operations that durability rests on, behind one small seam.
+"""The files of a bundle, and the file operations that durability rests on.
 
-Every byte of a journal, and every step by which a folded file takes its place, goes through a
-`FileSystem`. Tests put a twin in its place that records the operations, in order to rebuild
+Every byte of a journal, and every step by which an ``.h5`` takes its place, goes through
+`LocalFiles`. Tests put a subclass in its place that records the operations, in order to rebuild
 each state a power cut could leave, or that fails as a full disk does.
 """
 
@@ -11,13 +11,10 @@ import errno
 import os
 import shutil
 import stat
-from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 from ..errors import NotABundleError
 
@@ -40,20 +37,20 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     try:
         handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
     except IsADirectoryError:
-        raise _no_file(path, stat.S_IFDIR) from None
+        raise _not_regular(path, stat.S_IFDIR) from None
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
-        raise _no_file(path, mode)
+        raise _not_regular(path, mode)
     return handle
 
 
-def _no_file(path: Path, mode: int) -> NotABundleError:
-    what = next((name for is_it, name in _OTHERS if is_it(mode)), "no file")
+def _not_regular(path: Path, mode: int) -> NotABundleError:
+    what = next((name for is_it, name in _FILE_TYPES if is_it(mode)), "no file")
     return NotABundleError(path, f"is {what}", "Name a bundle, or move that elsewhere.")
 
 
-_OTHERS = (
+_FILE_TYPES = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISCHR, "a device"),
@@ -77,8 +74,8 @@ def open_to_read(path: Path) -> int:
         raise
     except (OSError, ValueError) as problem:
         # A ValueError is that of a name which cannot be one.
-        told = getattr(problem, "strerror", None) or problem
-        raise NotABundleError(path, f"cannot be read ({told})") from problem
+        reason = getattr(problem, "strerror", None) or problem
+        raise NotABundleError(path, f"cannot be read ({reason})") from problem
 
 
 def copy_regular(source: Path, target: Path) -> None:
@@ -101,70 +98,11 @@ def set_aside(path: Path) -> Path:
     return copy
 
 
-class FileSystem(Protocol):
-    """What the writer asks of storage. Every method raises OSError when storage refuses."""
-
-    @abstractmethod
-    def create(self, path: Path, *, replace: bool = False) -> int:
-        """Open a new file for writing; FileExistsError if it is there, unless `replace`."""
-
-    @abstractmethod
-    def open(self, path: Path) -> int:
-        """Open an existing file for writing."""
-
-    @abstractmethod
-    def lock(self, handle: int) -> bool | None:
-        """Take the file's lock without waiting; False if another process has it.
-
-        None if files cannot be locked here.
-        """
-
-    @abstractmethod
-    def is_at(self, handle: int, path: Path) -> bool | None:
-        """Whether the open file is the one at `path`; None if nothing is there."""
-
-    @abstractmethod
-    def read(self, handle: int, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset` on."""
-
-    @abstractmethod
-    def write(self, handle: int, offset: int, data: bytes) -> None:
-        """Write all of `data` at `offset`."""
-
-    @abstractmethod
-    def truncate(self, handle: int, size: int) -> None:
-        """Cut the file to `size` bytes."""
-
-    @abstractmethod
-    def fsync(self, handle: int) -> None:
-        """Return once the file's bytes are on storage."""
-
-    @abstractmethod
-    def close(self, handle: int) -> None:
-        """Give the handle back."""
-
-    @abstractmethod
-    def rename(self, source: Path, target: Path) -> None:
-        """Put `source` in the place of `target` in one step."""
-
-    @abstractmethod
-    def remove(self, path: Path) -> None:
-        """Remove a file; nothing happens if it is not there."""
-
-    @abstractmethod
-    def sync_folder(self, folder: Path) -> None:
-        """Return once renames, creations and removals in `folder` are on storage."""
-
-    @abstractmethod
-    def adopt(self, path: Path) -> int:
-        """Open a file that a library has just written, to finish and sync it."""
-
-
 class LocalFiles:
-    """The real file system, for the process that asked for it.
+    """What the writer asks of storage. Every method raises OSError when storage refuses.
 
-    A process forked from that one has the same open files, and must not touch them: there every
-    change is refused, and nothing is removed.
+    A process forked from the one that made this has the same open files, and must not touch them:
+    there every change is refused, and nothing is removed.
     """
 
     _process: int
@@ -174,22 +112,28 @@ class LocalFiles:
         self._process = os.getpid()
         return self
 
-    def _own(self) -> None:
-        if os.getpid() != self._process:
-            raise OSError(errno.EPERM, "this process was forked from the one that writes")
-
     def create(self, path: Path, *, replace: bool = False) -> int:
-        self._own()
+        """Open a new file for writing; FileExistsError if it is there, unless `replace`."""
+        self._check_process()
         # A link that somebody put in the place of a part is not followed to what it names.
         over = os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (over if replace else os.O_EXCL)
         return os.open(path, flags, 0o666)
 
     def open(self, path: Path) -> int:
-        self._own()
+        """Open an existing file for writing."""
+        self._check_process()
         return open_regular(path, os.O_RDWR)
 
+    def adopt(self, path: Path) -> int:
+        """Open a file that a library has just written, to finish and sync it."""
+        return self.open(path)
+
     def lock(self, handle: int) -> bool | None:
+        """Take the file's lock without waiting; False if another process has it.
+
+        None if files cannot be locked here.
+        """
         if fcntl is None:  # pragma: no cover - not on POSIX
             return None
         try:
@@ -202,16 +146,20 @@ class LocalFiles:
         return True
 
     def is_at(self, handle: int, path: Path) -> bool | None:
+        """Whether the open file is the one at `path`; None if nothing is there."""
         try:
             return os.path.samestat(os.fstat(handle), path.stat())
         except FileNotFoundError:
             return None
 
     def read(self, handle: int, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on."""
         return os.pread(handle, size, offset)
 
     def write(self, handle: int, offset: int, data: bytes) -> None:
-        self._own()
+        """Write all of `data` at `offset`."""
+        if os.getpid() != self._process:
+            self._check_process()
         view = memoryview(data)
         while view:
             written = os.pwrite(handle, view, offset)
@@ -219,35 +167,39 @@ class LocalFiles:
             offset += written
 
     def truncate(self, handle: int, size: int) -> None:
-        self._own()
+        """Cut the file to `size` bytes."""
+        self._check_process()
         os.ftruncate(handle, size)
 
     def fsync(self, handle: int) -> None:
+        """Return once the file's bytes are on storage."""
         os.fsync(handle)
 
     def close(self, handle: int) -> None:
+        """Close the file."""
         os.close(handle)
 
     def rename(self, source: Path, target: Path) -> None:
-        self._own()
-        os.replace(source, target)  # noqa: PTH105 - beside the other os calls of this seam
+        """Put `source` in the place of `target` in one step."""
+        self._check_process()
+        os.replace(source, target)  # noqa: PTH105 - beside the other os calls of this class
 
     def remove(self, path: Path) -> None:
+        """Remove a file; nothing happens if it is not there."""
         if os.getpid() == self._process:
             path.unlink(missing_ok=True)
 
     def sync_folder(self, folder: Path) -> None:
+        """Return once renames, creations and removals in `folder` are on storage."""
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
 
-    def adopt(self, path: Path) -> int:
-        return self.open(path)
-
-
-# Where the files of a bundle lie: one stem, and a name for each file beside it.
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise OSError(errno.EPERM, "this process was forked from the one that writes")
 
 
 H5_SUFFIX = ".simckpt.h5"
@@ -312,10 +264,10 @@ def bundle_paths(path: str | os.PathLike[str]) -> BundlePaths:
     NotABundleError
         If it has no name, as ``.`` has none.
     """
-    given = Path(path)
-    name = given.name
+    target = Path(path)
+    name = target.name
     if name in ("", ".."):
-        raise NotABundleError(given, "is a folder; name a bundle in it")
+        raise NotABundleError(target, "is a folder; name a bundle in it")
     for suffix in (
         H5_SUFFIX + PART_SUFFIX,
         JOURNAL_SUFFIX + PART_SUFFIX,
@@ -325,50 +277,19 @@ def bundle_paths(path: str | os.PathLike[str]) -> BundlePaths:
         ".h5",
     ):
         if name.endswith(suffix) and len(name) > len(suffix):
-            return BundlePaths(given.with_name(name.removesuffix(suffix)))
-    return BundlePaths(given)
+            return BundlePaths(target.with_name(name.removesuffix(suffix)))
+    return BundlePaths(target)
 
 
 def near_matches(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Names of bundles in the folder of `path` that resemble it, or all if there are few."""
-    wanted = bundle_paths(path).stem
+    stem = bundle_paths(path).stem
     try:
-        names = {n for n in os.listdir(wanted.parent) if n.endswith((H5_SUFFIX, JOURNAL_SUFFIX))}  # noqa: PTH208 - the folder is only listed, and may be unreadable
+        names = {n for n in os.listdir(stem.parent) if n.endswith((H5_SUFFIX, JOURNAL_SUFFIX))}  # noqa: PTH208 - the folder is only listed, and may be unreadable
     except OSError:
         return ()
     stems = sorted({bundle_paths(n).stem.name for n in names})
-    close = stems if len(stems) <= 3 else get_close_matches(wanted.name, stems, n=3, cutoff=0.5)
+    close = stems if len(stems) <= 3 else get_close_matches(stem.name, stems, n=3, cutoff=0.5)
     return tuple(
         stem + H5_SUFFIX if stem + H5_SUFFIX in names else stem + JOURNAL_SUFFIX for stem in close
     )
-
-
-# A file that HDF5 has open for writing while the program may fork.
-#
-# A forked child that ends by ``sys.exit`` runs HDF5's own exit, which would write what it has in
-# memory into the file that its parent is still writing. So the child's descriptor leads nowhere.
-
-
-_open: set[int] = set()
-
-
-@contextmanager
-def harmless_in_forks(descriptor: int) -> Iterator[None]:
-    """Whatever a child writes to `descriptor` goes nowhere, if it is forked meanwhile."""
-    _open.add(descriptor)
-    try:
-        yield
-    finally:
-        _open.discard(descriptor)
-
-
-def _lead_nowhere() -> None:
-    for descriptor in _open:
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nowhere, descriptor, inheritable=False)
-        os.close(nowhere)
-    _open.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_lead_nowhere)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.record import FORMAT_VERSION
-from .files import PART_SUFFIX, FileSystem, harmless_in_forks
+from .files import PART_SUFFIX, LocalFiles
 from .framing import USER_BLOCK, Seal, encode_seal, hash_rest
 from .hdf5 import array, plain, scale, scale_of_size, text
 from .recorded import Recorded
@@ -31,7 +31,7 @@ _TABLE_ROWS = 100
 _NO_TEXTS = (Kind.SAMPLE, Kind.TILES, Kind.DOCUMENT)
 
 
-def finalize(recorded: Recorded, link: bytes, target: Path, files: FileSystem) -> None:
+def finalize(recorded: Recorded, link: bytes, target: Path, files: LocalFiles) -> None:
     """Write every record to `target` by way of a new file beside it.
 
     When this returns, `target` is whole and on storage. If it raises, the former `target` is
@@ -45,7 +45,7 @@ def finalize(recorded: Recorded, link: bytes, target: Path, files: FileSystem) -
         The link of the last of them.
     target : Path
         The ``.simckpt.h5``.
-    files : FileSystem
+    files : LocalFiles
         Storage.
     """
     part = target.with_name(target.name + PART_SUFFIX)
@@ -70,12 +70,9 @@ def _write_arrays(recorded: Recorded, path: Path) -> None:
     """Write the HDF5 file of all records to `path`, its user block still empty."""
     import h5py
 
-    with (
-        h5py.File(
-            path, "w", userblock_size=USER_BLOCK, track_order=True, libver="v108", locking=False
-        ) as file,
-        harmless_in_forks(file.id.get_vfd_handle()),
-    ):
+    with h5py.File(
+        path, "w", userblock_size=USER_BLOCK, track_order=True, libver="v108", locking=False
+    ) as file:
         run = recorded.run
         file.attrs["title"] = "simckpt bundle"
         file.attrs["format_version"] = FORMAT_VERSION

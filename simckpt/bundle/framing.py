@@ -1,8 +1,9 @@
 """The journal's bytes: a header, then one frame a record. Nothing here opens a file.
 
 Header: ``magic[8] version:u32 size:u32 first:u64 link[32] crc:u32``, then `size` bytes of JSON.
-Frame: ``mark[4] crc:u32 size:u32 kind:u8 0:u8[3] sequence:u64 chain:u64``, then the payload.
-All little-endian. A CRC-32 is over everything of its header or frame but the mark and itself.
+Frame: ``magic[4] crc:u32 size:u32 kind:u8 0:u8[3] sequence:u64 chain:u64``, then the payload.
+All little-endian. A CRC-32 is over everything of its header, or of its frame after the magic, but
+itself.
 `chain` is the first 8 bytes of the link of the record (see `records`), so that each
 record testifies to all before it. The first twelve bytes are the same in every version.
 """
@@ -23,7 +24,7 @@ from ..model.record import FORMAT_VERSION
 from .records import KINDS, LARGEST_PAYLOAD
 
 MAGIC = b"SIMCKPTJ"
-MARK = b"\xf5SCK"
+FRAME_MAGIC = b"\xf5SCK"
 
 _VERSION = struct.Struct("<8sI")
 _HEADER = struct.Struct("<8sIIQ32sI")
@@ -113,11 +114,11 @@ def decode_header(data: bytes) -> Header:
     text = data[HEADER_SIZE : HEADER_SIZE + size]
     fixed = data[: HEADER_SIZE - 4]
     if crc32(text, crc32(fixed)) != crc:
-        known = any(
+        older = any(
             crc32(text, crc32(_VERSION.pack(MAGIC, v) + fixed[_VERSION.size :])) == crc
             for v in range(1, FORMAT_VERSION + 1)
         )
-        if not begins and not known:
+        if not begins and not older:
             raise ForeignHeader(_FOREIGN)
         if begins and len(text) < size <= LARGEST_ORIGIN:
             raise CutHeader(_CUT)
@@ -144,11 +145,16 @@ _FOREIGN = "it does not begin as a journal does"
 def encode_frame(kind: int, sequence: int, chain: int, payload: bytes) -> bytes:
     """The frame of one record."""
     body = _BODY.pack(len(payload), kind, sequence, chain)
-    return b"%b%b%b%b" % (MARK, crc32(payload, crc32(body)).to_bytes(4, "little"), body, payload)
+    return b"%b%b%b%b" % (
+        FRAME_MAGIC,
+        crc32(payload, crc32(body)).to_bytes(4, "little"),
+        body,
+        payload,
+    )
 
 
 unpack_frame = _FRAME.unpack_from
-"""Mark, CRC, size, kind, sequence and chain of the frame at an offset, none of them tested."""
+"""Magic, CRC, size, kind, sequence and chain of the frame at an offset, none of them tested."""
 
 
 def peek_frame(data: bytes | memoryview, offset: int) -> Frame | None:
@@ -156,8 +162,8 @@ def peek_frame(data: bytes | memoryview, offset: int) -> Frame | None:
 
     None if no frame begins there; ``offset + FRAME_SIZE`` must lie within `data`.
     """
-    mark, _, size, kind, sequence, chain = unpack_frame(data, offset)
-    if mark != MARK or size > LARGEST_PAYLOAD or kind not in KINDS:
+    magic, _, size, kind, sequence, chain = unpack_frame(data, offset)
+    if magic != FRAME_MAGIC or size > LARGEST_PAYLOAD or kind not in KINDS:
         return None
     return Frame(kind, size, sequence, chain)
 
@@ -255,11 +261,11 @@ def _was_sealed(path: Path, fixed: bytes, rest: bytes, data: bytes) -> bool:
         # HDF5 by itself puts no user block before a file, and nobody else gives it this name.
         return True
     crc = int.from_bytes(rest[:4], "little")
-    known = (
+    blocks = (
         _VERSION_SEAL.pack(MAGIC_SEAL, v) + fixed[_VERSION_SEAL.size :]
         for v in range(1, FORMAT_VERSION + 1)
     )
-    return len(fixed) == _SEAL.size and any(crc32(block) == crc for block in known)
+    return len(fixed) == _SEAL.size and any(crc32(block) == crc for block in blocks)
 
 
 def hash_rest(handle: int) -> tuple[int, bytes]:

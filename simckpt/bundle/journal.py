@@ -20,10 +20,10 @@ from ..errors import (
 )
 from ..model.record import FORMAT_VERSION
 from .framing import (
+    FRAME_MAGIC,
     FRAME_SIZE,
     HEADER_SIZE,
     LARGEST_ORIGIN,
-    MARK,
     CutHeader,
     DoubtfulHeader,
     ForeignHeader,
@@ -52,7 +52,7 @@ class Break:
         Byte at which the first record that is not whole begins, and the number it would have.
     problem : str
         What is wrong there.
-    lost : int
+    size : int
         Bytes of the file from `offset` on.
     after : int
         Whole records found past `offset`.
@@ -64,7 +64,7 @@ class Break:
     offset: int
     sequence: int
     problem: str
-    lost: int
+    size: int
     after: int
     acknowledged: bool
 
@@ -108,7 +108,7 @@ def read_header(path: Path, handle: int) -> Header | None:
 def _holds_nothing(handle: int) -> bool:
     """Whether nothing that could be a record follows where a header is not whole."""
     beginning = os.pread(handle, HEADER_SIZE + LARGEST_ORIGIN + FRAME_SIZE, 0)
-    return len(beginning) <= HEADER_SIZE + LARGEST_ORIGIN and MARK not in beginning
+    return len(beginning) <= HEADER_SIZE + LARGEST_ORIGIN and FRAME_MAGIC not in beginning
 
 
 def holds_records(path: Path, handle: int) -> bool:
@@ -195,8 +195,8 @@ class Journal:
         for i in indices:
             offset, size = self._offsets[i], self._sizes[i]
             if not (start <= offset and offset + size <= start + len(window)):
-                wanted = max(size, min(WINDOW, end - offset))
-                window, start = self.read(wanted, offset), offset
+                length = max(size, min(WINDOW, end - offset))
+                window, start = self.read(length, offset), offset
             payload = window[offset - start : offset - start + size]
             if len(payload) != size:
                 raise DamagedBundleError(
@@ -262,10 +262,10 @@ class Journal:
         """Index the whole frames at the start of `data`: bytes used, and the next number."""
         at, end = 0, len(data)
         while at + FRAME_SIZE <= end:
-            mark, crc, size, kind, sequence, chain = unpack_frame(data, at)
+            magic, crc, size, kind, sequence, chain = unpack_frame(data, at)
             stop = at + FRAME_SIZE + size
             if (
-                mark != MARK
+                magic != FRAME_MAGIC
                 or sequence != expected
                 or stop > end
                 or kind not in KINDS
@@ -286,10 +286,10 @@ class Journal:
 
     def _diagnose(self, data: memoryview, offset: int, expected: int) -> tuple[str, int]:
         """Why no whole frame begins `data`: the problem, or how many bytes are needed to tell."""
-        left = self.size - offset
-        if not left:
+        remaining = self.size - offset
+        if not remaining:
             return "", WINDOW
-        if left < FRAME_SIZE:
+        if remaining < FRAME_SIZE:
             return "the file ends within a record", 0
         if len(data) < FRAME_SIZE:
             return "", WINDOW
@@ -298,11 +298,11 @@ class Journal:
             return "bytes that are no record", 0
         if frame.sequence != expected:
             return f"a record that calls itself {frame.sequence}", 0
-        whole = FRAME_SIZE + frame.size
-        if whole > left:
+        length = FRAME_SIZE + frame.size
+        if length > remaining:
             return "the file ends within a record", 0
-        if whole > len(data):
-            return "", max(WINDOW, whole)
+        if length > len(data):
+            return "", max(WINDOW, length)
         return "a record whose checksum does not hold", 0
 
     def _break(self, offset: int, sequence: int, problem: str) -> Break:
@@ -324,9 +324,9 @@ class Journal:
             if offset - base + FRAME_SIZE > len(data):
                 data, base = self.read(WINDOW, offset), offset
                 budget -= len(data)
-            at = data.find(MARK, offset - base)
+            at = data.find(FRAME_MAGIC, offset - base)
             if at < 0:
-                offset = max(offset + 1, base + len(data) - len(MARK) + 1)
+                offset = max(offset + 1, base + len(data) - len(FRAME_MAGIC) + 1)
                 continue
             offset = base + at
             if at + FRAME_SIZE > len(data):
@@ -335,13 +335,13 @@ class Journal:
             if frame is None or frame.sequence < sequence:
                 offset += 1
                 continue
-            whole = FRAME_SIZE + frame.size
-            if at + whole > len(data) and offset + whole <= self.size:
-                data, base, at = self.read(max(whole, WINDOW), offset), offset, 0
-            budget -= whole
-            if at + whole <= len(data) and check_frame(memoryview(data), at, frame):
+            length = FRAME_SIZE + frame.size
+            if at + length > len(data) and offset + length <= self.size:
+                data, base, at = self.read(max(length, WINDOW), offset), offset, 0
+            budget -= length
+            if at + length <= len(data) and check_frame(memoryview(data), at, frame):
                 yield frame, offset
                 sequence = frame.sequence + 1
-                offset += whole
+                offset += length
             else:
                 offset += 1

@@ -51,7 +51,7 @@ class Layout:
         self.variables: dict[str, str] = {}
         self.groups: list[TileGroup] = []
         self.slices: list[tuple[DigestSlice, ...]] = []
-        self._taken = {"variables": set(OWN_VARIABLES), "groups": set[str]()}
+        self._names = {"variables": set(OWN_VARIABLES), "groups": set[str]()}
         for schema in self.schemas:
             self._add(schema)
 
@@ -59,7 +59,7 @@ class Layout:
         for column in schema.columns:
             if column.name not in self.columns:
                 self.columns[column.name] = column
-                self.variables[column.name] = _free(column.name, self._taken["variables"])
+                self.variables[column.name] = _free(column.name, self._names["variables"])
         slices = []
         start = 0
         for tiles in schema.tiles:
@@ -72,7 +72,7 @@ class Layout:
         for i, group in enumerate(self.groups):
             if group.tiles == tiles:
                 return i
-        self.groups.append(TileGroup(_free(tiles.field, self._taken["groups"]), tiles))
+        self.groups.append(TileGroup(_free(tiles.field, self._names["groups"]), tiles))
         return len(self.groups) - 1
 
     def group_of(self, schema: int, field: str) -> int:
@@ -87,7 +87,7 @@ class Layout:
         return tuple(i for i, g in enumerate(self.groups) if g.tiles.field == field)
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free(name: str, names: set[str]) -> str:
     # netCDF names hold no slash and no control character, begin with a letter, digit or
     # underscore, and do not end in a space.
     safe = "".join(
@@ -96,8 +96,8 @@ def _free(name: str, taken: set[str]) -> str:
     if not safe or not (safe[0].isalnum() or safe[0] == "_"):
         safe = "_" + safe
     safe = safe.rstrip(" ") + "_" * (len(safe) - len(safe.rstrip(" ")))
-    free = next(n for n in (safe if i == 1 else f"{safe}~{i}" for i in count(1)) if n not in taken)
-    taken.add(free)
+    free = next(n for n in (safe if i == 1 else f"{safe}~{i}" for i in count(1)) if n not in names)
+    names.add(free)
     return free
 
 

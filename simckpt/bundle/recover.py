@@ -48,7 +48,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
         Records from behind the damage that were taken over.
     refused : int
         Records from behind the damage that make no sense without those that are lost.
-    kept : tuple of str
+    copies : tuple of str
         Copies of damaged files beside it, as they were.
     """
 
@@ -59,7 +59,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     broken: str = ""
     salvaged: int = 0
     refused: int = 0
-    kept: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 def recover(path: str | os.PathLike[str], salvage: bool = False) -> Recovered:
@@ -139,7 +139,7 @@ def _salvage(paths: BundlePaths) -> Recovered:
     broken = " and ".join(filter(None, (rescued, str(journal.broken or ""))))
     salvaged, refused = _take_over(writer, broken, survivors)
     names = tuple(str(copy) for copy in copies.values())
-    return _finish(writer, broken=broken, salvaged=salvaged, refused=refused, kept=names)
+    return _finish(writer, broken=broken, salvaged=salvaged, refused=refused, copies=names)
 
 
 @contextmanager
@@ -380,13 +380,13 @@ def _beginning(paths: BundlePaths, journal: Journal, frame: Frame, offset: int) 
         finally:
             h5.close()
     # The record of the run is lost: make up one.
-    lost = f"lost-{frame.chain:016x}"
+    run_id = f"lost-{frame.chain:016x}"
     opened = RunOpened(
-        run_id=lost, campaign=lost, created=0.0, simckpt_version="unknown: its record was lost"
+        run_id=run_id, campaign=run_id, created=0.0, simckpt_version="unknown: its record was lost"
     )
     _, kind, payload = encode(opened)
     link = next_link(FIRST_LINK, kind, payload)
-    return encode_header(Origin(run_id=lost), 0, FIRST_LINK) + encode_frame(
+    return encode_header(Origin(run_id=run_id), 0, FIRST_LINK) + encode_frame(
         kind, 0, short(link), payload
     )
 

@@ -85,19 +85,17 @@ def _findings(recorded: Recorded) -> Iterator[Finding]:
 
 
 def _seam(recorded: Recorded) -> Iterator[Finding]:
-    """Whether the journal continues the very records that the folded file ends with."""
+    """Whether the journal continues the very records that the ``.h5`` ends with."""
     folded, journal = recorded.folded, recorded.journal
     if folded is None or journal is None:
         return
     if journal.header.first == folded.next:
         same = journal.header.link == folded.seal.link
     else:
-        said = journal.last_skipped_chain
-        same = said is None or said == short(folded.seal.link)
+        chain = journal.last_skipped_chain
+        same = chain is None or chain == short(folded.seal.link)
     if not same:
-        yield _damage(
-            recorded, folded.next, "the journal does not continue the records of the folded file"
-        )
+        yield _damage(recorded, folded.next, "the journal does not continue the records of the .h5")
 
 
 def _chain(recorded: Recorded) -> Iterator[Finding]:
@@ -132,8 +130,7 @@ def _checkpoint(payload: bytes, link: bytes) -> str:
         checkpoint = decode(Kind.CHECKPOINT, payload)
     except UnreadablePayload as problem:
         return str(problem)
-    said = getattr(checkpoint, "records", "")
-    if said != link.hex():
+    if getattr(checkpoint, "records", "") != link.hex():
         return "the checkpoint was made after other records than those before it"
     if identity_of(payload) != getattr(checkpoint, "id", ""):
         return "the checkpoint's id is not that of its contents"
@@ -154,19 +151,19 @@ def identity_of(checkpoint: bytes) -> Hash:
 def _references(recorded: Recorded) -> Iterator[Finding]:
     """Whether every document that a checkpoint refers to is there, under its own hash."""
     if recorded.folded is not None:
-        texts = recorded.documents
-        for said, found in zip(recorded.folded.document_column("hash"), texts, strict=False):
-            if said != found.hash:
+        hashes = recorded.folded.document_column("hash")
+        for hash_, document in zip(hashes, recorded.documents, strict=False):
+            if hash_ != document.hash:
                 yield Finding(
-                    what=f"the text of document {said} was altered",
+                    what=f"the text of document {hash_} was altered",
                     where=f"{recorded.path}, /documents",
                     severity="damage",
                 )
     missing: set[str] = set()
     for checkpoint in recorded.texts(Kind.CHECKPOINT):
         parts = msgspec.structs.asdict(checkpoint.parts)
-        named = {*parts.pop("configuration"), *(v for v in parts.values() if v is not None)}
-        for hash_ in sorted(h for h in named - missing if h not in recorded.documents):
+        references = {*parts.pop("configuration"), *(v for v in parts.values() if v is not None)}
+        for hash_ in sorted(h for h in references - missing if h not in recorded.documents):
             missing.add(hash_)
             yield Finding(
                 what=f"document {hash_} is missing, which checkpoint {checkpoint.index} refers to",

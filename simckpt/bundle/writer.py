@@ -64,7 +64,7 @@ class BundleWriter:
     mishaps : list of str
         What became of a journal that something else removed or wrote to, a sentence each. The
         caller who reports them empties the list.
-    lost : int
+    losses : int
         Samples and rows of tiles that were refused: storage had failed for so long that
         `WriterOptions.hold_bytes` of records were in memory already. An event ``samples_lost``
         in the bundle says which steps.
@@ -76,7 +76,7 @@ class BundleWriter:
         self.paths = start.paths
         self.earlier = start.earlier
         self.mishaps: list[str] = []
-        self.lost = 0
+        self.losses = 0
         self.trouble = ""
         self._options = options
         self._appender = start.appender
@@ -293,7 +293,7 @@ class BundleWriter:
         normal: Any
         normal, kind, payload = encode(record)
         if kind in (Kind.SAMPLE, Kind.TILES) and not self._has_room(len(payload)):
-            self.lost += 1
+            self.losses += 1
             self._lost_steps = (*self._lost_steps[:1], normal.step)
             return
         if kind.rule is not None:
@@ -392,7 +392,7 @@ class BundleWriter:
             f"samples of the steps {first} to {last} were lost: storage refused them for too long "
             f"({self.trouble})"
         )
-        facts = {"first": first, "last": last, "lost": self.lost}
+        facts = {"first": first, "last": last, "lost": self.losses}
         self._add(
             Event(
                 name="samples_lost", severity="error", step=first, wall=wall, text=text, facts=facts
@@ -443,13 +443,13 @@ class BundleWriter:
         )
         self._essential = [row for row in self._essential if row[0] < self._next]
         self._documents = {h: n for h, n in self._documents.items() if n < self._next}
-        lost = stop - self._next - len(again)
+        missing = stop - self._next - len(again)
         for kind, payload in (*again, *unconfirmed):
             self._put_again(kind, payload)
         text = f"the journal was {damage} by something else while the run went on; "
-        if lost:
+        if missing:
             since = "that were not in the .h5" if step is None else f"after step {step}"
-            records = "1 record" if lost == 1 else f"{lost} records"
+            records = "1 record" if missing == 1 else f"{missing} records"
             text += f"it goes on in a new one, but {records} {since}, up to step "
             text += f"{self._synced_step}, are lost"
         else:
@@ -460,11 +460,11 @@ class BundleWriter:
         self._add(
             Event(
                 name="journal_renewed",
-                severity="error" if lost else "warning",
+                severity="error" if missing else "warning",
                 step=self._step,
                 wall=wall,
                 text=text,
-                facts={"lost": lost, "after": step, "upto": self._synced_step},
+                facts={"lost": missing, "after": step, "upto": self._synced_step},
             )
         )
 

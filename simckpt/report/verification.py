@@ -163,6 +163,6 @@ def recovery_report(result: Recovered) -> Group:
             f"{plural(result.refused, 'record')} left, which make no sense without the lost ones"
         )
         parts.append(section("Salvage", Text(salvaged), Text(refused)))
-    if result.kept:
-        parts.append(section("Kept as they were", *(Text(clean(path)) for path in result.kept)))
+    if result.copies:
+        parts.append(section("Kept as they were", *(Text(clean(path)) for path in result.copies)))
     return Group(*parts)

@@ -10,8 +10,8 @@ import pytest
 
 from simckpt.bundle import BundleWriter, WriterOptions, open_bundle, verify
 from simckpt.bundle.framing import (
+    FRAME_MAGIC,
     FRAME_SIZE,
-    MARK,
     Origin,
     decode_header,
     encode_frame,
@@ -53,7 +53,7 @@ def test_a_torn_last_frame_is_dropped_and_named(killed, records_of):
         with open_bundle(journal) as bundle:
             assert bundle.broken.offset == offset
             assert bundle.broken.sequence == len(whole) - 1
-            assert bundle.broken.lost == kept
+            assert bundle.broken.size == kept
         (finding,) = verify(journal)
         assert finding.severity == "note"
         assert f"byte {offset}" in finding.what
@@ -94,7 +94,7 @@ def test_lengths_are_bounded_before_memory_is_taken(killed):
         frame[4:8] = struct.pack("<I", zlib.crc32(frame[8:]))
         journal.write_bytes(data + frame)
         with open_bundle(journal) as bundle:
-            assert bundle.broken.lost == len(frame)
+            assert bundle.broken.size == len(frame)
 
 
 def test_a_file_full_of_marks_is_read_in_bounded_time(killed):
@@ -102,7 +102,7 @@ def test_a_file_full_of_marks_is_read_in_bounded_time(killed):
     data = journal.read_bytes()
     bait = bytearray(encode_frame(5, 1 << 40, 0, b""))
     bait[8:12] = struct.pack("<I", 1 << 20)
-    journal.write_bytes(data + bytes(bait) * 20_000 + MARK * 100_000)
+    journal.write_bytes(data + bytes(bait) * 20_000 + FRAME_MAGIC * 100_000)
     with open_bundle(journal) as bundle:
         assert bundle.broken.after == 0
 

@@ -89,14 +89,14 @@ def test_while_storage_refuses_memory_is_bounded_and_the_bundle_says_what_was_lo
         play.sample_act(seed)
     held = len(play.writer._appender.frames)
     assert held <= 4000
-    assert play.writer.lost > 100
+    assert play.writer.losses > 100
     disk.refuse.clear()
     play.checkpoint_act(1)
     with open_bundle(tmp_path / "run") as bundle:
         (event,) = bundle.events
         kept = bundle.series().step
         assert event.name == "samples_lost"
-        assert event.facts["lost"] == play.writer.lost
+        assert event.facts["lost"] == play.writer.losses
         assert list(kept) == list(range(1, event.facts["first"]))
         assert event.facts["last"] == 200
     assert verify(tmp_path / "run") == ()

@@ -191,7 +191,7 @@ def test_salvage_takes_over_what_lies_on_both_sides_of_the_damage(tmp_path, stor
     assert steps == [s for s in range(1, 9) if s != records_step(records, 6)]
     assert names == ["salvaged", "checkpoint_not_verified", "checkpoint_not_verified"]
     assert verify(path) == ()
-    (kept,) = found.kept
+    (kept,) = found.copies
     assert Path(kept).read_bytes() == data
 
 
@@ -218,7 +218,7 @@ def test_salvage_makes_a_damaged_header_anew(tmp_path, opened, plays, records_of
     found = recover(tmp_path / "run", salvage=True)
     assert records_of(tmp_path / "run")[: len(whole)] == whole
     assert verify(tmp_path / "run") == ()
-    (kept,) = found.kept
+    (kept,) = found.copies
     assert Path(kept).read_bytes() == data
 
 
@@ -248,7 +248,7 @@ def test_salvage_takes_what_can_be_had_of_a_damaged_folded_file(
         assert records[:same] == whole[:same]
         assert len(records) <= same + 1  # and the event that says so
         assert verify(path) == ()
-        assert Path(found.kept[0]).read_bytes()[at] == data[at] ^ 0xFF
+        assert Path(found.copies[0]).read_bytes()[at] == data[at] ^ 0xFF
         had.append(same)
     assert sum(n == len(whole) for n in had) > len(had) / 4
 

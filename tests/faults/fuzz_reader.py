@@ -22,7 +22,7 @@ from zlib import crc32
 import forged_hdf5
 
 from simckpt.bundle import open_bundle, verify
-from simckpt.bundle.framing import FRAME_SIZE, MARK, decode_header
+from simckpt.bundle.framing import FRAME_MAGIC, FRAME_SIZE, decode_header
 from simckpt.bundle.reader import open_recorded, stored
 from simckpt.errors import SimckptError
 
@@ -97,7 +97,7 @@ def split_frames(data: bytearray) -> list[bytes]:
         return []
     at = decode_header(bytes(data)).size
     parts = [bytes(data[:at])]
-    while at + FRAME_SIZE <= len(data) and data[at : at + 4] == MARK:
+    while at + FRAME_SIZE <= len(data) and data[at : at + 4] == FRAME_MAGIC:
         size = FRAME_SIZE + struct.unpack_from("<I", data, at + 8)[0]
         parts.append(bytes(data[at : at + size]))
         at += size
