@@ -287,15 +287,15 @@ class Rank0Writer:
             return None
         self.triggers.committed(checkpoint.index)
         self._warn_of_mishaps()
-        if event := self._outage.end(step, self._writer.lost):
+        if event := self._outage.end(step, self._writer.losses):
             warnings.warn(event.text, SimckptWarning, stacklevel=4)
             self.event(event)
         return self._previous
 
     def end(self, ending: Ending, step: int, why: str, joint: bool = False) -> None:
         """The segment ends: commit the rest and close the bundle."""
-        if self._writer.lost:
-            text = f"{self._writer.lost} samples are lost: {self._writer.trouble}"
+        if self._writer.losses:
+            text = f"{self._writer.losses} samples are lost: {self._writer.trouble}"
             self.event(
                 Event(name="samples_lost", severity="error", step=step, wall=time.time(), text=text)
             )
@@ -309,7 +309,7 @@ class Rank0Writer:
                 joint=joint,
             )
         )
-        if unresolved := self._outage.unresolved(self._writer.lost):
+        if unresolved := self._outage.unresolved(self._writer.losses):
             warnings.warn(unresolved, SimckptWarning, stacklevel=3)
         self._writer.close()
         self._warn_of_mishaps()
