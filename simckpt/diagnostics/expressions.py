@@ -420,7 +420,7 @@ _EACH_CELL = (
     "An expression is evaluated in each cell: sums over the cells are what conserved= is for, "
     "norms and maxima norms=."
 )
-_NEIGHBOURS = "Neighbouring cells are read by Divergence and TotalVariation alone."
+_NEIGHBOURS = "Neighbouring cells are read by Divergence, TotalVariation and Enstrophy alone."
 _POWER = "Write a**b for a power."
 _PRODUCT = "Write * between factors: 2*x."
 _MINUS = "Write the minus sign of the keyboard, -."

@@ -257,7 +257,9 @@ def _context(
         derived=declarations.derived,
         axes=0 if by_id or not shapes else len(next(iter(shapes.values()))),
         even=_even_axes(filled),
-        beside=tuple(map(all, zip(*(box.neighbour_widths for box in filled), strict=True))),
+        neighbour_widths=tuple(
+            map(all, zip(*(box.neighbour_widths for box in filled), strict=True))
+        ),
         spaced=all(box.spaced for _, box in boxes),
         masked=masked,
         # A single box has no ghost cells of another one.

@@ -21,6 +21,9 @@ PAIRS = [
 ]
 
 
+MICRO, MU = PAIRS[0]
+
+
 @pytest.mark.parametrize(("one", "other"), [*PAIRS, *(pair[::-1] for pair in PAIRS)])
 def test_a_field_is_found_under_any_letters_that_are_the_same(ranks, one, other):
     values = np.arange(6.0)
@@ -51,3 +54,32 @@ def test_two_fields_in_letters_that_are_the_same_are_refused(ranks):
     fields = {name: np.ones(4) for name in PAIRS[0]}
     with pytest.raises(SetupError, match="name of another field"):
         ranks.agree(Declarations(), [State(Grid(4), fields)])
+
+
+def test_columns_have_the_normal_form():
+    declared = Declarations(conserved={MICRO: "rho"}, counts=[f"n{MICRO}"])
+    assert declared.facts() == {
+        "conserved": {MU: "integral of rho"},
+        "counts": {f"n{MU}": "count that the driver reports"},
+    }
+
+
+def test_names_that_are_the_same_in_other_letters_are_declared_twice():
+    for build in (
+        lambda: Declarations(conserved={MICRO: "rho", MU: "rho"}),
+        lambda: Declarations(counts=[MICRO, MU]),
+        lambda: Declarations(counts=[MICRO], conserved={MU: "rho"}),
+    ):
+        with pytest.raises(SetupError, match="declared twice"):
+            build()
+
+
+def test_what_is_no_name_is_refused_by_its_argument():
+    for names in ([["a"]], [3], ["a b"]):
+        with pytest.raises(SetupError, match=r"counts\[.*is not a name"):
+            Declarations(counts=names)
+
+
+def test_a_derived_quantity_is_found_under_any_letters_that_are_the_same():
+    declared = Declarations(derived={MICRO: "rho"})
+    assert list(declared.derived) == [MU]

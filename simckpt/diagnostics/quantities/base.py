@@ -182,7 +182,7 @@ class Context:
     even: tuple[bool, ...] = ()
     """Whether the cells of each level are of one width along each axis."""
 
-    beside: tuple[bool, ...] = ()
+    neighbour_widths: tuple[bool, ...] = ()
     """Whether the widths of the cells beside each box are known along each axis."""
 
     spaced: bool = True

@@ -260,11 +260,11 @@ def _moment(a: str, b: str) -> str:
 
 
 def _about_centre(answers: Answers) -> tuple[float, ...]:
-    whole, mass, at_a, at_b, p_a, p_b = answers.sums
+    momentum, mass, at_a, at_b, p_a, p_b = answers.sums
     if not all(s.finite for s in answers.sums) or not mass.value:
         return (nan,)
     orbital = (at_a.value * p_b.value - at_b.value * p_a.value) / mass.value
-    return (rounded(whole.value - orbital),)
+    return (rounded(momentum.value - orbital),)
 
 
 def particle_quantities(context: Context) -> tuple[Quantity, ...]:

@@ -173,7 +173,7 @@ def derivative(argument: str, expression: str, axis: int, context: Context) -> T
         even: Tree = ("even_width", width[1])
         rise = ("subtract", shifted(tree, axis, 1), shifted(tree, axis, -1))
         return ("divide", rise, ("add", even, even))
-    if not context.beside[axis]:
+    if not context.neighbour_widths[axis]:
         raise SetupError(
             argument,
             f"Grid.spacing[{axis}]",
