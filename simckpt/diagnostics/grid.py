@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from math import isfinite, prod
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Never, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,13 @@ class Grid:
         volume: NDArray[Any] | None = None,
         where: NDArray[Any] | None = None,
         level: int = 0,
+        **unknown: Never,
     ) -> None:
+        for name, value in unknown.items():
+            choices = [f.name for f in fields(self) if f.name != "spaced"]
+            close = get_close_matches(name, choices, 1)
+            mend = f"Did you mean {close[0]}=?" if close else ""
+            raise SetupError(name, value, "is no argument of Grid", choices=choices, mend=mend)
         shape = _whole_numbers("Grid.global_shape", global_shape, least=1)
         if not 1 <= len(shape) <= MOST_AXES:
             raise SetupError(
