@@ -87,13 +87,12 @@ class Grid:
         level: int = 0,
         **unknown: Never,
     ) -> None:
-        for name in unknown:
+        misspelt: dict[str, object] = {**unknown}
+        for name, value in misspelt.items():
             choices = [f.name for f in fields(self) if f.name != "spaced"]
             close = get_close_matches(name, choices, 1)
             mend = f"Did you mean {close[0]}=?" if close else ""
-            raise SetupError(
-                name, unknown[name], "is no argument of Grid", choices=choices, mend=mend
-            )
+            raise SetupError(name, value, "is no argument of Grid", choices=choices, mend=mend)
         shape = _whole_numbers("Grid.global_shape", global_shape, least=1)
         if not 1 <= len(shape) <= MOST_AXES:
             raise SetupError(
