@@ -115,7 +115,7 @@ def test_a_tolerance_page_says_what_is_within_it_and_what_is_not():
 
 
 def test_nothing_is_coloured_when_it_is_not_a_terminal(monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
     assert "\x1b" not in page(rate=0.6)
 
 
