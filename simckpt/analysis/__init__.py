@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .stage import stage
-from .transform import Transformation, transform
+from .transformation import Transformation, transform
 
 __all__ = ["Transformation", "stage", "transform"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..capture.probes import reason_of
 from ..model.record import content_hash
 from ..model.transform import DataColumn, Dataset
-from .contents import WINDOW, DatasetView, Digest, Unidentified, dataset_of
+from .identity import WINDOW, DatasetView, Digest, Unidentified, dataset_of
 
 
 def read_array(array: NDArray[Any]) -> DatasetView:

@@ -13,8 +13,8 @@ from types import ModuleType
 
 from ..model.documents import CodeModule, Repository, Text
 from ..model.record import content_hash
+from .artifacts import FileHash, hash_file
 from .driver import driver_name, driver_path
-from .files import FileHash, hash_file
 from .git import STATUS_LIMIT, capture_repository, find_root
 from .packages import brought_files, distributions, installation_folders, top_level
 from .redaction import redact_text
@@ -109,8 +109,8 @@ def capture_code(
         The diff of each work tree that differs from its commit, and the source of each module
         that is in no repository.
     """
-    found = own_modules(sys.modules if modules is None else modules)
-    roots: dict[Path, Path | None] = {path: find_root(path.parent) for path in found.values()}
+    paths = own_modules(sys.modules if modules is None else modules)
+    roots: dict[Path, Path | None] = {path: find_root(path.parent) for path in paths.values()}
     repositories: list[Repository] = []
     texts: list[Text] = []
     for top in sorted({r for r in roots.values() if r is not None}):
@@ -121,23 +121,23 @@ def capture_code(
             texts.append(diff)
     started = process_started()
     recorded = []
-    for name, path in sorted(found.items()):
+    for name, path in sorted(paths.items()):
         root = roots[path]
         source = _source(name, path) if root is None else None
         if source is not None:
             texts.append(source)
         try:
-            told = hash_file(path)
+            content = hash_file(path)
         except OSError:
-            told = FileHash(0, 0.0, None)
+            content = FileHash(0, 0.0, None)
         recorded.append(
             CodeModule(
                 name=clean_text(name),
-                path=_shown(path),
-                hash=told.hash or "",
-                repository=_shown(root) if root else "",
+                path=_display_path(path),
+                hash=content.hash or "",
+                repository=_display_path(root) if root else "",
                 source=content_hash(source) if source else None,
-                edited=told.mtime > started + _CLOCK,
+                edited=content.mtime > started + _CLOCK,
             )
         )
     return tuple(recorded), tuple(repositories), tuple(texts)
@@ -146,10 +146,10 @@ def capture_code(
 def own_modules(modules: Mapping[str, ModuleType]) -> dict[str, Path]:
     """Name and file of the modules that belong to the user, at most `MOST_MODULES`."""
     installed = Installed()
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     driver = driver_path(modules.get("__main__"))
     if driver is not None and driver.is_file() and driver not in installed:
-        found[driver_name(modules.get("__main__"))] = driver
+        paths[driver_name(modules.get("__main__"))] = driver
     for name, module in list(modules.items()):
         if name in ("__main__", "__mp_main__"):
             continue
@@ -157,13 +157,13 @@ def own_modules(modules: Mapping[str, ModuleType]) -> dict[str, Path]:
         if not isinstance(file, str):
             continue
         path = Path(file).absolute()
-        if path == driver or name in found or path in installed:
+        if path == driver or name in paths or path in installed:
             continue
         if path.is_file():
-            found[name] = path
-        if len(found) >= MOST_MODULES:
+            paths[name] = path
+        if len(paths) >= MOST_MODULES:
             break
-    return found
+    return paths
 
 
 def process_started(proc: Path = Path("/proc")) -> float:
@@ -178,7 +178,7 @@ def process_started(proc: Path = Path("/proc")) -> float:
         return float("inf")
 
 
-def _shown(path: Path) -> str:
+def _display_path(path: Path) -> str:
     return redact_text(clean_text(str(path)))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ..model.changes import flatten
 from ..model.documents import Text
 from ..model.record import Facts, Json, hash_bytes
-from .files import open_regular
+from .artifacts import open_regular
 from .probes import attempt, out_of_time, reason_of
 from .redaction import REDACTED, redact_text
 from .values import clean_text, plain
@@ -40,8 +40,8 @@ def tail_logs(patterns: Iterable[str], limit: float = LIMIT_LOG_TAILS) -> tuple[
     Only regular files are opened, and whole lines are kept. A file that cannot be read is
     there with its `problem`.
     """
-    found, reason = attempt(lambda: tuple(_tails(tuple(patterns))), limit)
-    return found if found is not None else (Text(name="logs", text="", problem=reason),)
+    value, reason = attempt(lambda: tuple(_tails(tuple(patterns))), limit)
+    return value if value is not None else (Text(name="logs", text="", problem=reason),)
 
 
 def _tails(patterns: tuple[str, ...]) -> Iterator[Text]:
@@ -78,10 +78,10 @@ def _tail(path: str) -> Text:
         # The rest of a line that was cut may be the rest of a secret.
         content = content.partition(b"\n")[2]
     text = redact_text(content.decode("utf-8", "backslashreplace"))
-    kept = text[-LONGEST_LOG_TAILS:]
-    if len(kept) < len(text):
-        kept = kept.partition("\n")[2]
-    return Text(name=name, text=kept, truncated=bool(start) or len(kept) < len(text))
+    text_end = text[-LONGEST_LOG_TAILS:]
+    if len(text_end) < len(text):
+        text_end = text_end.partition("\n")[2]
+    return Text(name=name, text=text_end, truncated=bool(start) or len(text_end) < len(text))
 
 
 # Settings files as facts, by suffix; formats from outside Python where their reader is there.
@@ -106,12 +106,12 @@ def read_settings(path: str | os.PathLike[str]) -> Facts:
     try:
         if place.stat().st_size > LARGEST_SETTINGS_FILES:
             return _unavailable(place, f"larger than {LARGEST_SETTINGS_FILES} bytes")
-        found = parsed(place, place.read_text("utf-8"))
+        value = parsed(place, place.read_text("utf-8"))
     except ModuleNotFoundError as error:
         return _unavailable(place, f"needs the package {error.name}, which is not installed")
     except Exception as error:  # noqa: BLE001 - each parser has errors of its own
         return _unavailable(place, reason_of(error))
-    facts = plain(found)
+    facts = plain(value)
     return facts if isinstance(facts, dict) else {"value": facts}
 
 
@@ -158,16 +158,16 @@ def _plain_tree(tree: Any) -> Any:
     """
     if not isinstance(tree, Mapping):
         return tree
-    found: dict[str, Any] = {}
+    plain_tree: dict[str, Any] = {}
     for name, value in tree.items():
         if name in ("_start_index", "_complex"):
             continue
         repeated = _REPEATED.fullmatch(name)
         if repeated:
-            found.setdefault(repeated["name"], []).append(_plain_tree(value))
+            plain_tree.setdefault(repeated["name"], []).append(_plain_tree(value))
         else:
-            found[name] = _plain_tree(value)
-    return found
+            plain_tree[name] = _plain_tree(value)
+    return plain_tree
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
@@ -209,38 +209,38 @@ def settings_in(path: str | os.PathLike[str], content: bytes, text: Text) -> Jso
     """
     if text.problem:
         return hash_bytes(content)
-    kept = hash_bytes(text.text.encode())
+    text_hash = hash_bytes(text.text.encode())
     if len(content) > LARGEST or not has_settings_suffix(path):
-        return kept
+        return text_hash
     written = content.decode("utf-8", "backslashreplace")
     try:
         tree = plain(parsed(path, written))
     except Exception:  # noqa: BLE001 - each parser has errors of its own, and may be missing
-        return kept
+        return text_hash
     if not isinstance(tree, dict | list) or sum(1 for _ in flatten(tree)) > MOST:
-        return kept
+        return text_hash
     return tree if text.text == written else _without_secrets(tree, written, text.text)
 
 
-def named(held: Mapping[str, Json]) -> Facts:
+def by_file_name(values: Mapping[str, Json]) -> Facts:
     """Files by name; by path those that share their name with another one."""
-    names = [PurePath(path).name for path in held]
+    names = [PurePath(path).name for path in values]
     return {
-        redact_text(clean_text(name if names.count(name) == 1 else path)): held[path]
-        for path, name in zip(held, names, strict=True)
+        redact_text(clean_text(name if names.count(name) == 1 else path)): values[path]
+        for path, name in zip(values, names, strict=True)
     }
 
 
-def _without_secrets(value: Json, written: str, kept: str) -> Json:
+def _without_secrets(value: Json, written: str, redacted: str) -> Json:
     """`value` without what stands in the text as it was written and not in the one kept."""
     if isinstance(value, dict):
-        return {name: _without_secrets(item, written, kept) for name, item in value.items()}
+        return {name: _without_secrets(item, written, redacted) for name, item in value.items()}
     if isinstance(value, list):
-        return [_without_secrets(item, written, kept) for item in value]
+        return [_without_secrets(item, written, redacted) for item in value]
     if value is None or isinstance(value, bool):
         return value
     words = str(value).split()
-    gone = any(word in written and word not in kept for word in words)
+    gone = any(word in written and word not in redacted for word in words)
     return REDACTED if gone else value
 
 
@@ -264,7 +264,7 @@ class ConfigurationFiles:
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
         self._paths = tuple(os.fspath(path) for path in paths)
-        self._known: dict[str, tuple[bytes | None, Text, Json]] = {}
+        self._last: dict[str, tuple[bytes | None, Text, Json]] = {}
         self._hanging: dict[str, Text] = {}
 
     def read(self) -> tuple[Text, ...]:
@@ -276,8 +276,8 @@ class ConfigurationFiles:
 
         By the name of each file without its folder, where that is enough to tell them apart.
         """
-        held = {path: self._known[path][2] for path in self._paths if path in self._known}
-        return named(held)
+        values = {path: self._last[path][2] for path in self._paths if path in self._last}
+        return by_file_name(values)
 
     def _read(self, path: str) -> Text:
         if path in self._hanging:
@@ -287,13 +287,13 @@ class ConfigurationFiles:
             if text.problem == out_of_time(LIMIT):
                 # Each further attempt would leave another thread behind.
                 self._hanging[path] = text
-            self._known[path] = (None, text, f"({text.problem})")
+            self._last[path] = (None, text, f"({text.problem})")
             return text
-        known = self._known.get(path)
-        if known is None or known[0] != content:
-            made = _text(text.name, content)
-            known = self._known[path] = (content, made, settings_in(path, content, made))
-        return known[1]
+        previous = self._last.get(path)
+        if previous is None or previous[0] != content:
+            new_text = _text(text.name, content)
+            previous = self._last[path] = (content, new_text, settings_in(path, content, new_text))
+        return previous[1]
 
 
 def _one(path: str) -> Text:

@@ -101,8 +101,8 @@ def capture_unfiled(main: ModuleType | None = None) -> tuple[CodeModule, Text] |
     if driver_path(main) is not None:
         return None
     where, written = _written(main)
-    shown = redact_text(clean_text(written[:LARGEST]))
-    text = Text(name=f"source of {NAME}", text=shown, truncated=len(written) > LARGEST)
+    source = redact_text(clean_text(written[:LARGEST]))
+    text = Text(name=f"source of {NAME}", text=source, truncated=len(written) > LARGEST)
     module = CodeModule(
         name=NAME,
         path=where,
@@ -132,9 +132,9 @@ def _cells(main: ModuleType | None) -> list[tuple[int, str]]:
     """The cells that were run, in their order, with their numbers."""
     entered = getattr(main, "In", None)
     if isinstance(entered, list):
-        found = [(n, cell) for n, cell in enumerate(entered) if isinstance(cell, str) and cell]
-        if found:
-            return found
+        entries = [(n, cell) for n, cell in enumerate(entered) if isinstance(cell, str) and cell]
+        if entries:
+            return entries
     lines = [
         "".join(entry[2])
         for name, entry in list(linecache.cache.items())

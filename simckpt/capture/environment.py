@@ -56,16 +56,18 @@ def capture_environment(
     Circumstances
         Host name, paths, free memory, limits, load.
     """
-    found = harvest((*_NODE, *_FULL), _BUDGET)
-    sections = found.stable | {name: dict(facts) for name, facts in extra_sections.items() if facts}
-    environment = Environment(sections=sections, unavailable=found.unavailable)
-    return environment, Circumstances(sections=found.volatile)
+    harvest_result = harvest((*_NODE, *_FULL), _BUDGET)
+    sections = harvest_result.stable | {
+        name: dict(facts) for name, facts in extra_sections.items() if facts
+    }
+    environment = Environment(sections=sections, unavailable=harvest_result.unavailable)
+    return environment, Circumstances(sections=harvest_result.volatile)
 
 
 def capture_node() -> Environment:
     """The stable facts that all nodes of a sound run have in common, cheaply."""
-    found = harvest((*_NODE, _COMMON_LIBRARIES), _NODE_BUDGET)
-    return Environment(sections=found.stable, unavailable=found.unavailable)
+    harvest_result = harvest((*_NODE, _COMMON_LIBRARIES), _NODE_BUDGET)
+    return Environment(sections=harvest_result.stable, unavailable=harvest_result.unavailable)
 
 
 def capture_circumstances() -> Circumstances:

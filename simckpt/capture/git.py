@@ -122,8 +122,8 @@ def find_changes(root: Path, modules: tuple[Path, ...], deadline: float) -> Chan
             _check(deadline)
             if _differs(repo, root, path, committed.get(path), index.get(path), index_time):
                 changed.append(path)
-        known = committed.keys() | index.keys()
-        untracked = sorted(path for path in ran if path and path not in known)
+        tracked = committed.keys() | index.keys()
+        untracked = sorted(path for path in ran if path and path not in tracked)
         # What ran comes first: it must survive the cap.
         changed.sort(key=lambda path: (path not in ran, path))
         diff, truncated = _join(
@@ -287,13 +287,13 @@ def _lines(content: bytes | None) -> list[str] | None:
 
 def _join(parts: Iterator[str]) -> tuple[str, bool]:
     text: list[str] = []
-    left = LONGEST_DIFF
+    remaining = LONGEST_DIFF
     for part in parts:
-        if len(part) > left:
-            text.append(part[:left])
+        if len(part) > remaining:
+            text.append(part[:remaining])
             return "".join(text), True
         text.append(part)
-        left -= len(part)
+        remaining -= len(part)
     return "".join(text), False
 
 
@@ -343,15 +343,15 @@ def capture_repository(
     Text or None
         The diff, capped and without secrets; None where nothing differs.
     """
-    shown = redact_text(clean_text(str(root)))
+    root_text = redact_text(clean_text(str(root)))
     head, reason = attempt(partial(read_head, root), HEAD_LIMIT)
     if head is None:
-        return Repository(root=shown, commit="", dirty=None, problem=reason), None
+        return Repository(root=root_text, commit="", dirty=None, problem=reason), None
     deadline = time.monotonic() + limit
     changes, reason = attempt(partial(find_changes, root, tuple(modules), deadline), limit)
     if changes is None:
         repository = Repository(
-            root=shown,
+            root=root_text,
             commit=head.commit,
             branch=head.branch,
             remote=head.remote,
@@ -367,7 +367,7 @@ def capture_repository(
             truncated=changes.truncated,
         )
     repository = Repository(
-        root=shown,
+        root=root_text,
         commit=head.commit,
         branch=head.branch,
         remote=head.remote,

@@ -1,141 +1,92 @@
-"""The processor: model, instruction set, microcode, counts and memory domains."""
+"""The processor, memory and accelerators of a node, from /proc, /sys and NVIDIA's library."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..model.record import Facts, canonical_json, hash_bytes
 from .probes import Findings, reason_of
 
-# NVIDIA's devices as their management library tells them, where it is installed.
-#
-# The library is loaded into this process and asked; no program is started. Where no driver is
-# loaded it is left alone: it might start one to create the devices' nodes.
-
-
-LIBRARY = "libnvidia-ml.so.1"
-_TEXT = 96
-
 _COMPUTE_MODES = ("default", "exclusive thread", "prohibited", "exclusive process")
 
 
-class _Memory(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_ulonglong) for name in ("total", "free", "used")]
+def read_nvml(root: Path = Path("/")) -> Findings:
+    """Driver, CUDA version, and each kind of NVIDIA device, by nvidia-ml-py where it is installed.
 
-
-class NvmlError(Exception):
-    """The library's own words for why it has no answer."""
-
-
-def read_nvml(library: str = LIBRARY, root: Path = Path("/")) -> Findings:
-    """Driver, CUDA version, and each kind of device with what bears on its results and speed."""
+    Without a driver the library is not loaded: it might start a program that makes the devices'
+    nodes.
+    """
     if not any((root / place).exists() for place in ("proc/driver/nvidia", "dev/nvidiactl")):
         return Findings(unavailable={"nvml": "no NVIDIA driver is loaded"})
     try:
-        with _opened(library) as nvml:
-            return _read(nvml)
-    except (OSError, NvmlError) as error:
+        import pynvml as nvml
+
+        nvml.nvmlInit()
+    except Exception as error:  # noqa: BLE001 - a missing package or library, or one that refuses
         return Findings(unavailable={"nvml": reason_of(error)})
-
-
-class _Nvml:
-    """The functions of the library, each raising `NvmlError` in the place of an error code."""
-
-    def __init__(self, library: str) -> None:
-        self._library = ctypes.CDLL(library)
-
-    def call(self, name: str, *arguments: Any) -> None:
-        try:
-            status = getattr(self._library, name)(*arguments)
-        except AttributeError:
-            raise NvmlError(f"this driver has no {name}") from None
-        if status:
-            raise NvmlError(f"{name}: {self._words(status)}")
-
-    def text(self, name: str, *arguments: Any) -> str:
-        buffer = ctypes.create_string_buffer(_TEXT)
-        self.call(name, *arguments, buffer, ctypes.c_uint(_TEXT))
-        return buffer.value.decode("utf-8", "replace")
-
-    def numbers(self, name: str, *arguments: Any, count: int = 1) -> tuple[int, ...]:
-        found = [ctypes.c_int() for _ in range(count)]
-        self.call(name, *arguments, *map(ctypes.byref, found))
-        return tuple(number.value for number in found)
-
-    def _words(self, status: int) -> str:
-        tell = self._library.nvmlErrorString
-        tell.restype = ctypes.c_char_p
-        return str((tell(status) or b"").decode("utf-8", "replace")) or f"error {status}"
-
-
-@contextmanager
-def _opened(library: str) -> Iterator[_Nvml]:
-    nvml = _Nvml(library)
-    nvml.call("nvmlInit_v2")
     try:
-        yield nvml
+        return _read_nvml(nvml)
+    except nvml.NVMLError as error:
+        return Findings(unavailable={"nvml": reason_of(error)})
     finally:
-        nvml.call("nvmlShutdown")
+        nvml.nvmlShutdown()
 
 
-def _read(nvml: _Nvml) -> Findings:
-    facts: Facts = {}
-    facts |= _known("driver", lambda: nvml.text("nvmlSystemGetDriverVersion"))
-    facts |= _known("nvml", lambda: nvml.text("nvmlSystemGetNVMLVersion"))
-    facts |= _known("cuda", lambda: _cuda(*nvml.numbers("nvmlSystemGetCudaDriverVersion_v2")))
+def _read_nvml(nvml: Any) -> Findings:
+    system: dict[str, Callable[[], Any]] = {
+        "driver": nvml.nvmlSystemGetDriverVersion,
+        "nvml": nvml.nvmlSystemGetNVMLVersion,
+        "cuda": lambda: _cuda(nvml.nvmlSystemGetCudaDriverVersion_v2()),
+    }
+    facts = _available(nvml, system)
     kinds: Counter[str] = Counter()
     settings: dict[str, Facts] = {}
     volatile: list[Facts] = []
-    (count,) = nvml.numbers("nvmlDeviceGetCount_v2")
-    for index in range(count):
-        handle = ctypes.c_void_p()
-        nvml.call("nvmlDeviceGetHandleByIndex_v2", ctypes.c_uint(index), ctypes.byref(handle))
-        name = nvml.text("nvmlDeviceGetName", handle)
+    for index in range(nvml.nvmlDeviceGetCount()):
+        device = nvml.nvmlDeviceGetHandleByIndex(index)
+        name = nvml.nvmlDeviceGetName(device)
         kinds[name] += 1
-        stable, now = _device(nvml, handle)
+        memory = nvml.nvmlDeviceGetMemoryInfo(device)
+        stable = _device_settings(nvml, device) | {"memory_MiB": memory.total // 2**20}
         # Devices of one model that are set up otherwise are told apart.
         while name in settings and settings[name] != stable:
             name += "+"
         settings[name] = stable
-        volatile.append(now)
+        uuid = _available(nvml, {"uuid": partial(nvml.nvmlDeviceGetUUID, device)})
+        volatile.append({"free_MiB": memory.free // 2**20} | uuid)
     facts |= {"count": dict(kinds), "devices": settings}
     return Findings(stable=facts, volatile={"devices": volatile} if volatile else {})
 
 
-def _device(nvml: _Nvml, handle: Any) -> tuple[Facts, Facts]:
-    memory = _Memory()
-    nvml.call("nvmlDeviceGetMemoryInfo", handle, ctypes.byref(memory))
-    stable: Facts = {"memory_MiB": memory.total // 2**20}
-    wanted: dict[str, Callable[[], Any]] = {
-        "compute_capability": lambda: ".".join(
-            map(str, nvml.numbers("nvmlDeviceGetCudaComputeCapability", handle, count=2))
-        ),
-        "ecc": lambda: bool(nvml.numbers("nvmlDeviceGetEccMode", handle, count=2)[0]),
-        "mig": lambda: bool(nvml.numbers("nvmlDeviceGetMigMode", handle, count=2)[0]),
-        "compute_mode": lambda: _mode(*nvml.numbers("nvmlDeviceGetComputeMode", handle)),
-        "power_limit_W": lambda: (
-            nvml.numbers("nvmlDeviceGetPowerManagementLimit", handle)[0] / 1000
-        ),
-        "vbios": lambda: nvml.text("nvmlDeviceGetVbiosVersion", handle),
-    }
-    for fact, read in wanted.items():
-        stable |= _known(fact, read)
-    now: Facts = {"free_MiB": memory.free // 2**20}
-    return stable, now | _known("uuid", lambda: nvml.text("nvmlDeviceGetUUID", handle))
+def _device_settings(nvml: Any, device: Any) -> Facts:
+    return _available(
+        nvml,
+        {
+            "compute_capability": lambda: ".".join(
+                map(str, nvml.nvmlDeviceGetCudaComputeCapability(device))
+            ),
+            "ecc": lambda: bool(nvml.nvmlDeviceGetEccMode(device)[0]),
+            "mig": lambda: bool(nvml.nvmlDeviceGetMigMode(device)[0]),
+            "compute_mode": lambda: _mode(nvml.nvmlDeviceGetComputeMode(device)),
+            "power_limit_W": lambda: nvml.nvmlDeviceGetPowerManagementLimit(device) / 1000,
+            "vbios": lambda: nvml.nvmlDeviceGetVbiosVersion(device),
+        },
+    )
 
 
-def _known(name: str, read: Callable[[], Any]) -> Facts:
-    """One fact, or none: not every model has each feature."""
-    try:
-        return {name: read()}
-    except NvmlError:
-        return {}
+def _available(nvml: Any, reads: Mapping[str, Callable[[], Any]]) -> Facts:
+    """The facts that this device and driver have: not every model has each feature."""
+    facts: Facts = {}
+    for name, read in reads.items():
+        with suppress(nvml.NVMLError):
+            facts[name] = read()
+    return facts
 
 
 def _cuda(number: int) -> str:
@@ -144,9 +95,6 @@ def _cuda(number: int) -> str:
 
 def _mode(number: int) -> str:
     return _COMPUTE_MODES[number] if number < len(_COMPUTE_MODES) else str(number)
-
-
-# Reading the small text files of /proc and /sys.
 
 
 def read_line(path: Path) -> str:
@@ -178,8 +126,8 @@ def folders(path: Path, prefix: str) -> list[Path]:
         names = [p for p in path.iterdir() if p.name.removeprefix(prefix).isdecimal()]
     except OSError:
         return []
-    named = [p for p in names if p.name.startswith(prefix)]
-    return sorted(named, key=lambda p: int(p.name.removeprefix(prefix)))
+    numbered = [p for p in names if p.name.startswith(prefix)]
+    return sorted(numbered, key=lambda p: int(p.name.removeprefix(prefix)))
 
 
 def count_list(text: str) -> int:
@@ -222,9 +170,9 @@ def read_processor(root: Path = Path("/")) -> Findings:
     # One entry is under 8 KiB; asking for more makes the kernel visit more cores.
     table = read_table(root / "proc/cpuinfo", limit=8_192)
     stable: Facts = {}
-    for theirs, ours in _NAMES.items():
-        if table.get(theirs):
-            stable.setdefault(ours, table[theirs])
+    for name, fact in _NAMES.items():
+        if table.get(name):
+            stable.setdefault(fact, table[name])
     flags = sorted((table.get("flags") or table.get("Features") or "").split())
     if flags:
         stable["flags_hash"] = hash_bytes(canonical_json(flags))
@@ -265,9 +213,6 @@ def _ranges(numbers: list[int]) -> str:
         else:
             parts.append([n, n])
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
-
-
-# Memory: how much the node has, and how much this job may use.
 
 
 def read_memory(root: Path = Path("/")) -> Findings:
@@ -319,9 +264,6 @@ def _job_limit(root: Path) -> int:
     return min(limits, default=0)
 
 
-# Accelerators and their drivers, as the kernel shows them.
-
-
 _PCI_CLASSES = {"0x0302": "3D controller", "0x1200": "processing accelerator"}
 
 
@@ -333,8 +275,8 @@ def read_accelerators(root: Path = Path("/")) -> Findings:
     stable: Facts = {}
     volatile: Facts = {}
     for read in (_nvidia, _amd, _pci):
-        found, serials = read(root)
-        stable |= found
+        facts, serials = read(root)
+        stable |= facts
         volatile |= serials
     return Findings(stable=stable, volatile=volatile)
 
@@ -380,13 +322,13 @@ def _amd(root: Path) -> tuple[Facts, Facts]:
 
 
 def _pci(root: Path) -> tuple[Facts, Facts]:
-    found: Counter[str] = Counter()
+    devices: Counter[str] = Counter()
     for device in _entries(root / "sys/bus/pci/devices"):
         kind = _PCI_CLASSES.get(read_line(device / "class")[:6])
         if kind:
             vendor, model = read_line(device / "vendor"), read_line(device / "device")
-            found[f"{kind} {vendor}:{model}"] += 1
-    return ({"pci": dict(found)} if found else {}), {}
+            devices[f"{kind} {vendor}:{model}"] += 1
+    return ({"pci": dict(devices)} if devices else {}), {}
 
 
 def _entries(path: Path) -> list[Path]:

@@ -78,12 +78,12 @@ def accounts(jobs: Iterable[str]) -> tuple[Account, ...]:
     jobs : iterable of str
         Numbers such as ``"71"``, or ``"70_3"`` for a task of an array.
     """
-    sacct, wanted = shutil.which("sacct"), sorted(set(jobs))
-    if sacct is None or not wanted:
+    sacct, numbers = shutil.which("sacct"), sorted(set(jobs))
+    if sacct is None or not numbers:
         return ()
     command = (
         *(sacct, "--parsable2", "--noheader", "--duplicates"),
-        *(f"--format={','.join(FIELDS)}", f"--jobs={','.join(wanted)}"),
+        *(f"--format={','.join(FIELDS)}", f"--jobs={','.join(numbers)}"),
     )
     try:
         done = subprocess.run(  # noqa: S603 - the site's sacct, with job numbers as arguments
@@ -106,7 +106,7 @@ def parse(text: str) -> tuple[Account, ...]:
     The lines of a job's steps follow its own; the memory of an attempt is the largest of its
     steps'.
     """
-    found: list[Account] = []
+    accounts_read: list[Account] = []
     for line in text.splitlines():
         words = line.split("|")
         if len(words) != len(FIELDS):
@@ -115,10 +115,10 @@ def parse(text: str) -> tuple[Account, ...]:
         memory = _bytes(row["MaxRSS"])
         number, step = row["JobID"].partition(".")[::2]
         if step:
-            if found and found[-1].job == number:
-                found[-1] = _with_step(found[-1], _state(row["State"]), memory)
+            if accounts_read and accounts_read[-1].job == number:
+                accounts_read[-1] = _with_step(accounts_read[-1], _state(row["State"]), memory)
             continue
-        found.append(
+        accounts_read.append(
             Account(
                 job=number,
                 state=_state(row["State"]),
@@ -130,7 +130,7 @@ def parse(text: str) -> tuple[Account, ...]:
                 nodes="" if row["NodeList"] == "None assigned" else row["NodeList"],
             )
         )
-    return tuple(found)
+    return tuple(accounts_read)
 
 
 def _with_step(job: Account, state: str, memory: int | None) -> Account:
@@ -253,7 +253,7 @@ _NUMBERS = {
     "SLURM_JOB_START_TIME": "started",
     "SLURM_JOB_END_TIME": "ends",
 }
-_OTHERS = {
+_JOB_VARIABLES = {
     "PBS_JOBID": "pbs",
     "LSB_JOBID": "lsf",
     "FLUX_JOB_ID": "flux",
@@ -269,7 +269,7 @@ def scheduler_facts(variables: Mapping[str, str] = os.environ) -> Facts:
     scheduler tells both ends.
     """
     if not variables.get("SLURM_JOB_ID"):
-        for name, scheduler in _OTHERS.items():
+        for name, scheduler in _JOB_VARIABLES.items():
             # Grid Engine's name is a common word: its companion makes sure.
             if variables.get(name) and (name != "JOB_ID" or variables.get("SGE_TASK_ID")):
                 return {"scheduler": scheduler, "job_id": _clean(variables[name])}

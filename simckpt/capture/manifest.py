@@ -13,9 +13,9 @@ from ..model.changes import Specification
 from ..model.documents import CodeModule, InputFile, Manifest, Packages, Repository, Stage, Text
 from ..model.numerics import NumericalSettings, Numerics
 from ..model.record import Document, Facts, Hash, Json, content_hash
+from .artifacts import HASHING_LIMIT, Contents, capture_inputs, no_contents
 from .code import capture_code
 from .driver import NAME, callable_name, capture_unfiled
-from .files import HASHING_LIMIT, Contents, capture_inputs, no_contents
 from .packages import capture_packages, loaded_packages
 from .probes import attempt
 from .redaction import redact_arguments, redact_text

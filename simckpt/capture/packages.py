@@ -14,8 +14,8 @@ import msgspec
 
 from ..model.documents import Packages
 from ..model.record import Facts
+from .artifacts import hash_file
 from .driver import driver_path
-from .files import hash_file
 from .git import head_commit
 from .probes import Findings
 from .redaction import redact_url
@@ -70,14 +70,14 @@ def loaded_packages(
         As for `capture_packages`.
     """
     names = {name.partition(".")[0] for name in (sys.modules if modules is None else modules)}
-    alike = {_shown(name) for name in names}
-    found = set()
+    module_names = {_normal_name(name) for name in names}
+    packages = set()
     for folder in installation_folders() if folders is None else folders:
         for name, _, entry in distributions(folder):
             # Most packages have the name of their module; only the others are looked into.
-            if name in alike or not names.isdisjoint(top_level(entry)):
-                found.add(name)
-    return tuple(sorted(found))
+            if name in module_names or not names.isdisjoint(top_level(entry)):
+                packages.add(name)
+    return tuple(sorted(packages))
 
 
 def version_of(package: str) -> str:
@@ -111,10 +111,10 @@ def distributions(folder: Path) -> Iterator[tuple[str, str, Path]]:
     for name in names:
         match = _DISTRIBUTION.match(name) if name.endswith("-info") else None
         if match:
-            yield _shown(match["name"]), clean_text(match["version"]), folder / name
+            yield _normal_name(match["name"]), clean_text(match["version"]), folder / name
 
 
-def _shown(name: str) -> str:
+def _normal_name(name: str) -> str:
     return clean_text(re.sub(r"[-_.]+", "-", name).lower())
 
 
@@ -152,15 +152,15 @@ def _origin(entry: Path) -> str:
     except OSError:
         return ""
     try:
-        told = msgspec.json.decode(text, type=_DirectUrl)
+        url = msgspec.json.decode(text, type=_DirectUrl)
     except msgspec.MsgspecError:
         return "direct_url.json cannot be read"
-    if told.vcs_info.get("commit_id"):
-        return clean_text(told.vcs_info["commit_id"])
-    if told.dir_info.get("editable") and told.url.startswith("file:"):
-        place = Path(unquote(urlsplit(told.url).path))
+    if url.vcs_info.get("commit_id"):
+        return clean_text(url.vcs_info["commit_id"])
+    if url.dir_info.get("editable") and url.url.startswith("file:"):
+        place = Path(unquote(urlsplit(url.url).path))
         return head_commit(place) or "not in a git repository"
-    return "" if told.url.startswith("file:") else redact_url(clean_text(told.url))
+    return "" if url.url.startswith("file:") else redact_url(clean_text(url.url))
 
 
 class _DirectUrl(msgspec.Struct):
@@ -211,9 +211,9 @@ def read_lockfile(start: Path | None = None) -> Findings:
     """
     for folder in _starts(start):
         for place in _upwards(folder):
-            found = _in_folder(place)
-            if found:
-                files = {clean_text(p.name): hash_file(p).hash for p in found}
+            packages = _in_folder(place)
+            if packages:
+                files = {clean_text(p.name): hash_file(p).hash for p in packages}
                 return Findings(stable={"files": files}, volatile=_place(place))
     return Findings()
 

@@ -68,9 +68,9 @@ class Harvest:
 def harvest(probes: Iterable[Probe], budget: float) -> Harvest:
     """The findings of `probes`, none begun once `budget` seconds are used up."""
     result = Harvest()
-    begun = time.monotonic()
+    start = time.monotonic()
     for probe in probes:
-        if time.monotonic() - begun > budget:
+        if time.monotonic() - start > budget:
             result.unavailable[probe.section] = "not read: the time for all probes was used up"
             continue
         findings, reason = attempt(probe.read, probe.limit)

@@ -17,9 +17,9 @@ def read_generator(value: object) -> Facts | None:
     keys. Raises whatever a foreign object does.
     """
     for read in (_numpy_generator, _seed_sequence, _python_generator, _jax_key):
-        found = read(value)
-        if found is not None:
-            return found
+        facts_read = read(value)
+        if facts_read is not None:
+            return facts_read
     return None
 
 
@@ -60,18 +60,18 @@ def _entropy(sequence: Any) -> Facts:
     entropy = getattr(sequence, "entropy", None)
     if entropy is None:
         return {}
-    facts: Facts = {"entropy": _whole(entropy)}
+    facts: Facts = {"entropy": _json_integers(entropy)}
     if sequence.spawn_key:
         facts["spawn_key"] = [int(k) for k in sequence.spawn_key]
     return facts
 
 
-def _whole(entropy: Any) -> Any:
+def _json_integers(entropy: Any) -> Any:
     """Integers as JSON can hold them: those past 64 bits as their digits."""
     if hasattr(entropy, "__index__"):
         number = int(entropy)
         return number if number < 2**64 else str(number)
-    return [_whole(part) for part in entropy]
+    return [_json_integers(part) for part in entropy]
 
 
 def _python_generator(value: Any) -> Facts | None:

@@ -18,7 +18,7 @@ MOST_GENERATORS = 256
 """Generators within one declared value that are told one by one."""
 
 _DEEPEST = 4
-_MARK = 12
+_FINGERPRINT_DIGITS = 12
 
 
 def capture_random(
@@ -47,11 +47,11 @@ def capture_random(
     seeds: Facts = {}
     generators: dict[str, Facts] = {}
     for name, value in declared.items():
-        found = generators_in({name: value})
-        if name not in found:
+        own_generators = generators_in({name: value})
+        if name not in own_generators:
             seeds |= plain({name: value})
-        generators |= _told(found)
-    for name, facts in _told(arguments or {}).items():
+        generators |= _descriptions(own_generators)
+    for name, facts in _descriptions(arguments or {}).items():
         generators.setdefault(name, facts)
     for name, value in _globals():
         facts = describe_generator(value) or {}
@@ -64,13 +64,13 @@ def capture_random(
 
 def generators_in(values: Mapping[str, object]) -> dict[str, object]:
     """The generators among values and in lists and dicts among them, by name and path."""
-    found: dict[str, object] = {}
+    generators: dict[str, object] = {}
     for path, value in _parts(values, "", 0):
-        if len(found) >= MOST_GENERATORS:
+        if len(generators) >= MOST_GENERATORS:
             break
         if describe_generator(value) is not None:
-            found[path] = value
-    return found
+            generators[path] = value
+    return generators
 
 
 def _parts(value: object, path: str, depth: int) -> Iterator[tuple[str, object]]:
@@ -87,25 +87,25 @@ def _parts(value: object, path: str, depth: int) -> Iterator[tuple[str, object]]
         yield path, value
 
 
-def _told(generators: Mapping[str, object]) -> dict[str, Facts]:
-    found: dict[str, Facts] = {}
+def _descriptions(generators: Mapping[str, object]) -> dict[str, Facts]:
+    descriptions: dict[str, Facts] = {}
     for name, value in generators.items():
         facts = describe_generator(value)
         if facts is not None:
-            found |= plain({name: facts | {"declared": True}})
-    return found
+            descriptions |= plain({name: facts | {"declared": True}})
+    return descriptions
 
 
-def stream_mark(declared: Mapping[str, object]) -> str:
+def stream_fingerprint(declared: Mapping[str, object]) -> str:
     """A short hash of the declared seeds and generator states; "" if none is declared.
 
     Ranks that draw from streams of their own tell them apart by it.
     """
     if not declared:
         return ""
-    found = capture_random(declared)
-    own = {name: facts for name, facts in found.generators.items() if facts["declared"]}
-    return hash_bytes(canonical_json([found.seeds, own]))[:_MARK]
+    state = capture_random(declared)
+    own = {name: facts for name, facts in state.generators.items() if facts["declared"]}
+    return hash_bytes(canonical_json([state.seeds, own]))[:_FINGERPRINT_DIGITS]
 
 
 def describe_generator(value: object) -> Facts | None:
@@ -117,14 +117,14 @@ def describe_generator(value: object) -> Facts | None:
 
 
 def _globals() -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
+    generators: list[tuple[str, object]] = []
     python: Any = sys.modules.get("random")
     if python is not None:
-        found.append((PYTHON_GLOBAL, getattr(python, "_inst", None)))
+        generators.append((PYTHON_GLOBAL, getattr(python, "_inst", None)))
     numpy: Any = sys.modules.get("numpy.random")
     if numpy is not None:
-        found.append((NUMPY_GLOBAL, getattr(getattr(numpy, "mtrand", None), "_rand", None)))
-    return found
+        generators.append((NUMPY_GLOBAL, getattr(getattr(numpy, "mtrand", None), "_rand", None)))
+    return generators
 
 
 def _is_fresh(generator: Any) -> bool:

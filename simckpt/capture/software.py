@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from ..model.record import Facts
-from .files import hash_file
+from .artifacts import hash_file
 from .hardware import read_line
 from .packages import version_of
 from .probes import Findings, reason_of
@@ -183,9 +183,9 @@ def build_id(path: Path) -> str:
         order = ">" if head[5] == 2 else "<"
         for offset, size in _notes(file, head, wide=wide, order=order):
             file.seek(offset)
-            found = _find(file.read(min(size, _LONGEST_NOTE)), order)
-            if found:
-                return found
+            match = _find(file.read(min(size, _LONGEST_NOTE)), order)
+            if match:
+                return match
     return ""
 
 
@@ -344,7 +344,11 @@ def read_container(root: Path = Path("/"), variables: Mapping[str, str] = os.env
     The id of an Apptainer image is the UUID in its header; Podman tells the image's digest;
     Docker tells nothing of the image, only of this instance, which is volatile.
     """
-    for stable, volatile in (_apptainer(root, variables), _podman(root), _named(root, variables)):
+    for stable, volatile in (
+        _apptainer(root, variables),
+        _podman(root),
+        _other_runtimes(root, variables),
+    ):
         if stable:
             return Findings(stable=stable, volatile=volatile)
     if (root / ".dockerenv").exists():
@@ -379,17 +383,17 @@ def _podman(root: Path) -> tuple[Facts, Facts]:
     place = root / "run/.containerenv"
     if not place.exists():
         return {}, {}
-    pairs = (line.partition("=") for line in read_line(place).splitlines())
-    told = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+    lines = (line.partition("=") for line in read_line(place).splitlines())
+    pairs = {name.strip(): value.strip().strip('"') for name, _, value in lines}
     facts: Facts = {"runtime": "podman"}
-    if told.get("image"):
-        facts["image"] = redact_text(told["image"])
-    if told.get("imageid"):
-        facts["image_id"] = told["imageid"]
-    return facts, ({"id": told["id"]} if told.get("id") else {})
+    if pairs.get("image"):
+        facts["image"] = redact_text(pairs["image"])
+    if pairs.get("imageid"):
+        facts["image_id"] = pairs["imageid"]
+    return facts, ({"id": pairs["id"]} if pairs.get("id") else {})
 
 
-def _named(root: Path, variables: Mapping[str, str]) -> tuple[Facts, Facts]:
+def _other_runtimes(root: Path, variables: Mapping[str, str]) -> tuple[Facts, Facts]:
     for runtime, name in (
         ("shifter", "SHIFTER_IMAGEREQUEST"),
         ("charliecloud", "CH_RUNNING"),
@@ -405,11 +409,11 @@ def _named(root: Path, variables: Mapping[str, str]) -> tuple[Facts, Facts]:
 def _instance(root: Path) -> Facts:
     for place in ("proc/self/cgroup", "proc/self/mountinfo"):
         try:
-            found = _CONTAINER_ID.search((root / place).read_text("utf-8", "replace"))
+            match = _CONTAINER_ID.search((root / place).read_text("utf-8", "replace"))
         except OSError:
             continue
-        if found:
-            return {"id": found.group()}
+        if match:
+            return {"id": match.group()}
     return {}
 
 
@@ -465,10 +469,12 @@ VOLATILE = frozenset(_VOLATILE_NAMES.split())
 
 def read_variables(variables: Mapping[str, str] = os.environ) -> Findings:
     """The allow-listed variables that are set; a secret inside a value is taken out."""
-    return Findings(stable=_given(STABLE, variables), volatile=_given(VOLATILE, variables))
+    return Findings(
+        stable=_set_variables(STABLE, variables), volatile=_set_variables(VOLATILE, variables)
+    )
 
 
-def _given(names: frozenset[str], variables: Mapping[str, str]) -> dict[str, str]:
+def _set_variables(names: frozenset[str], variables: Mapping[str, str]) -> dict[str, str]:
     return {
         name: redact_text(clean_text(variables[name]))[:_LONGEST]
         for name in sorted(names)

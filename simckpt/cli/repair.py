@@ -10,7 +10,7 @@ import click
 from ..errors import SetupError
 
 if TYPE_CHECKING:
-    from ..capture.files import CheckedOutput
+    from ..capture.artifacts import CheckedOutput
 
 
 @click.command()
@@ -67,7 +67,7 @@ def _checkpoints(bundle: str, *, every: bool) -> tuple[str, ...]:
 def _outputs(bundle: str, folder: Path) -> tuple[CheckedOutput, ...]:
     from ..bundle.contents import content_hashes
     from ..bundle.reader import open_bundle
-    from ..capture.files import check_outputs
+    from ..capture.artifacts import check_outputs
     from ..errors import BundleError
     from ..report.brief import artifact_index
 

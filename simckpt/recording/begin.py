@@ -23,7 +23,7 @@ from ..bundle.writer import BundleWriter
 from ..capture.environment import capture_circumstances, capture_node, differing_facts
 from ..capture.jobs import launched_rank, launched_size
 from ..capture.probes import attempt
-from ..capture.rng import stream_mark
+from ..capture.rng import stream_fingerprint
 from ..errors import BundleError, SetupError, SimckptError, SimckptWarning
 from ..model.documents import Circumstances, Environment, Node
 from ..model.series import Event, RunOpened, Segment
@@ -126,7 +126,7 @@ def open_run(
         writer, upstream, refusal = _open_bundle(settings, driver, parameters, alone=alone)
     node = capture_node()
     # The other ranks wait for what this one says, so that a foreign generator must not raise here.
-    stream, _ = attempt(partial(stream_mark, settings.seeds), None)
+    stream, _ = attempt(partial(stream_fingerprint, settings.seeds), None)
     own = RankStart(
         host=comm.host,
         node=node.fingerprint,

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from ..bundle.contents import content_hashes
+from ..capture.artifacts import index_artifacts
 from ..capture.configuration import ConfigurationFiles
 from ..capture.environment import capture_environment
-from ..capture.files import index_artifacts
 from ..capture.jobs import scheduler_facts
 from ..capture.manifest import capture_manifest, specification
 from ..capture.packages import capture_packages

@@ -14,7 +14,7 @@ from .text import clean, facts, indented, plural, section, styled, table
 if TYPE_CHECKING:
     from ..bundle.recover import Recovered
     from ..bundle.verify import Finding
-    from ..capture.files import CheckedOutput
+    from ..capture.artifacts import CheckedOutput
 
 MOST_OUTPUTS = 20
 MOST_VARIABLES = 4

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from simckpt.analysis import contents
+from simckpt.analysis import identity
 from simckpt.analysis.datasets import identify, is_dataset
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -71,7 +71,7 @@ def test_arrays_of_objects_are_told_by_their_values() -> None:
 
 
 def test_what_is_too_large_is_described_and_follows_from_its_origin(monkeypatch) -> None:
-    monkeypatch.setattr(contents, "LARGEST", 100)
+    monkeypatch.setattr(identity, "LARGEST", 100)
     big = np.zeros(100)
     seen = identify(big, ["half of b"])
     assert seen.identified == "derivation"
@@ -82,7 +82,7 @@ def test_what_is_too_large_is_described_and_follows_from_its_origin(monkeypatch)
 
 
 def test_hashing_gives_up_when_its_time_is_over(monkeypatch) -> None:
-    monkeypatch.setattr(contents, "LONGEST", -1.0)
+    monkeypatch.setattr(identity, "LONGEST", -1.0)
     assert "would take more" in identify(np.zeros(100)).problem
 
 
@@ -236,11 +236,11 @@ class TestXarray:
     def test_what_is_read_in_pieces_has_the_id_of_the_whole(self, monkeypatch) -> None:
         whole = identify(self.field()).id
         monkeypatch.setattr("simckpt.analysis.datasets.WINDOW", 8)
-        monkeypatch.setattr(contents, "WINDOW", 8)
+        monkeypatch.setattr(identity, "WINDOW", 8)
         assert identify(self.field()).id == whole
 
 
 def test_looking_costs_less_than_its_limit() -> None:
     begun = time.monotonic()
     assert identify(np.zeros(1 << 20)).identified == "content"
-    assert time.monotonic() - begun < contents.LONGEST
+    assert time.monotonic() - begun < identity.LONGEST

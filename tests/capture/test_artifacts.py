@@ -6,8 +6,8 @@ import os
 import threading
 import time
 
-from simckpt.capture import files as artifacts
-from simckpt.capture.files import FileHash, index_artifacts
+from simckpt.capture import artifacts as artifacts
+from simckpt.capture.artifacts import FileHash, index_artifacts
 from simckpt.model.record import hash_bytes
 
 

@@ -7,8 +7,8 @@ import os
 import blake3
 import pytest
 
-from simckpt.capture import files as hashing
-from simckpt.capture.files import TimeUsedUp, hash_file
+from simckpt.capture import artifacts as hashing
+from simckpt.capture.artifacts import TimeUsedUp, hash_file
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**20, 2**20 + 1, 17 * 2**20 + 3])

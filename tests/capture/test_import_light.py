@@ -11,9 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
 import sys
-from simckpt.capture import environment, manifest, rng, specification, values
-from simckpt.capture.files import artifacts, configuration
-from simckpt.capture.jobs import launcher, scheduler
+from simckpt.capture import artifacts, configuration, environment, jobs, manifest, rng, values
 from simckpt.capture.solvers import describe
 from simckpt.model.documents import Stage
 manifest.capture_manifest(

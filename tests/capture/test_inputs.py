@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.capture import files as inputs
-from simckpt.capture.files import capture_inputs
+from simckpt.capture import artifacts as inputs
+from simckpt.capture.artifacts import capture_inputs
 from simckpt.model.record import hash_bytes
 
 

@@ -23,7 +23,7 @@ import numpy
 
 SECRETS = json.loads(Path("secrets.json").read_text())
 
-from simckpt.capture.files import index_artifacts
+from simckpt.capture.artifacts import index_artifacts
 from simckpt.capture.configuration import capture_configuration
 from simckpt.capture.solvers.describe import describe
 from simckpt.capture.environment import capture_environment, capture_node

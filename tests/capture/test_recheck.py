@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from simckpt.bundle.contents import content_hashes
-from simckpt.capture.files import CheckedOutput, check_outputs, index_artifacts
+from simckpt.capture.artifacts import CheckedOutput, check_outputs, index_artifacts
 from simckpt.model.documents import Artifact, ArtifactIndex
 from simckpt.model.record import hash_bytes
 

@@ -13,7 +13,12 @@ import numpy as np
 import pytest
 
 from simckpt.capture.random_state import WORDS, was_seeded
-from simckpt.capture.rng import capture_random, describe_generator, generators_in, stream_mark
+from simckpt.capture.rng import (
+    capture_random,
+    describe_generator,
+    generators_in,
+    stream_fingerprint,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,11 +34,11 @@ def test_integers_are_seeds_and_generators_are_told_by_state():
 
 
 def test_ranks_with_streams_of_their_own_are_told_apart():
-    marks = [stream_mark({"noise": np.random.default_rng([1, rank])}) for rank in range(4)]
+    marks = [stream_fingerprint({"noise": np.random.default_rng([1, rank])}) for rank in range(4)]
     assert len(set(marks)) == 4
-    assert stream_mark({"noise": np.random.default_rng([1, 2])}) == marks[2]
-    assert stream_mark({"seed": 1}) != stream_mark({"seed": 2})
-    assert stream_mark({}) == ""
+    assert stream_fingerprint({"noise": np.random.default_rng([1, 2])}) == marks[2]
+    assert stream_fingerprint({"seed": 1}) != stream_fingerprint({"seed": 2})
+    assert stream_fingerprint({}) == ""
 
 
 def test_a_draw_changes_the_state_and_nothing_else_does():

@@ -11,8 +11,8 @@ import pytest
 
 import simckpt
 from simckpt.capture import configuration
+from simckpt.capture.artifacts import capture_inputs
 from simckpt.capture.configuration import ConfigurationFiles, capture_configuration
-from simckpt.capture.files import capture_inputs
 from simckpt.recording import captures as indexing
 from simckpt.recording.captures import Indexer
 

@@ -57,9 +57,9 @@ def describer_for(obj: object) -> Describer | None:
         return describe_call if module.partition(".")[0] == "scipy" else None
     for base in type(obj).__mro__:
         package = base.__module__.partition(".")[0]
-        found = _DESCRIBERS.get((package, base.__name__))
-        if found is not None:
-            return found
+        describer = _DESCRIBERS.get((package, base.__name__))
+        if describer is not None:
+            return describer
     return None
 
 
@@ -123,5 +123,7 @@ def _describe(obj: object) -> Facts:
         return read_settings(obj)
     if isinstance(obj, Mapping):
         obj = {key: describe(item) if is_live(item) else item for key, item in obj.items()}
-    shown = plain(obj)
-    return shown if isinstance(obj, Mapping) or isinstance(shown, dict) else {"value": shown}
+    recorded = plain(obj)
+    return (
+        recorded if isinstance(obj, Mapping) or isinstance(recorded, dict) else {"value": recorded}
+    )

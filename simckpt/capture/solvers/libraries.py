@@ -26,8 +26,8 @@ def describe_solution(solution: Any) -> Facts:
     """How an integration went: steps taken and rejected, and its outcome; nothing of the state."""
     facts: Facts = {name: int(count) for name, count in (solution.stats or {}).items()}
     # Shown as "RESULTS<what went wrong>", with nothing between where nothing did.
-    told = str(solution.result).partition("<")[2].rpartition(">")[0]
-    return facts | {"result": told or "successful"}
+    outcome = str(solution.result).partition("<")[2].rpartition(">")[0]
+    return facts | {"result": outcome or "successful"}
 
 
 def _fields(module: Any) -> Facts:
@@ -43,14 +43,14 @@ def describe_ksp(ksp: Any) -> Facts:
     rtol, atol, divergence, iterations = _alive(ksp).getTolerances()
     return {
         "solver": ksp.getType(),
-        **_known("preconditioner", lambda: ksp.getPC().getType()),
+        **_optional("preconditioner", lambda: ksp.getPC().getType()),
         "rtol": rtol,
         "atol": atol,
         "divergence_tol": divergence,
         "max_iterations": iterations,
-        **_known("norm", ksp.getNormType),
-        **_known("side", ksp.getPCSide),
-        **_known("options_prefix", ksp.getOptionsPrefix),
+        **_optional("norm", ksp.getNormType),
+        **_optional("side", ksp.getPCSide),
+        **_optional("options_prefix", ksp.getOptionsPrefix),
     }
 
 
@@ -63,7 +63,7 @@ def describe_snes(snes: Any) -> Facts:
         "atol": atol,
         "step_tol": step,
         "max_iterations": iterations,
-        **_known("linear", lambda: describe_ksp(snes.getKSP())),
+        **_optional("linear", lambda: describe_ksp(snes.getKSP())),
     }
 
 
@@ -77,7 +77,7 @@ def describe_ts(ts: Any) -> Facts:
         "max_steps": ts.getMaxSteps(),
         "rtol": rtol,
         "atol": atol,
-        **_known("nonlinear", lambda: describe_snes(ts.getSNES())),
+        **_optional("nonlinear", lambda: describe_snes(ts.getSNES())),
     }
 
 
@@ -88,7 +88,7 @@ def _alive(solver: Any) -> Any:
     return solver
 
 
-def _known(name: str, read: Callable[[], Any]) -> Facts:
+def _optional(name: str, read: Callable[[], Any]) -> Facts:
     """One fact, or none: some have no answer before the solver is set up."""
     try:
         value = read()
@@ -174,12 +174,12 @@ def describe_ode_solver(solver: Any) -> Facts:
     """An `OdeSolver` of `scipy.integrate`: tolerances as they are, after SciPy's own limits."""
     name = type(solver).__name__
     facts: Facts = {"solver": name, "integrator": name, "size": getattr(solver, "n", None)}
-    facts |= _given(solver, _SETTINGS)
+    facts |= _keywords(solver, _SETTINGS)
     # BDF changes its order as it goes: that is no setting.
     if isinstance(getattr(type(solver), "order", None), int):
         facts["order"] = type(solver).order
     inner = getattr(getattr(solver, "_lsoda_solver", None), "_integrator", None)
-    return facts | _given(inner, _LSODA_SETTINGS)
+    return facts | _keywords(inner, _LSODA_SETTINGS)
 
 
 def describe_ode(solver: Any) -> Facts:
@@ -187,7 +187,7 @@ def describe_ode(solver: Any) -> Facts:
     inner = solver._integrator  # noqa: SLF001 - scipy.integrate.ode has no public name for it
     name = type(inner).__name__
     facts: Facts = {"solver": name, "integrator": name}
-    facts |= _given(inner, _LSODA_SETTINGS)
+    facts |= _keywords(inner, _LSODA_SETTINGS)
     if (family := getattr(inner, "meth", None)) in _FAMILIES:
         # VODE lowers an order that its formulas do not have.
         facts["method"], highest = _FAMILIES[family]
@@ -224,8 +224,8 @@ def describe_call(call: Any) -> Facts:
 
 def _defaults_of_method(function: Any, method: Any) -> Facts:
     """Tolerances and limits of the integrator that `solve_ivp` would use."""
-    known = getattr(sys.modules.get(function.__module__), "METHODS", {})
-    solver = known.get(method) if isinstance(method, str) else method
+    methods = getattr(sys.modules.get(function.__module__), "METHODS", {})
+    solver = methods.get(method) if isinstance(method, str) else method
     if not isinstance(solver, type):
         return {}
     parameters = inspect.signature(solver).parameters
@@ -259,7 +259,7 @@ def describe_krylov_jacobian(jacobian: Any) -> Facts:
     return facts | dict(getattr(jacobian, "method_kw", {}))
 
 
-def _given(solver: Any, names: tuple[str, ...]) -> Facts:
+def _keywords(solver: Any, names: tuple[str, ...]) -> Facts:
     missing = object()
     values = {name: getattr(solver, name, missing) for name in names}
     return {name: value for name, value in values.items() if value is not missing}

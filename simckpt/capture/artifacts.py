@@ -151,21 +151,21 @@ def capture_inputs(
         Sorted by path. What cannot be found or read is there too and has a `problem`.
     """
     deadline = time.monotonic() + limit
-    seen: dict[tuple[int, int], tuple[FileHash, dict[str, Hash] | None, str]] = {}
+    hashes: dict[tuple[int, int], tuple[FileHash, dict[str, Hash] | None, str]] = {}
     result: dict[str, InputFile] = {}
     for pattern in patterns:
         text = os.fspath(pattern)
         if "://" in text:
             result[text] = InputFile(
-                path=_shown_inputs(text), problem="not a local file: not hashed"
+                path=_display_name(text), problem="not a local file: not hashed"
             )
             continue
         for name in matches(text):
             if name not in result:
-                result[name] = _one(name, contents, seen, deadline)
+                result[name] = _one(name, contents, hashes, deadline)
             if len(result) >= MOST_FILES:
                 more = InputFile(
-                    path=_shown_inputs(text),
+                    path=_display_name(text),
                     problem=f"more than {MOST_FILES} files: the rest is left out",
                 )
                 return (*(result[n] for n in sorted(result)), more)
@@ -177,7 +177,7 @@ def matches(pattern: str) -> Iterator[str]:
     pattern = os.path.expanduser(pattern)  # noqa: PTH111 - patterns are not paths
     # A file whose name has brackets in it is meant as such.
     names = [pattern] if os.path.lexists(pattern) else _expand(pattern)
-    found = False
+    exists = False
     for name in names:
         if Path(name).is_dir():
             for folder, folders, files in os.walk(name):
@@ -185,12 +185,12 @@ def matches(pattern: str) -> Iterator[str]:
                 # A link to a folder may lead round in a circle: it is named and not followed.
                 links = [f for f in folders if Path(folder, f).is_symlink()]
                 for file in sorted([*files, *links]):
-                    found = True
+                    exists = True
                     yield os.path.join(folder, file)  # noqa: PTH118 - keeps the user's form
         else:
-            found = True
+            exists = True
             yield name
-    if not found:
+    if not exists:
         yield pattern
 
 
@@ -201,34 +201,34 @@ def _expand(pattern: str) -> list[str]:
 def _one(
     name: str,
     contents: Contents,
-    seen: dict[tuple[int, int], tuple[FileHash, dict[str, Hash] | None, str]],
+    hashes: dict[tuple[int, int], tuple[FileHash, dict[str, Hash] | None, str]],
     deadline: float,
 ) -> InputFile:
     path = Path(name)
     try:
         status = path.stat()
         identity = (status.st_dev, status.st_ino)
-        if identity not in seen:
-            seen[identity] = _read(path, contents, deadline)
+        if identity not in hashes:
+            hashes[identity] = _read(path, contents, deadline)
     except FileNotFoundError:
         magic = glob.has_magic(name)
         problem = "no file has a name like this" if magic else "there is no such file"
-        return InputFile(path=_shown_inputs(name), problem=problem)
+        return InputFile(path=_display_name(name), problem=problem)
     except TimeUsedUp:
         problem = "not hashed: the time for hashing inputs was used up"
         return InputFile(
-            path=_shown_inputs(name), size=status.st_size, mtime=status.st_mtime, problem=problem
+            path=_display_name(name), size=status.st_size, mtime=status.st_mtime, problem=problem
         )
     except OSError as error:
-        return InputFile(path=_shown_inputs(name), problem=reason_of(error))
-    told, inside, problem = seen[identity]
+        return InputFile(path=_display_name(name), problem=reason_of(error))
+    content, inside, problem = hashes[identity]
     return InputFile(
-        path=_shown_inputs(name),
-        size=told.size,
-        mtime=told.mtime,
-        hash=told.hash,
+        path=_display_name(name),
+        size=content.size,
+        mtime=content.mtime,
+        hash=content.hash,
         contents=inside,
-        problem=told.problem or problem,
+        problem=content.problem or problem,
     )
 
 
@@ -239,9 +239,9 @@ def _read(
         raise OSError(None, _no_file(path), None)
     if time.monotonic() > deadline:
         raise TimeUsedUp
-    told = hash_file(path, deadline)
+    content = hash_file(path, deadline)
     inside, problem = read_contents(path, contents)
-    return told, inside, problem
+    return content, inside, problem
 
 
 def _no_file(path: Path) -> str:
@@ -260,7 +260,7 @@ def read_contents(path: Path, contents: Contents) -> tuple[dict[str, Hash] | Non
         return None, f"contents: {reason_of(error)}"
 
 
-def _shown_inputs(name: str) -> str:
+def _display_name(name: str) -> str:
     return redact_text(clean_text(name))
 
 
@@ -308,7 +308,7 @@ def index_artifacts(
     root = root.absolute()
     names = tuple(os.fspath(p) for p in patterns)
     deadline = time.monotonic() + limit
-    known = {entry.path: entry for entry in previous.entries} if previous else {}
+    earlier = {entry.path: entry for entry in previous.entries} if previous else {}
     entries: dict[str, Artifact] = {}
     places: dict[str, Path] = {}
     for pattern in names:
@@ -318,10 +318,10 @@ def index_artifacts(
         for path in map(Path, matches(absolute)):
             if path.is_symlink() and path.is_dir():
                 continue  # one that leads to the latest folder is no output of its own
-            shown = _shown(path, root)
-            if shown not in entries and len(entries) < MOST_ARTIFACTS:
-                entries[shown] = _look(path, shown, contents, settled, deadline, known.get(shown))
-                places[shown] = path
+            name = _display_path(path, root)
+            if name not in entries and len(entries) < MOST_ARTIFACTS:
+                entries[name] = _look(path, name, contents, settled, deadline, earlier.get(name))
+                places[name] = path
     for entry in _grown([e for e in entries.values() if e.hash], places, quiet):
         entries[entry.path] = entry
     return ArtifactIndex(
@@ -350,33 +350,37 @@ def _grown(hashed: Iterable[Artifact], places: dict[str, Path], quiet: float) ->
 
 def _look(
     path: Path,
-    shown: str,
+    name: str,
     contents: Contents,
     settled: float,
     deadline: float,
-    known: Artifact | None,
+    earlier: Artifact | None,
 ) -> Artifact:
     try:
         status = path.stat()
     except FileNotFoundError:
-        return Artifact(path=shown, size=0, mtime=0.0, hash=None, status="missing")
+        return Artifact(path=name, size=0, mtime=0.0, hash=None, status="missing")
     except OSError:
-        return Artifact(path=shown, size=0, mtime=0.0, hash=None, status="unreadable")
+        return Artifact(path=name, size=0, mtime=0.0, hash=None, status="unreadable")
     size, mtime = status.st_size, status.st_mtime
-    if known and known.hash and (known.size, known.mtime) == (size, mtime):
-        return known
+    if earlier and earlier.hash and (earlier.size, earlier.mtime) == (size, mtime):
+        return earlier
     if time.time() - mtime < settled or time.monotonic() > deadline:
-        return Artifact(path=shown, size=size, mtime=mtime, hash=None, status="changing")
+        return Artifact(path=name, size=size, mtime=mtime, hash=None, status="changing")
     try:
-        told = hash_file(path, deadline)
+        content = hash_file(path, deadline)
     except TimeUsedUp:
-        return Artifact(path=shown, size=size, mtime=mtime, hash=None, status="changing")
+        return Artifact(path=name, size=size, mtime=mtime, hash=None, status="changing")
     except OSError:
-        return Artifact(path=shown, size=size, mtime=mtime, hash=None, status="unreadable")
-    if told.hash is None:
-        return Artifact(path=shown, size=told.size, mtime=told.mtime, hash=None, status="changing")
+        return Artifact(path=name, size=size, mtime=mtime, hash=None, status="unreadable")
+    if content.hash is None:
+        return Artifact(
+            path=name, size=content.size, mtime=content.mtime, hash=None, status="changing"
+        )
     inside = _contents(path, contents)
-    return Artifact(path=shown, size=told.size, mtime=told.mtime, hash=told.hash, contents=inside)
+    return Artifact(
+        path=name, size=content.size, mtime=content.mtime, hash=content.hash, contents=inside
+    )
 
 
 def _contents(path: Path, contents: Contents) -> dict[str, Hash] | None:
@@ -384,7 +388,7 @@ def _contents(path: Path, contents: Contents) -> dict[str, Hash] | None:
     return inside
 
 
-def _shown(path: Path, root: Path) -> str:
+def _display_path(path: Path, root: Path) -> str:
     if path.is_relative_to(root):
         path = path.relative_to(root)
     return redact_text(clean_text(str(path)))
@@ -484,9 +488,11 @@ def _changed(
     if inside is None or entry.contents is None:
         problem = "" if size == entry.size else f"{entry.size} bytes then, {size} now"
         return CheckedOutput(path=entry.path, status="changed", hash=now, problem=problem)
-    known = entry.contents
+    contents_then = entry.contents
     differing = tuple(
-        sorted(n for n in known.keys() | inside.keys() if known.get(n) != inside.get(n))
+        sorted(
+            n for n in contents_then.keys() | inside.keys() if contents_then.get(n) != inside.get(n)
+        )
     )
     if differing:
         return CheckedOutput(path=entry.path, status="changed", variables=differing, hash=now)
@@ -494,13 +500,13 @@ def _changed(
     return CheckedOutput(path=entry.path, status="same-contents", hash=now, problem=problem)
 
 
-def _place(shown: str, root: Path) -> Path | None:
+def _place(name: str, root: Path) -> Path | None:
     """The file that a path of an index means, links resolved; None if it is not below `root`."""
     try:
-        path = Path(os.path.realpath(root / shown))
+        path = Path(os.path.realpath(root / name))
         if not path.exists():
             # The bytes of a name that are no text are recorded as escapes.
-            bytes_of = _ESCAPE.sub(lambda m: chr(int(m[1], 16)), shown)
+            bytes_of = _ESCAPE.sub(lambda m: chr(int(m[1], 16)), name)
             path = Path(os.path.realpath(root / bytes_of))
     except (OSError, ValueError):
         return None

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from ..capture.files import content_hasher
+from ..capture.artifacts import content_hasher
 from ..capture.probes import reason_of
 from ..capture.redaction import redact_text
 from ..capture.values import clean_text, plain
