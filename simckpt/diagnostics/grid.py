@@ -99,9 +99,12 @@ class Grid:
                 "Grid.global_shape", global_shape, f"has {len(shape)} axes, not 1 to {MOST_AXES}"
             )
         axes = len(shape)
-        begin = (0,) * axes if start is None else _whole_numbers("Grid.start", start, least=0)
-        if len(begin) != axes or any(b > n for b, n in zip(begin, shape, strict=True)):
-            raise SetupError("Grid.start", start, f"is no cell of a grid of global shape {shape}")
+        begin = (0,) * axes
+        if start is not None:
+            begin = _whole_numbers("Grid.start", start, least=0)
+            if len(begin) != axes or any(b > n for b, n in zip(begin, shape, strict=True)):
+                problem = f"is no cell of a grid of global shape {shape}"
+                raise SetupError("Grid.start", start, problem)
         if isinstance(level, bool) or not isinstance(level, int | np.integer) or level < 0:
             raise SetupError("Grid.level", level, "is not a whole number of zero or more")
         put = object.__setattr__
@@ -109,17 +112,14 @@ class Grid:
         put(self, "start", begin)
         put(self, "spacing", _spacings(1.0 if spacing is None else spacing, shape))
         put(self, "spaced", spacing is not None or volume is None)
-        put(self, "ghost", _ghosts(ghost, axes))
-        put(self, "volume", _cells("Grid.volume", volume, axes))
-        put(self, "where", _cells("Grid.where", where, axes))
+        none = type(ghost) is int and ghost == 0
+        put(self, "ghost", ((0, 0),) * axes if none else _ghosts(ghost, axes))
+        put(self, "volume", None if volume is None else _cells("Grid.volume", volume, axes))
+        put(self, "where", None if where is None else _cells("Grid.where", where, axes))
         put(self, "level", int(level))
         if self.where is not None and self.where.dtype != np.bool_:
-            raise SetupError(
-                "Grid.where",
-                self.where.dtype.name,
-                "is not an array of bool",
-                mend="Compare first.",
-            )
+            kind, problem = self.where.dtype.name, "is not an array of bool"
+            raise SetupError("Grid.where", kind, problem, mend="Compare first.")
 
     @property
     def axes(self) -> int:
@@ -134,31 +134,31 @@ class Grid:
         SetupError
             If an array of that shape cannot lie in this grid.
         """
-        given = tuple(int(n) for n in array_shape)
+        shape = tuple(int(n) for n in array_shape)
         argument = f"fields[{name!r}].shape"
         facts = f"Grid(global_shape={self.global_shape}, start={self.start}, ghost={self.ghost})"
-        if len(given) != self.axes:
+        if len(shape) != self.axes:
             raise SetupError(
                 argument,
-                given,
-                f"has {len(given)} axes, but {facts} has {self.axes}",
+                shape,
+                f"has {len(shape)} axes, but {facts} has {self.axes}",
                 mend="Give each component as a field of its own, or Components(array, axis)."
-                if len(given) > self.axes
+                if len(shape) > self.axes
                 else "Give an array with an axis for each of the grid's, or another Grid.",
             )
-        local = tuple(n - low - high for n, (low, high) in zip(given, self.ghost, strict=True))
+        local = tuple(n - low - high for n, (low, high) in zip(shape, self.ghost, strict=True))
         for axis, n in enumerate(local):
             if n < 0:
                 raise SetupError(
                     argument,
-                    given,
+                    shape,
                     f"is smaller along axis {axis} than the ghost layers of {facts}",
                     mend="Check Grid.ghost.",
                 )
             if self.start[axis] + n > self.global_shape[axis]:
                 raise SetupError(
                     argument,
-                    given,
+                    shape,
                     f"does not fit: along axis {axis} its {n} cells without ghost layers begin at "
                     f"{self.start[axis]} and pass the end of {facts}",
                     mend="Check Grid.ghost and Grid.start: the array is the local box plus ghosts.",
@@ -246,6 +246,9 @@ def _whole_numbers(argument: str, value: Any, *, least: int) -> tuple[int, ...]:
 
 
 def _spacings(value: Any, shape: tuple[int, ...]) -> tuple[AxisSpacing, ...]:
+    if type(value) is float and 0 < value < np.inf:
+        # What most drivers give, at every sample.
+        return (value,) * len(shape)
     if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
         value = (value,) * len(shape)
     if isinstance(value, np.ndarray) and (value.ndim == 0 or (value.size != 1 == len(shape))):
@@ -258,14 +261,14 @@ def _spacings(value: Any, shape: tuple[int, ...]) -> tuple[AxisSpacing, ...]:
             mend="Give one number for all axes, or one entry an axis.",
         )
     spacings: list[AxisSpacing] = []
-    for axis, given in enumerate(value):
+    for axis, entry in enumerate(value):
         argument = f"Grid.spacing[{axis}]"
         try:
-            widths = np.asarray(given, dtype=np.float64)
+            widths = np.asarray(entry, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
-            raise SetupError(argument, given, "is neither a number nor an array") from None
+            raise SetupError(argument, entry, "is neither a number nor an array") from None
         if widths.ndim > 1 or not bool(np.all(np.isfinite(widths) & (widths > 0))):
-            raise SetupError(argument, given, "is not a positive width, or a 1-D array of them")
+            raise SetupError(argument, entry, "is not a positive width, or a 1-D array of them")
         spacings.append(widths if widths.ndim else float(widths))
     return tuple(spacings)
 
@@ -281,17 +284,15 @@ def _ghosts(value: Any, axes: int) -> tuple[tuple[int, int], ...]:
             mend="Write ghost=2, ghost=(2, 1) or ghost=((2, 1), (0, 0)).",
         )
     layers = []
-    for given in value:
-        pair = _whole_numbers("Grid.ghost", given, least=0)
+    for entry in value:
+        pair = _whole_numbers("Grid.ghost", entry, least=0)
         if len(pair) not in (1, 2):
             raise SetupError("Grid.ghost", value, "has an entry that is no int and no pair of ints")
         layers.append((pair[0], pair[-1]))
     return tuple(layers)
 
 
-def _cells(argument: str, value: Any, axes: int) -> NDArray[Any] | None:
-    if value is None:
-        return None
+def _cells(argument: str, value: Any, axes: int) -> NDArray[Any]:
     array = np.asarray(value)
     if array.ndim != axes:
         raise SetupError(f"{argument}.shape", array.shape, f"has not {axes} axes like the grid")
@@ -338,9 +339,9 @@ def measure_box(grid: Grid, shape: Sequence[int]) -> Measure:
         for axis, cells in enumerate(shape)
     ]
     where = None if grid.where is None else grid.local_cells("Grid.where", grid.where, shape)
-    given = None
+    volumes = None
     if grid.volume is not None:
-        given = grid.local_cells("Grid.volume", grid.volume, shape)
+        volumes = grid.local_cells("Grid.volume", grid.volume, shape)
     else:
         for size in (prod(float(w.max()) for w in widths), prod(float(w.min()) for w in widths)):
             if not 0 < size < np.inf:
@@ -354,8 +355,8 @@ def measure_box(grid: Grid, shape: Sequence[int]) -> Measure:
     rows = max(1, BLOCK // max(1, prod(shape[1:])))
     for begin in range(0, shape[0], rows):
         cut = slice(begin, begin + rows)
-        if given is not None:
-            slab = np.asarray(given[cut], np.float64)
+        if volumes is not None:
+            slab = np.asarray(volumes[cut], np.float64)
         else:
             slab = widths[0][cut]
             for along in widths[1:]:
