@@ -17,7 +17,8 @@ from .local_spec import Facts
 from .quantities.base import Channel, Context, Diagnostic, Quantity, checked_name
 from .quantities.integrals import Budget, Conserved, particle_quantities
 from .quantities.norms import ExtremumLocations
-from .quantities.reported import Count, Reported, Residual, Scalar
+from .quantities.reported import Count, Residual, Scalar
+from .state import Reported
 
 RESERVED = frozenset({"step", "t", "wall", "dt", "segment", "faults"})
 

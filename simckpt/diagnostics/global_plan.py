@@ -198,8 +198,8 @@ def _check_boxes(shapes: Mapping[int, tuple[int, ...]], boxes: RankedBoxes) -> N
         if any(box.checksum is not None for _, box in here):
             _check_cells(shape[0], [box for _, box in here])
         elif not any(box.masked for _, box in here):
-            placed = [(rank, box.start, box.shape) for rank, box in here]
-            check_coverage(shape, placed, complete=level == 0)
+            extents = [(rank, box.start, box.shape) for rank, box in here]
+            check_coverage(shape, extents, complete=level == 0)
     check_widths(boxes)
 
 

@@ -25,10 +25,10 @@ KERNELS = Path(__file__).parent / "kernels"
 @cache
 def source_hash() -> str:
     """16 hexadecimal digits that change with any kernel's source."""
-    whole = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(digest_size=8)
     for path in sorted(KERNELS.glob("*.py")):
-        whole.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return whole.hexdigest()
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def cache_folder() -> Path:
@@ -46,14 +46,14 @@ def cache_folder() -> Path:
     return Path(base) / f"kernels-{source_hash()}"
 
 
-class Condition:
+class CacheCondition:
     """What this process has found wrong with the cache; it has the kernels in any case."""
 
     def __init__(self) -> None:
         self._refusal = ""
         self._damage = ""
         self._files = 0
-        self._said = ""
+        self._last_text = ""
 
     def damaged(self, path: Path, error: Exception) -> None:
         """A file could not be used, and has been discarded where that is allowed."""
@@ -90,9 +90,9 @@ class Condition:
     def say(self) -> None:
         """Warn of what was found since it was last said; never raises."""
         text = ". ".join(part for part in (self.mended, self.unkept) if part)
-        if text == self._said:
+        if text == self._last_text:
             return
-        self._said = text
+        self._last_text = text
         try:
             warnings.warn(text, SimckptWarning, stacklevel=4)
         except SimckptWarning:
@@ -100,7 +100,7 @@ class Condition:
             sys.stderr.write(f"simckpt: {text}\n")
 
 
-condition = Condition()
+condition = CacheCondition()
 
 
 def _text(error: Exception) -> str:

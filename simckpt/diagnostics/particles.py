@@ -96,18 +96,18 @@ class Particles:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The quantities by name, each of shape (n,): ``mass``, ``x``, ``vx``, ``potential``."""
         count = self.ids.size
-        found: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[Any]] = {}
         if isinstance(self.mass, float):
-            found["mass"] = np.broadcast_to(np.float64(self.mass), (count,))
+            arrays["mass"] = np.broadcast_to(np.float64(self.mass), (count,))
         else:
-            found["mass"] = self.mass
+            arrays["mass"] = self.mass
         for prefix, array in (("", self.position), ("v", self.velocity)):
             if array is not None:
                 for i in range(array.shape[1]):
-                    found[prefix + AXES[i]] = array[:, i]
+                    arrays[prefix + AXES[i]] = array[:, i]
         if self.potential is not None:
-            found["potential"] = self.potential
-        return found
+            arrays["potential"] = self.potential
+        return arrays
 
 
 def _expect(name: str, array: Any, shape: tuple[int, ...]) -> None:
@@ -200,23 +200,23 @@ class Cells:
 
     def box(self, array_shape: Sequence[int], name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Start and shape of a field's array; SetupError if it has not one value an id."""
-        given = tuple(int(n) for n in array_shape)
-        if given != self.ids.shape:
+        shape = tuple(int(n) for n in array_shape)
+        if shape != self.ids.shape:
             raise SetupError(
-                f"fields[{name!r}].shape", given, f"is not {self.ids.shape}, one value an id"
+                f"fields[{name!r}].shape", shape, f"is not {self.ids.shape}, one value an id"
             )
-        return (0,), given
+        return (0,), shape
 
     def interior(self, array: Anything) -> Anything:
         """The array itself: there are no ghost layers."""
         return array
 
 
-def _array(argument: str, given: Any) -> NDArray[Any]:
+def _array(argument: str, value: Any) -> NDArray[Any]:
     try:
-        return np.asarray(given)
+        return np.asarray(value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise SetupError(argument, type(given).__name__, f"is no array: {error}") from None
+        raise SetupError(argument, type(value).__name__, f"is no array: {error}") from None
 
 
 # Several components in one array: a vector or tensor field beside the axes of its grid.
@@ -279,11 +279,11 @@ class Components:
             raise SetupError("Components.names", self.names, problem)
 
     def _checked_axes(self, shape: Sequence[int]) -> list[int]:
-        given: Any = self.axis
-        if whole_number(given) is not None or not isinstance(given, Iterable):
-            given = (given,)
+        entries: Any = self.axis
+        if whole_number(entries) is not None or not isinstance(entries, Iterable):
+            entries = (entries,)
         axes = []
-        for axis in map(whole_number, given):
+        for axis in map(whole_number, entries):
             if axis is None:
                 raise SetupError(
                     "Components.axis",

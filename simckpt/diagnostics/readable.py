@@ -63,10 +63,10 @@ def _foreign(value: Any, argument: str) -> Readable:
         shared = _shared(value)
         if shared is not None:
             return shared
-        there = device_array(value, argument)
-        if type_name(there.dtype) in READABLE | COMPLEX:
-            check_copied(there, argument)
-        return there
+        remote = device_array(value, argument)
+        if type_name(remote.dtype) in READABLE | COMPLEX:
+            check_copied(remote, argument)
+        return remote
     if hasattr(value, "__array_interface__"):
         return np.asarray(value)
     raise SetupError(argument, kind_of(value), "is not an array", mend=mend_of(value))
@@ -103,9 +103,9 @@ def real_parts(name: str, array: Readable) -> Iterator[tuple[str, Readable]]:
 
 def check_type(array: Readable, argument: str, *, complex_too: bool = False) -> None:
     """SetupError if no kernel reads numbers of this type, or of their two parts."""
-    known = READABLE | COMPLEX if complex_too else READABLE
+    types = READABLE | COMPLEX if complex_too else READABLE
     complexes = ("complex64", "complex128") if complex_too else ()
-    if type_name(array.dtype) not in known:
+    if type_name(array.dtype) not in types:
         raise SetupError(
             argument,
             array.dtype.name,

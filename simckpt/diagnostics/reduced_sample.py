@@ -144,10 +144,11 @@ class MessageReader:
         ranks, unreadable = int(sums[MessageLayout.RANKS]), int(sums[MessageLayout.UNREADABLE])
         absent = plan.ranks - ranks
         failed: dict[str, int] = {}
+        problems: list[str] = []
         counts = sums[self._failed]
         if counts.any():
             failed = {n: c for n, c in zip(self._names, counts.tolist(), strict=True) if c}
-        problems = [f"{name} failed on {_count(c, 'rank')}" for name, c in failed.items()]
+            problems = [f"{name} failed on {_count(c, 'rank')}" for name, c in failed.items()]
         if absent:
             problems.append(f"{_count(absent, 'rank')} of {plan.ranks} had no state to sample")
         aligned = first == last and clock[6] == -clock[7]

@@ -4,12 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import nan
+from math import isnan, nan
 from typing import Any, NamedTuple
 
+from .exact import ExactSum
 from .grid import Grid
 from .particles import Cells, Particles
-from .quantities.reported import Reported
+
+
+def worst(a: float, b: float) -> float:
+    """The larger of two residuals; NaN if either is."""
+    return nan if isnan(a) or isnan(b) else max(a, b)
+
+
+@dataclass(frozen=True)
+class Solves:
+    """Linear or non-linear solves.
+
+    Parameters
+    ----------
+    solves, iterations : int
+        How many solves, and their iterations in all.
+    initial, final : float
+        The largest residual before and after a solve; NaN if any is, or none was reported.
+    """
+
+    solves: int = 0
+    iterations: int = 0
+    initial: float = nan
+    final: float = nan
+
+    def __add__(self, other: Solves) -> Solves:
+        if not self.solves or not other.solves:
+            return self if self.solves else other
+        return Solves(
+            self.solves + other.solves,
+            self.iterations + other.iterations,
+            worst(self.initial, other.initial),
+            worst(self.final, other.final),
+        )
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The reports by name.
+
+    Parameters
+    ----------
+    amounts : mapping of str to ExactSum
+        What `run.add_source` was given, added up exactly.
+    counts : mapping of str to int
+        What `run.count` was given, added up.
+    solves : mapping of str to Solves
+        What `run.residual` was given.
+    scalars : mapping of str to float
+        What `run.scalar` was given last.
+    """
+
+    amounts: Mapping[str, ExactSum] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    solves: Mapping[str, Solves] = field(default_factory=dict)
+    scalars: Mapping[str, float] = field(default_factory=dict)
+
 
 NOTHING_REPORTED = Reported()
 

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from ..diagnostics.declarations import Declarations
     from ..diagnostics.exact import ExactSum
     from ..diagnostics.local_spec import LocalSpec
-    from ..diagnostics.quantities.reported import Reported, Solves
     from ..diagnostics.rank_sampler import RankSampler
     from ..diagnostics.reduced_sample import ReducedSample
-    from ..diagnostics.state import State
+    from ..diagnostics.state import Reported, Solves, State
     from ..parallel.comm import Comm, Maxima, Reduction, Sums
     from .faults import Faults
     from .moving_boxes import DecompositionAt, SampleTime
@@ -158,7 +157,8 @@ class Reports:
 
     def residual(self, name: str, iterations: int, initial: float, final: float) -> None:
         """Add one solve."""
-        from ..diagnostics.quantities.reported import Solves, add_count
+        from ..diagnostics.quantities.reported import add_count
+        from ..diagnostics.state import Solves
 
         name = _normal(name)
         total = self._solves.get(name)
@@ -174,7 +174,7 @@ class Reports:
         """What was reported since this was last called; None for nothing."""
         if not (self._amounts or self._counts or self._solves or self._scalars):
             return None
-        from ..diagnostics.quantities.reported import Reported
+        from ..diagnostics.state import Reported
 
         reported = Reported(self._amounts, self._counts, self._solves, self._scalars)
         self._amounts, self._counts, self._solves, self._scalars = {}, {}, {}, {}

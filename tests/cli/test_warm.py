@@ -35,7 +35,7 @@ def test_a_folder_that_keeps_nothing_is_an_error(
 def test_a_full_folder_is_one_line_with_the_mend_and_status_1(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    condition = cache.Condition()
+    condition = cache.CacheCondition()
     condition.refused(OSError(errno.ENOSPC, "No space left on device"))
     monkeypatch.setattr(cache, "condition", condition)
     result = CliRunner().invoke(verbs, ["warm"])
@@ -48,7 +48,7 @@ def test_a_full_folder_is_one_line_with_the_mend_and_status_1(
 
 
 def test_what_was_damaged_and_made_anew_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    condition = cache.Condition()
+    condition = cache.CacheCondition()
     condition.damaged(Path("sweep.nbc"), EOFError("Ran out of input"))
     monkeypatch.setattr(cache, "condition", condition)
     result = CliRunner().invoke(verbs, ["warm"])

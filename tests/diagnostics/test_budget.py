@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from simckpt import Budget, Grid
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.exact import ExactSum, exact_term
-from simckpt.diagnostics.quantities.reported import Reported
-from simckpt.diagnostics.state import State
+from simckpt.diagnostics.state import Reported, State
 from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(budget={"mass": "rho"})

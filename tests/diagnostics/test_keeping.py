@@ -24,7 +24,7 @@ def tripled(x):
 @pytest.fixture
 def condition(monkeypatch, tmp_path):
     monkeypatch.setenv("SIMCKPT_CACHE_DIR", str(tmp_path))
-    fresh = cache.Condition()
+    fresh = cache.CacheCondition()
     monkeypatch.setattr(keeping, "condition", fresh)
     return fresh
 

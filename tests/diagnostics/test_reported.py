@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from simckpt import Components, Custom, Grid
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.quantities.base import LocalState
-from simckpt.diagnostics.quantities.reported import LARGEST_TOTAL, Reported, Solves
-from simckpt.diagnostics.state import Extremes, State
+from simckpt.diagnostics.quantities.reported import LARGEST_TOTAL
+from simckpt.diagnostics.state import Extremes, Reported, Solves, State
 from simckpt.errors import SetupError
 
 FIELD = np.arange(12.0)

@@ -234,15 +234,15 @@ def device_array(value: Any, argument: str) -> DeviceArray:
             "lies in the memory of a device, and is no array of a library that is known",
             mend="Give a copy on the host.",
         )
-    found = DeviceArray(value, _namespace(value))
-    if not _has_counterpart(found):
+    array = DeviceArray(value, _namespace(value))
+    if not _has_counterpart(array):
         raise SetupError(
             argument,
             str(kind),
             "is no type of number that can be measured",
             mend="Give it as float32, on the host or on the device.",
         )
-    return found
+    return array
 
 
 def _has_counterpart(array: DeviceArray) -> bool:
@@ -263,12 +263,12 @@ def check_copied(array: DeviceArray, argument: str) -> None:
     try:
         cell = array[(slice(0, 1),) * array.ndim].copied()
     except Exception as error:  # noqa: BLE001 - whatever a library raises, the field is named
-        told = f"cannot be copied to the host ({reason_of(error)})"
+        problem = f"cannot be copied to the host ({reason_of(error)})"
     else:
         if cell.shape == (1,) * array.ndim and cell.dtype == array.dtype:
             return
-        told = f"gives {cell.dtype} of shape {cell.shape} for one cell of {array.dtype}"
-    raise SetupError(argument, kind_of(array.array), told, mend=mend_of(array.array))
+        problem = f"gives {cell.dtype} of shape {cell.shape} for one cell of {array.dtype}"
+    raise SetupError(argument, kind_of(array.array), problem, mend=mend_of(array.array))
 
 
 def reducible(array: DeviceArray) -> bool:
@@ -285,8 +285,8 @@ def statement(array: DeviceArray) -> str:
     """How `array` is measured, in a few words for the record."""
     if not reducible(array):
         return f"copied block by block from {array.place}"
-    told = f"reduced by {array.place}, whose exp, log and the like are its own"
-    return told if hasattr(array.array, "view") else f"{told}, and one NaN is as another"
+    text = f"reduced by {array.place}, whose exp, log and the like are its own"
+    return text if hasattr(array.array, "view") else f"{text}, and one NaN is as another"
 
 
 _HARD = (1.0, 2.0, 3.0, 7.0, 49.0, 1e16 + 2, 1e-300, 3.5e-310, 5e-324, 2.0**1023, 0.1, 1 / 3)
@@ -316,9 +316,10 @@ def _trials(library: Any, device: Any) -> bool:
         [float(np.float64(a) / np.float64(b)) for a, b in pairs],
         [sqrt(a) for a in _HARD],
     )
-    found = (x + y, x * y, x / y, library.sqrt(x))
+    results = (x + y, x * y, x / y, library.sqrt(x))
     same = all(
-        [float(v[i]) for i in range(len(_HARD))] == e for v, e in zip(found, expected, strict=True)
+        [float(v[i]) for i in range(len(_HARD))] == e
+        for v, e in zip(results, expected, strict=True)
     )
     wraps = int((n * n)[0]) == (((2**62 + 3) ** 2 + 2**63) % 2**64) - 2**63
     return same and wraps

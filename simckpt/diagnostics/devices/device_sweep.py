@@ -57,9 +57,9 @@ class Arithmetic:
         top = self.top(x)
         while top:
             unit = max(frexp(top)[1] - CUT, SMALLEST)
-            whole = xp.trunc(self.scaled(x, -unit))
-            total += int(xp.sum(xp.astype(whole, xp.int64))) << (unit - SMALLEST)
-            x = x - self.scaled(whole, unit)
+            integers = xp.trunc(self.scaled(x, -unit))
+            total += int(xp.sum(xp.astype(integers, xp.int64))) << (unit - SMALLEST)
+            x = x - self.scaled(integers, unit)
             top = self.top(x)
         return total
 
@@ -72,10 +72,10 @@ class Arithmetic:
         xp = self.xp
         product = a * b
         (a, far), (b, wide) = self._reined(a), self._reined(b)
-        near = a * b
+        scaled_product = a * b
         a1, a0 = self._halves(a)
         b1, b0 = self._halves(b)
-        error = a0 * b0 - (((near - a1 * b1) - a0 * b1) - a1 * b0)
+        error = a0 * b0 - (((scaled_product - a1 * b1) - a0 * b1) - a1 * b0)
         error = error * far * wide
         return product, xp.where(xp.isfinite(error) & xp.isfinite(product), error, self.scalar(0.0))
 
@@ -104,7 +104,7 @@ class Arithmetic:
         finite = xp.isfinite(x)
         a = xp.where(finite, x, self.scalar(0.0))
         tiny = a < 2.0**lowest
-        whole = xp.astype(
+        subnormal = xp.astype(
             self.scaled(xp.where(tiny, a, self.scalar(0.0)), fraction - lowest), xp.int64
         )
         a = xp.where(tiny, self.scalar(1.0), a)
@@ -117,7 +117,7 @@ class Arithmetic:
         normal = biased * (1 << fraction) + xp.astype((a - 1.0) * 2.0**fraction, xp.int64)
         infinite = ((1 << (place - fraction)) - 1) << fraction
         odd = infinite + (1 << (fraction - 1)) * xp.astype(xp.isnan(x), xp.int64)
-        bits = xp.where(finite, xp.where(tiny, whole, normal), odd)
+        bits = xp.where(finite, xp.where(tiny, subnormal, normal), odd)
         return bits | (sign << place)
 
     def digest(self, words: Any, cells: Any, seed: int, counted: Any) -> int:
@@ -155,8 +155,10 @@ def on_device(part: Part) -> bool:
 
 def reducible_part(part: Part) -> bool:
     """Whether all fields of the part that lie on a device can be reduced there, on one device."""
-    there = [array for array in part.arrays.values() if isinstance(array, DeviceArray)]
-    return all(map(reducible, there)) and len({(id(a.library), str(a.device)) for a in there}) == 1
+    arrays = [array for array in part.arrays.values() if isinstance(array, DeviceArray)]
+    return (
+        all(map(reducible, arrays)) and len({(id(a.library), str(a.device)) for a in arrays}) == 1
+    )
 
 
 def host_blocks(part: Part) -> Iterator[Part]:
@@ -277,8 +279,8 @@ class DeviceSweep:
             if counted is not None:
                 odd = odd & counted
             self._totals.missing[row] += self._count(odd)
-            kept = ~xp.isnan(values) if counted is None else counted & ~xp.isnan(values)
-            top = float(xp.max(xp.where(kept, values, self._math.scalar(-inf))))
+            numbers = ~xp.isnan(values) if counted is None else counted & ~xp.isnan(values)
+            top = float(xp.max(xp.where(numbers, values, self._math.scalar(-inf))))
             self._totals.top[row] = max(self._totals.top[row], top)
         self._totals.cells[0] += count
 

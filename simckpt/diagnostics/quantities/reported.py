@@ -12,8 +12,9 @@ import numpy as np
 
 from ...errors import SetupError
 from ...model.series import Column, ColumnKind
-from ..exact import ExactSum, exact_term
+from ..exact import exact_term
 from ..particles import Components
+from ..state import Solves
 from .base import (
     ABSENT,
     Answers,
@@ -45,60 +46,6 @@ def add_count(count: int, more: int, what: str) -> int:
             "than 2**64 - 1: it is not counted"
         )
     return count + more
-
-
-@dataclass(frozen=True)
-class Solves:
-    """Linear or non-linear solves.
-
-    Parameters
-    ----------
-    solves, iterations : int
-        How many solves, and their iterations in all.
-    initial, final : float
-        The largest residual before and after a solve; NaN if any is, or none was reported.
-    """
-
-    solves: int = 0
-    iterations: int = 0
-    initial: float = nan
-    final: float = nan
-
-    def __add__(self, other: Solves) -> Solves:
-        if not self.solves or not other.solves:
-            return self if self.solves else other
-        return Solves(
-            self.solves + other.solves,
-            self.iterations + other.iterations,
-            _worst(self.initial, other.initial),
-            _worst(self.final, other.final),
-        )
-
-
-@dataclass(frozen=True)
-class Reported:
-    """The reports by name.
-
-    Parameters
-    ----------
-    amounts : mapping of str to ExactSum
-        What `run.add_source` was given, added up exactly.
-    counts : mapping of str to int
-        What `run.count` was given, added up.
-    solves : mapping of str to Solves
-        What `run.residual` was given.
-    scalars : mapping of str to float
-        What `run.scalar` was given last.
-    """
-
-    amounts: Mapping[str, ExactSum] = field(default_factory=dict)
-    counts: Mapping[str, int] = field(default_factory=dict)
-    solves: Mapping[str, Solves] = field(default_factory=dict)
-    scalars: Mapping[str, float] = field(default_factory=dict)
-
-
-def _worst(a: float, b: float) -> float:
-    return nan if isnan(a) or isnan(b) else max(a, b)
 
 
 def _short(number: int) -> str:
