@@ -154,7 +154,7 @@ def test_a_fault_of_the_instrument_fails_the_rank_and_never_raises(ranks, monkey
     reading = agreed.sample(states)
     assert math.isnan(reading["mass"])
     assert reading.failed["mass"] == 2
-    assert "AttributeError" in str(agreed.probes[0].faults[0])
+    assert "KeyError" in str(agreed.probes[0].faults[0])
 
 
 def test_a_rank_that_stays_away_or_lags_is_reported_and_no_number_is_trusted(ranks):
