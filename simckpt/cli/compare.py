@@ -13,8 +13,8 @@ from ..errors import SetupError
 if TYPE_CHECKING:
     from ..compare.comparison import Comparison
     from ..compare.curves import Curves
-    from ..compare.facts import TextDifference
     from ..compare.many import ManyRuns
+    from ..compare.texts import TextDifference
     from ..compare.tolerance import Tolerance
 
 # `--reference C D ...`: an option that takes all names up to the next option.
@@ -197,7 +197,7 @@ def compare(
             report = wide_report = comparison_report(result)
             if html is not None:
                 from ..compare.curves import curves
-                from ..compare.facts import text_differences
+                from ..compare.texts import text_differences
 
                 figures = curves(opened[0], opened[1], options)
                 texts = text_differences(opened[0], opened[1])

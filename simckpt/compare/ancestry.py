@@ -46,7 +46,7 @@ class RunNode(Record, frozen=True, kw_only=True):
     last_step: int | None = None
 
     @property
-    def known(self) -> bool:
+    def has_bundle(self) -> bool:
         """Whether its bundle was at hand."""
         return bool(self.path)
 

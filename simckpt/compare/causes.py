@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from ..model.record import Record
 from .classify import Classification, times
 from .differences import SETTINGS, STREAMS, RecordedDifference
-from .divergence import Divergence
+from .divergence import RunDivergence
 from .roles import BY_NAME, RESTART, UNRECORDED, Likelihoods, Role, role_of
 
 MOST_CAUSES = 10
@@ -68,7 +68,7 @@ class _Candidate:
 
 
 def explain(
-    differences: Sequence[RecordedDifference], divergence: Divergence, kind: Classification
+    differences: Sequence[RecordedDifference], divergence: RunDivergence, kind: Classification
 ) -> Explanation:
     """Rank the recorded differences by how well each explains the divergence."""
     able = [(d, role_of(d)) for d in differences if d.weight != "describes"]
@@ -156,7 +156,7 @@ def _is_generator(difference: RecordedDifference) -> bool:
     return difference.part == "random" and derived
 
 
-def _weigh(difference: RecordedDifference, role: Role, e: Divergence) -> _Candidate:
+def _weigh(difference: RecordedDifference, role: Role, e: RunDivergence) -> _Candidate:
     weight = _likelihood(role.likelihoods, e)
     restarts = (*e.restarts, *e.shared_restarts)
     if difference.part == "inputs" and restarts and e.onset != "initial":
@@ -175,7 +175,7 @@ def _weigh(difference: RecordedDifference, role: Role, e: Divergence) -> _Candid
     return _Candidate(difference, role, weight, reason)
 
 
-def _likelihood(likelihoods: Likelihoods, e: Divergence) -> float:
+def _likelihood(likelihoods: Likelihoods, e: RunDivergence) -> float:
     time_moved = e.time_differs is not None and e.time_differs >= 0.3 * (e.observed or 0.0)
     if not e.state_differs:
         return likelihoods.prior * likelihoods.time if time_moved else likelihoods.prior
@@ -206,7 +206,7 @@ def _likelihood(likelihoods: Likelihoods, e: Divergence) -> float:
 
 
 def _dated(
-    difference: RecordedDifference, step: int, role: Role, weight: float, e: Divergence
+    difference: RecordedDifference, step: int, role: Role, weight: float, e: RunDivergence
 ) -> tuple[float, str]:
     """The weight and the reason of a difference of which the step is known."""
     since = difference.since if difference.since is not None else step
@@ -222,7 +222,7 @@ def _dated(
     return 0.05 * weight, f"At step {step} it lies well before step {e.step}, where they diverge."
 
 
-def _observation(role: Role, e: Divergence) -> str:
+def _observation(role: Role, e: RunDivergence) -> str:
     """What of the divergence speaks for or against this role most, as half a sentence."""
     likelihoods = role.likelihoods
     if e.time_differs is not None and role.name == "time step":
@@ -239,7 +239,7 @@ def _observation(role: Role, e: Divergence) -> str:
     return _later_observation(role, e)
 
 
-def _later_observation(role: Role, e: Divergence) -> str:
+def _later_observation(role: Role, e: RunDivergence) -> str:
     likelihoods = role.likelihoods
     if e.onset == "early":
         return f"the runs differ at the first step they share, {e.step}{_location(e)}"
@@ -258,7 +258,7 @@ def _later_observation(role: Role, e: Divergence) -> str:
     return f"the runs diverge by step {e.step}{_location(e)}"
 
 
-def _location(e: Divergence) -> str:
+def _location(e: RunDivergence) -> str:
     return {
         "one tile": " in a single tile",
         "one rank": " on one rank",
@@ -267,7 +267,7 @@ def _location(e: Divergence) -> str:
     }.get(e.pattern, "")
 
 
-def _unexplained(e: Divergence, kind: Classification, any_recorded: bool) -> str:
+def _unexplained(e: RunDivergence, kind: Classification, any_recorded: bool) -> str:
     start = "No recorded difference explains this"
     if not any_recorded:
         start = "Nothing was recorded differently"

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec.structs import replace
 
 from ..model.record import Record
-from .divergence import Divergence
+from .divergence import RunDivergence
 
 Kind: TypeAlias = Literal[
     "identical",
@@ -78,10 +78,10 @@ SMALL_BLOCK = 0.25
 LARGEST_BLOCK = 0.65
 """Part of the tiles up to which it may be."""
 
-Rule: TypeAlias = Callable[[Divergence], Classification | None]
+Rule: TypeAlias = Callable[[RunDivergence], Classification | None]
 
 
-def classify(divergence: Divergence, *, explained: bool = False) -> Classification:
+def classify(divergence: RunDivergence, *, explained: bool = False) -> Classification:
     """The type of a divergence between two runs of which something differs.
 
     Where it is `explained` by what the runs recorded differently, no event is needed that changed
@@ -104,7 +104,7 @@ def classify(divergence: Divergence, *, explained: bool = False) -> Classificati
     )
 
 
-def _non_finite(e: Divergence) -> Classification | None:
+def _non_finite(e: RunDivergence) -> Classification | None:
     if not e.only_nan:
         return None
     return Classification(
@@ -112,14 +112,14 @@ def _non_finite(e: Divergence) -> Classification | None:
     )
 
 
-def _diagnostic(e: Divergence) -> Classification | None:
+def _diagnostic(e: RunDivergence) -> Classification | None:
     if not e.fields_compared or e.fields_differ or e.time_differs is not None:
         return None
     text = f"all {e.fields_compared} fields have equal digests at every matching sample"
     return Classification(kind="diagnostic", confidence=0.95, evidence=(text,))
 
 
-def _blow_up(e: Divergence) -> Classification | None:
+def _blow_up(e: RunDivergence) -> Classification | None:
     if not e.non_finite:
         return None
     names = ", ".join(e.non_finite[:4])
@@ -128,7 +128,7 @@ def _blow_up(e: Divergence) -> Classification | None:
     return Classification(kind="blow-up", confidence=0.9, evidence=(text,))
 
 
-def _time_base(e: Divergence) -> Classification | None:
+def _time_base(e: RunDivergence) -> Classification | None:
     # Any difference of the state moves an adaptive time step a little. A changed time base
     # moves time by more than it moves the state.
     if e.time_differs is None:
@@ -142,7 +142,7 @@ def _time_base(e: Divergence) -> Classification | None:
     return Classification(kind="time base", confidence=0.9, evidence=(text, *_steps(e)))
 
 
-def _steps(e: Divergence) -> tuple[str, ...]:
+def _steps(e: RunDivergence) -> tuple[str, ...]:
     if e.step_ratio is None:
         return ()
     return (f"the time step of B is {times(e.step_ratio)} of that of A",)
@@ -153,7 +153,7 @@ def times(ratio: float) -> str:
     return f"{ratio:.4g}" if abs(ratio - 1.0) > 1e-3 else f"{ratio:.12g}"
 
 
-def _initial(e: Divergence) -> Classification | None:
+def _initial(e: RunDivergence) -> Classification | None:
     if e.onset != "initial" or e.size == "roundoff":
         return None
     return Classification(
@@ -163,15 +163,15 @@ def _initial(e: Divergence) -> Classification | None:
     )
 
 
-def _before(e: Divergence) -> str:
+def _before(e: RunDivergence) -> str:
     return "where both records begin" if e.step else "before any step was taken"
 
 
-def _restart_of_one(e: Divergence) -> Classification | None:
+def _restart_of_one(e: RunDivergence) -> Classification | None:
     return _seam(e, e.restarts, "one run was", 0.85)
 
 
-def _restart_of_both(e: Divergence) -> Classification | None:
+def _restart_of_both(e: RunDivergence) -> Classification | None:
     if e.unrepeated:
         result = _seam(e, e.unrepeated, "both runs were", 0.9)
         note = "one record says that its restart did not repeat the earlier attempt"
@@ -180,7 +180,7 @@ def _restart_of_both(e: Divergence) -> Classification | None:
 
 
 def _seam(
-    e: Divergence, steps: tuple[int, ...], which: str, confidence: float
+    e: RunDivergence, steps: tuple[int, ...], which: str, confidence: float
 ) -> Classification | None:
     if not steps or e.onset == "initial" or (e.onset == "first interval" and 0 in steps):
         return None
@@ -188,7 +188,7 @@ def _seam(
     return Classification(kind="restart seam", confidence=confidence, evidence=(text, *_size(e)))
 
 
-def _borders(e: Divergence) -> Classification | None:
+def _borders(e: RunDivergence) -> Classification | None:
     if e.pattern != "rank borders":
         return None
     return Classification(
@@ -198,7 +198,7 @@ def _borders(e: Divergence) -> Classification | None:
     )
 
 
-def _local(e: Divergence) -> Classification | None:
+def _local(e: RunDivergence) -> Classification | None:
     ranks = e.pattern in ("one rank", "one node") and e.tile_fraction <= SMALL_BLOCK
     if not e.resolved or not (e.onset == "later" or (e.onset == "first interval" and ranks)):
         return None
@@ -219,7 +219,7 @@ def _local(e: Divergence) -> Classification | None:
     return Classification(kind="local event", confidence=sure, evidence=(text, *_size(e)))
 
 
-def _roundoff(e: Divergence) -> Classification | None:
+def _roundoff(e: RunDivergence) -> Classification | None:
     unseen = e.size == "unseen" and e.largest <= e.roundoff
     if e.size != "roundoff" and not unseen:
         return None
@@ -238,7 +238,7 @@ def _roundoff(e: Divergence) -> Classification | None:
     )
 
 
-def _answer_changing(e: Divergence) -> Classification | None:
+def _answer_changing(e: RunDivergence) -> Classification | None:
     if e.size not in ("small", "large"):
         return None
     sure = 0.9 if (e.relative or 0.0) >= 100 * e.roundoff else 0.6
@@ -269,13 +269,13 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _interval(e: Divergence) -> str:
+def _interval(e: RunDivergence) -> str:
     if e.after is None:
         return f"before the first matching sample, step {e.step}"
     return f"between steps {e.after} and {e.step}"
 
 
-def _size(e: Divergence) -> tuple[str, ...]:
+def _size(e: RunDivergence) -> tuple[str, ...]:
     if e.observed is None:
         return ("no recorded number shows how large it is",)
     level = "roundoff level" if e.observed <= e.roundoff else "above roundoff level"
@@ -287,7 +287,7 @@ def _size(e: Divergence) -> tuple[str, ...]:
     return (text,)
 
 
-def _growth(e: Divergence) -> tuple[str, ...]:
+def _growth(e: RunDivergence) -> tuple[str, ...]:
     growth = e.growth
     if growth is None or growth.rate is None:
         return ()

@@ -34,7 +34,7 @@ BLIND = 1e4
 """The series do not measure a difference that is so much larger in the tiles."""
 
 
-class Divergence(Record, frozen=True, kw_only=True):
+class RunDivergence(Record, frozen=True, kw_only=True):
     """How two runs diverge, in categories.
 
     Parameters
@@ -132,7 +132,7 @@ def describe_divergence(
     first: FirstDifference,
     growth: GrowthFit | None,
     curve: Floats,
-) -> Divergence:
+) -> RunDivergence:
     """Put the differences of fields and quantities into categories."""
     at = first.sample
     epsilon = _epsilon(a, fields)
@@ -154,7 +154,7 @@ def describe_divergence(
     pattern, resolved, tile_fraction, at_boundary = _location(fields, first)
     restarts_a, restarts_b = (_restarts(run, first) for run in (a, b))
     shared = restarts_a & restarts_b
-    return Divergence(
+    return RunDivergence(
         onset=_onset(first, a, b),
         state_differs=state_differs,
         step=first.step,
@@ -208,8 +208,8 @@ def _carry_back(
 
 def _onset(first: FirstDifference, a: RunView, b: RunView) -> Onset:
     if first.sample == 0:
-        begun = all(next(iter(run.segments)).start_step == first.step for run in (a, b))
-        return "initial" if begun or first.step == 0 else "early"
+        from_start = all(next(iter(run.segments)).start_step == first.step for run in (a, b))
+        return "initial" if from_start or first.step == 0 else "early"
     return "first interval" if first.sample == 1 else "later"
 
 

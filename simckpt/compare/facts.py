@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from difflib import unified_diff
 from pathlib import PurePath
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -253,7 +252,7 @@ def _add_manifests(run: RunView, table: FactTable) -> tuple[frozenset[str], froz
         table.add(step, "upstream", {"upstream": ", ".join(manifest.upstream) or "none"})
         table.add(step, "outputs", {"patterns": ", ".join(manifest.outputs)})
         table.add(step, "simckpt", {"version": manifest.simckpt_version})
-        packages = _document(run, manifest.packages, Packages)
+        packages = read_document(run, manifest.packages, Packages)
         if packages is not None:
             table.add(step, "packages", packages.versions | packages.editable)
             # Records of earlier versions do not say what was loaded.
@@ -341,12 +340,12 @@ def _documents(
         stride = (len(items) - 1) / (MOST_DOCUMENTS - 1)
         items = [items[round(i * stride)] for i in range(MOST_DOCUMENTS)]
     for at, step in items:
-        document = _document(run, at, kind)
+        document = read_document(run, at, kind)
         if document is not None:
             yield step, document
 
 
-def _document(run: RunView, at: Hash | None, kind: type[D]) -> D | None:
+def read_document(run: RunView, at: Hash | None, kind: type[D]) -> D | None:
     if at is None:
         return None
     try:
@@ -394,7 +393,7 @@ def _configurations(run: RunView) -> Iterator[tuple[int, Facts]]:
     for checkpoint in run.checkpoints:
         new = [at for at in checkpoint.parts.configuration if at not in tables]
         for at in new[: MOST_DOCUMENTS - len(tables)]:
-            text = _document(run, at, Text)
+            text = read_document(run, at, Text)
             tables[at] = {} if text is None else text_table(text)
             yield steps[checkpoint.index], tables[at]
 
@@ -481,102 +480,3 @@ def _layout(view: SegmentView) -> str:
 def _patches(decomposition: Decomposition) -> str:
     """The patches as one value: a difference in any is one difference."""
     return msgspec.json.encode(decomposition.patches).decode()
-
-
-# Texts that two runs recorded otherwise: configuration files, code, and changes not committed.
-
-
-MOST_LINES = 300
-LONGEST_LINE = 400
-LONGEST_TEXT = 1 << 18
-"""Characters; of longer texts only the beginning is looked at."""
-
-
-class TextDifference(Record, frozen=True, kw_only=True):
-    """How one text differs, as the lines of a unified diff; `more` lines are left out."""
-
-    what: str
-    name: str
-    lines: tuple[str, ...]
-    more: int = 0
-
-
-def text_differences(a: RunView, b: RunView) -> tuple[TextDifference, ...]:
-    """The recorded texts that differ between the last checkpoints of two runs."""
-    one, two = _texts(a), _texts(b)
-    differences = []
-    for what, name, old, new in _pairs(one, two):
-        lines = _diff(a, old, b, new)
-        if lines:
-            differences.append(
-                TextDifference(
-                    what=what,
-                    name=name,
-                    lines=tuple(line[:LONGEST_LINE] for line in lines[:MOST_LINES]),
-                    more=max(0, len(lines) - MOST_LINES),
-                )
-            )
-    return tuple(differences)
-
-
-_Texts: TypeAlias = dict[tuple[str, str], Hash]
-
-
-def _pairs(one: _Texts, two: _Texts) -> Iterator[tuple[str, str, Hash | None, Hash | None]]:
-    """Kind, name and references of the texts that differ."""
-    for what in sorted({key[0] for key in (*one, *two)}):
-        gone = sorted(key for key in one.keys() - two.keys() if key[0] == what)
-        come = sorted(key for key in two.keys() - one.keys() if key[0] == what)
-        if len(gone) == len(come) == 1:
-            # One text has another name in B, as a driver that was copied and changed does.
-            if one[gone[0]] != two[come[0]]:
-                yield what, f"{gone[0][1]} → {come[0][1]}", one[gone[0]], two[come[0]]
-            gone, come = [], []
-        both = (k for k in one.keys() & two.keys() if k[0] == what and one[k] != two[k])
-        for key in sorted([*both, *gone, *come]):
-            yield what, key[1], one.get(key), two.get(key)
-
-
-def _texts(run: RunView) -> _Texts:
-    """The references of a run's texts, by what they are and their name."""
-    checkpoints = list(run.checkpoints)
-    if not checkpoints:
-        return {}
-    parts = checkpoints[-1].parts
-    texts: _Texts = {}
-    for reference in parts.configuration:
-        text = _text(run, reference)
-        if text is not None:
-            texts["configuration", PurePath(text.name).name] = reference
-    manifest = _document_texts(run, parts.manifest)
-    if isinstance(manifest, Manifest):
-        for module in manifest.modules:
-            if module.source is not None:
-                texts["code", module.name] = module.source
-        for repository in manifest.repositories:
-            if repository.diff is not None:
-                name = PurePath(repository.remote or repository.root).name
-                texts["changes not committed", name.removesuffix(".git")] = repository.diff
-    return texts
-
-
-def _diff(a: RunView, old: Hash | None, b: RunView, new: Hash | None) -> list[str]:
-    one, two = _text(a, old), _text(b, new)
-    before = one.text[:LONGEST_TEXT].splitlines() if one is not None else []
-    after = two.text[:LONGEST_TEXT].splitlines() if two is not None else []
-    # The first two lines of a diff name its files, which stand above it already.
-    return list(unified_diff(before, after, lineterm=""))[2:]
-
-
-def _text(run: RunView, reference: Hash | None) -> Text | None:
-    document = _document_texts(run, reference)
-    return document if isinstance(document, Text) else None
-
-
-def _document_texts(run: RunView, reference: Hash | None) -> object:
-    if reference is None:
-        return None
-    try:
-        return run.document(reference)
-    except KeyError:
-        return None

@@ -272,17 +272,14 @@ def _incomparable(name: str, one: FieldTiles, two: FieldTiles) -> Uncompared | N
     code: Reason
     if one.global_shape != two.global_shape:
         code = "shape"
-        reason = f"has shape {_shape(one)} in A and {_shape(two)} in B: only integrals compare"
+        shapes = [" x ".join(map(str, tiles.global_shape)) for tiles in (one, two)]
+        reason = f"has shape {shapes[0]} in A and {shapes[1]} in B: only integrals compare"
     elif one.dtype != two.dtype:
         code = "dtype"
         reason = f"is {one.dtype} in A and {two.dtype} in B: digests are of different numbers"
     else:
         return None
     return Uncompared(what="field", name=name, code=code, reason=reason, essential=True)
-
-
-def _shape(tiles: FieldTiles) -> str:
-    return " x ".join(str(n) for n in tiles.global_shape)
 
 
 def _differing_tiles(
@@ -456,7 +453,7 @@ def compare_tiles(
             "max": (one.maximum[ia], two.maximum[ib]),
             "mean": (one.mean[ia], two.mean[ib]),
         }
-        scale = max(_largest_tiles(v) for pair in pairs.values() for v in pair)
+        scale = max(_largest(v) for pair in pairs.values() for v in pair)
         for statistic, (va, vb) in pairs.items():
             slack = MEAN_UNCERTAINTY * scale if statistic == "mean" else 0.0
             limits = tolerance.limits(f"{name}.{statistic}")
@@ -468,7 +465,7 @@ def compare_tiles(
             row = int(np.argmax(flat.any(axis=1)))
             tile = int(np.argmax(flat[row]))
             with np.errstate(invalid="ignore", over="ignore"):
-                distance = _largest_tiles((va - vb)[row])
+                distance = _largest((va - vb)[row])
             differences.append(
                 TileStatisticDifference(
                     field=name,
@@ -501,7 +498,3 @@ def _same_moment(one: Ints, two: Ints, alignment: Alignment) -> tuple[Ints, Ints
     ]
     rows = np.array(pairs, np.int64).reshape(-1, 2)
     return rows[:, 0], rows[:, 1]
-
-
-def _largest_tiles(values: Floats) -> float:
-    return float(np.max(np.abs(values), where=np.isfinite(values), initial=0.0))

@@ -274,6 +274,7 @@ def compare_quantities(
     size_a, size_b = scales(one, columns_a), scales(two, columns_b)
     before_first_step = _before_first_step(one, two, alignment)
     undefined = Undefined(a, b, alignment)
+    measured_a, measured_b = _Measured(a), _Measured(b)
     same_layout = not any(map(tells_of_ranks, columns_a.values())) or same_decomposition(a, b)
 
     if alignment.by != "time":
@@ -302,7 +303,7 @@ def compare_quantities(
                 Uncompared(what="column", name=name, code="decomposition", reason=OTHER_RANKS)
             )
             continue
-        measured = _measured(a, name)[alignment.rows_a] & _measured(b, other)[alignment.rows_b]
+        measured = measured_a(name)[alignment.rows_a] & measured_b(other)[alignment.rows_b]
         scale = max(size_a[name], size_b[other])
         needs_step = column.kind == "stability" or name == STEP_LENGTH
         absent = Absent(
@@ -423,15 +424,25 @@ def _before_first_step(one: SeriesView, two: SeriesView, alignment: Alignment) -
     return missing
 
 
-def _measured(run: RunView, name: str) -> Mask:
-    """Samples at which the column was part of the schema and no diagnostic failed."""
-    series = run.series()
-    sound: Mask = np.asarray(series.faults) == 0
-    for view in run.segments:
-        schema = view.schema
-        if schema is not None and all(c.name != name for c in schema.columns):
-            sound = sound & (np.asarray(series.segment) != view.segment.index)
-    return sound
+class _Measured:
+    """Samples at which a column was part of the schema and no diagnostic failed."""
+
+    def __init__(self, run: RunView) -> None:
+        series = run.series()
+        self._segment = np.asarray(series.segment)
+        self._sound: Mask = np.asarray(series.faults) == 0
+        self._columns = {
+            view.segment.index: {c.name for c in view.schema.columns}
+            for view in run.segments
+            if view.schema is not None
+        }
+
+    def __call__(self, name: str) -> Mask:
+        measured = self._sound
+        for segment, columns in self._columns.items():
+            if name not in columns:
+                measured = measured & (self._segment != segment)
+        return measured
 
 
 def _wanders(column: Column, runs: Iterable[Floats], scale: float) -> bool:

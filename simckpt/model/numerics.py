@@ -88,8 +88,8 @@ class Numerics(Document, tag="numerics", frozen=True, kw_only=True, omit_default
 
     def settings(self) -> Facts:
         """The settings that were given, by name, with those of `extra` among them."""
-        given = {k: v for k, v in structs.asdict(self).items() if v is not None and k != "extra"}
-        return given | dict(self.extra)
+        values = {k: v for k, v in structs.asdict(self).items() if v is not None and k != "extra"}
+        return values | dict(self.extra)
 
 
 def _read(value: Any) -> Any:
@@ -141,23 +141,23 @@ class NumericalSettings(Document, tag="numerical_settings", frozen=True, kw_only
         number and its value in single precision.
         """
         leaves = dict(flatten(self.effective))
-        found: dict[str, tuple[Any, Any]] = {}
-        for name, asked in _asked(self.requested):
+        fallbacks: dict[str, tuple[Any, Any]] = {}
+        for name, request in _flat_requests(self.requested):
             for value in _in_effect(name, self.effective, leaves):
-                if not _same(asked, value):
-                    found[name] = (asked, value)
-        return found
+                if not _same(request, value):
+                    fallbacks[name] = (request, value)
+        return fallbacks
 
 
-def _asked(requested: Facts, prefix: str = "") -> list[tuple[str, Json]]:
+def _flat_requests(requested: Facts, prefix: str = "") -> list[tuple[str, Json]]:
     """The settings with the dicts among them taken apart."""
-    found: list[tuple[str, Json]] = []
+    requests: list[tuple[str, Json]] = []
     for name, value in requested.items():
         if isinstance(value, dict) and value:
-            found += _asked(value, f"{prefix}{name}.")
+            requests += _flat_requests(value, f"{prefix}{name}.")
         else:
-            found.append((prefix + name, value))
-    return found
+            requests.append((prefix + name, value))
+    return requests
 
 
 def _in_effect(name: str, effective: Facts, leaves: Facts) -> list[Json]:
@@ -169,8 +169,8 @@ def _in_effect(name: str, effective: Facts, leaves: Facts) -> list[Json]:
         return [node]
     if "." in name or name in _WORDS:
         return []
-    alike = [value for path, value in leaves.items() if path.rpartition(".")[2] == name]
-    return alike if len(alike) == 1 else []
+    matches = [value for path, value in leaves.items() if path.rpartition(".")[2] == name]
+    return matches if len(matches) == 1 else []
 
 
 _NOWHERE = object()
@@ -178,22 +178,22 @@ _WORDS = frozenset({"type", "kind", "value", "name"})
 """Names that mean something else wherever they stand."""
 
 
-def _same(asked: Json, value: Json) -> bool:
-    if asked == value:
+def _same(request: Json, value: Json) -> bool:
+    if request == value:
         return True
-    asked, value = _elements(asked), _elements(value)
-    if isinstance(asked, str) and isinstance(value, dict):
+    request, value = _elements(request), _elements(value)
+    if isinstance(request, str) and isinstance(value, dict):
         # An object with fields of its own, where its name was asked for.
         value = value.get("solver", value.get("type", ""))
-    if isinstance(asked, str) and isinstance(value, str):
-        return asked.casefold() in (value.casefold(), value.casefold().rpartition(".")[2])
-    if isinstance(asked, list) and isinstance(value, list):
-        return len(asked) == len(value) and all(map(_same, asked, value))
-    if isinstance(asked, str) and isinstance(value, int | float):
-        asked = _read(asked)
-    if isinstance(asked, float) and isinstance(value, float):
-        return asked == value or _single(asked) == value
-    return bool(asked == value)
+    if isinstance(request, str) and isinstance(value, str):
+        return request.casefold() in (value.casefold(), value.casefold().rpartition(".")[2])
+    if isinstance(request, list) and isinstance(value, list):
+        return len(request) == len(value) and all(map(_same, request, value))
+    if isinstance(request, str) and isinstance(value, int | float):
+        request = _read(request)
+    if isinstance(request, float) and isinstance(value, float):
+        return request == value or _single(request) == value
+    return bool(request == value)
 
 
 def _elements(value: Json) -> Json:

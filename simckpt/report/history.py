@@ -32,7 +32,7 @@ def lineage_report(graph: Ancestry) -> Group:
     for lanes, node in drawn:
         line = Text(f"{lanes:<{width}}  ", style="dim", no_wrap=True, overflow="ellipsis")
         if node is not None:
-            style = "" if node.ending == "finished" else "yellow" if node.known else "dim"
+            style = "" if node.ending == "finished" else "yellow" if node.has_bundle else "dim"
             line.append(_name(node), style="bold not dim")
             line.append(_about(node, graph), style=f"not dim {style}")
         lines.append(line if node is not None else Text(lanes, style="dim"))
@@ -44,7 +44,7 @@ def lineage_dot(graph: Ancestry) -> str:
     lines = ["digraph lineage {", "  rankdir=LR;", "  node [shape=box];"]
     for node in graph.runs:
         label = _quoted(_name(node), _extent(node), node.stage or node.role)
-        dashed = "" if node.known else ", style=dashed"
+        dashed = "" if node.has_bundle else ", style=dashed"
         lines.append(f"  {_quoted(node.id)} [label={label}{dashed}];")
     for link in graph.links:
         step = "" if link.step is None else f"step {link.step}"
@@ -116,18 +116,18 @@ def _lane(child: str | None) -> str:
 
 
 def _name(node: RunNode) -> str:
-    if not node.known:
+    if not node.has_bundle:
         return f"(checkpoint {short_hash(node.id)}, in a bundle that was not given)"
     return clean(PurePath(node.path).name.removesuffix(".simckpt.h5"), LONGEST_NAME)
 
 
 def _about(node: RunNode, graph: Ancestry) -> str:
-    if not node.known:
+    if not node.has_bundle:
         return ""
     kind = node.stage or ("" if node.role == "simulation" else node.role)
     parts = [kind, _extent(node)]
     links = [link for link in graph.links if link.child == node.id]
-    names = {run.id: _name(run) for run in graph.runs if run.known}
+    names = {run.id: _name(run) for run in graph.runs if run.has_bundle}
     origins = [_origin(link, names) for link in links[:MOST_PARENTS]]
     if len(links) > MOST_PARENTS:
         origins.append(f"{len(links) - MOST_PARENTS} more")
@@ -137,7 +137,7 @@ def _about(node: RunNode, graph: Ancestry) -> str:
 
 
 def _extent(node: RunNode) -> str:
-    if not node.known:
+    if not node.has_bundle:
         return ""
     parts = [node.ending]
     if node.first_step != node.last_step:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..compare.curves import Curves
-from ..compare.facts import TextDifference
+from ..compare.texts import TextDifference
 from .sections import (
     VERDICT_WORDS,
     Block,

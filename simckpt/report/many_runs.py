@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..compare.many import Cell, ManyRuns, Separation
+from ..compare.many import Cell, ManyRuns
+from ..compare.separation import Separation
 from .sections import (
     Block,
     Item,

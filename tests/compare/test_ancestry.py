@@ -65,7 +65,7 @@ def test_a_link_names_the_checkpoint_and_its_step() -> None:
 def test_a_parent_that_was_not_given_is_there_by_its_checkpoint() -> None:
     graph = ancestry([FAMILY["b"]])
     unknown, b = graph.runs
-    assert (unknown.known, b.known) == (False, True)
+    assert (unknown.has_bundle, b.has_bundle) == (False, True)
     assert unknown.id == FAMILY["spinup"].checkpoints[-1].id
     assert graph.links[0].step is None
 

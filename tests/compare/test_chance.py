@@ -2,7 +2,7 @@
 
 import pytest
 
-from simckpt.compare.reference import at_least, deviation, two_sided
+from simckpt.compare.ensemble import at_least, deviation, two_sided
 
 
 @pytest.mark.parametrize(

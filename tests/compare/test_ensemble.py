@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simckpt.compare.reference import FEWEST, ensemble_test
+from simckpt.compare.ensemble import FEWEST, ensemble_test
 
 NAMES = [f"q{i}" for i in range(12)]
 SCALE = np.full(12, 10.0)

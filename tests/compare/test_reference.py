@@ -4,7 +4,8 @@ import pytest
 from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import Options, compare
-from simckpt.compare.reference import allowance, refer
+from simckpt.compare.growth import allowance
+from simckpt.compare.reference import refer
 from simckpt.errors import SetupError
 
 CHAOS = Setup(name="chaos", n=8, steps=120, every=2, checkpoint_every=60, chaotic=True)

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simckpt.compare.facts import RunFacts
-from simckpt.compare.many import separate
+from simckpt.compare.separation import separate
 
 
 def facts(**parts):

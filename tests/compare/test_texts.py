@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from simckpt.compare.facts import MOST_LINES, text_differences
+from simckpt.compare.texts import MOST_LINES, text_differences
 from simckpt.model.documents import CodeModule, Manifest, Repository, Stage, Text
 from simckpt.model.record import content_hash
 from simckpt.model.series import Checkpoint, Parts

@@ -11,7 +11,7 @@ from recorded_twins import Setup, run
 
 from simckpt.compare.comparison import compare
 from simckpt.compare.curves import curves
-from simckpt.compare.facts import TextDifference
+from simckpt.compare.texts import TextDifference
 from simckpt.report.html import page as html_page
 from simckpt.report.two_runs import comparison_report
 
