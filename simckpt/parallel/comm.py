@@ -298,14 +298,14 @@ class Patience:
         self._deadline = deadline
         self._gone = gone
         self._say = say
-        self._told = self._shortened = False
+        self._reported = self._shortened = False
 
     def __call__(self, now: float) -> float:
         if not self._shortened and self._gone():
             self._shortened = True
             self._deadline = min(self._deadline, now + GRACE)
-        if not self._told and now - self._began > QUIET and now < self._deadline:
-            self._told = True
+        if not self._reported and now - self._began > QUIET and now < self._deadline:
+            self._reported = True
             self._say(f"waiting for {self._what}, for {self._deadline - now:.0f} s more at most")
         return self._deadline
 

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 _LONGEST_WORD = 500
 
-_LEAVING, _POSTED, _ANNOUNCED = 0, 1, 2
+_DEPARTURE, _POSTED, _ANNOUNCED = 0, 1, 2
 """Tags of the messages from rank to rank."""
 
 _MOST_POSTS = 64
@@ -52,7 +52,7 @@ def _release(thing: object) -> None:
     _in_flight.pop(id(thing), None)
 
 
-class _Reduction:
+class _MpiReduction:
     def __init__(self, comm: MPI.Comm, sums: Sums, maxima: Maxima) -> None:
         root = comm.rank == 0
         self._sent = (sums, maxima)
@@ -75,12 +75,12 @@ class _Reduction:
         return self._received
 
 
-class _Vote:
+class _MpiVote:
     def __init__(self, comm: MpiComm, value: float) -> None:
         self._comm = comm
-        self._mine = np.array([value])
+        self._value = np.array([value])
         self._largest = np.empty(1)
-        self._request = comm.bare.Iallreduce(self._mine, self._largest, op=MPI.MAX)
+        self._request = comm.bare.Iallreduce(self._value, self._largest, op=MPI.MAX)
         _keep(self)
 
     def outcome(self, timeout: float) -> float | None:
@@ -105,12 +105,12 @@ class _Board:
 
     def leave(self, why: str) -> None:
         word = np.frombuffer(why.encode("utf-8", "replace")[:_LONGEST_WORD] or b" ", np.uint8)
-        others = (rank for rank in range(self._comm.size) if rank != self._comm.rank)
-        _keep((word, [self._comm.Isend(word, rank, _LEAVING) for rank in others]))
+        ranks = (rank for rank in range(self._comm.size) if rank != self._comm.rank)
+        _keep((word, [self._comm.Isend(word, rank, _DEPARTURE) for rank in ranks]))
 
     def gone(self) -> Mapping[int, str]:
         status = MPI.Status()
-        while self._comm.Iprobe(MPI.ANY_SOURCE, _LEAVING, status):
+        while self._comm.Iprobe(MPI.ANY_SOURCE, _DEPARTURE, status):
             word = np.empty(status.Get_count(MPI.BYTE), np.uint8)
             self._comm.Recv(word, status.source, status.tag)
             self._gone[status.source] = word.tobytes().decode("utf-8", "replace")
@@ -152,30 +152,30 @@ class MpiComm:
     def exchange(self, purpose: str, value: T, timeout: float) -> list[T]:
         until = time.monotonic() + timeout
         what = f"the other ranks ({purpose})"
-        mine = np.frombuffer(pickle.dumps((purpose, value)), dtype=np.uint8)
-        length = np.array([mine.size], dtype=np.int64)
+        message = np.frombuffer(pickle.dumps((purpose, value)), dtype=np.uint8)
+        length = np.array([message.size], dtype=np.int64)
         lengths = np.empty(self.size, dtype=np.int64)
         request = self._comm.Iallgather(length, lengths)
         self._complete(request, (length, lengths), what, until)
         gathered = np.empty(int(lengths.sum()), dtype=np.uint8)
         starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-        request = self._comm.Iallgatherv(mine, [gathered, lengths, starts, MPI.BYTE])
-        self._complete(request, (mine, gathered, lengths, starts), what, until)
+        request = self._comm.Iallgatherv(message, [gathered, lengths, starts, MPI.BYTE])
+        self._complete(request, (message, gathered, lengths, starts), what, until)
         # The bytes come from this program's own ranks, never from a file.
         messages = [
             pickle.loads(gathered[s : s + n].tobytes())  # noqa: S301
             for s, n in zip(starts, lengths, strict=True)
         ]
-        purposes = {theirs for theirs, _ in messages}
+        purposes = {text for text, _ in messages}
         if len(purposes) > 1:
             raise ExchangeFailed(f"the ranks came for different purposes: {sorted(purposes)}")
         return [value for _, value in messages]
 
     def reduce(self, sums: Sums, maxima: Maxima) -> Reduction:
-        return _Reduction(self._comm, sums, maxima)
+        return _MpiReduction(self._comm, sums, maxima)
 
     def vote(self, value: float) -> Vote:
-        return _Vote(self, value)
+        return _MpiVote(self, value)
 
     def wait(self, ready: Callable[[], bool], what: str, timeout: float) -> bool:
         began = time.monotonic()

@@ -27,7 +27,7 @@ from .sections import (
     Paragraph,
     Remaining,
     Report,
-    Section,
+    ReportSection,
     Span,
     TableBlock,
     share_text,
@@ -81,7 +81,7 @@ def _escaped(text: str, longest: int = 0) -> str:
     return escape(clean(text, longest))
 
 
-def _section(section: Section) -> str:
+def _section(section: ReportSection) -> str:
     body = "".join(map(_block, section.blocks))
     return f"<section><h2>{_escaped(section.title)}</h2>{body}</section>" if section.title else body
 

@@ -73,7 +73,7 @@ class Filter:
 
     def __init__(self, text: str | None = None) -> None:
         self.terms: list[Term] = []
-        self.comparisons: list[Condition] = []
+        self.comparisons: list[FilterTest] = []
         tree = ("and",) if text is None else parse(text, "--where", FILTERS).tree
         self.holds = self._test(tree)
 
@@ -91,7 +91,7 @@ class Filter:
                 return lambda lookup: _matches(lookup(term), pattern)
             case (relation, subject, (kind, value)) if relation in RELATIONS:
                 value = _number(value) if kind == "word" else value
-                comparison = Condition(self._term(subject), relation, value)
+                comparison = FilterTest(self._term(subject), relation, value)
                 self.comparisons.append(comparison)
                 return comparison.holds
         term = self._term(tree)
@@ -102,7 +102,7 @@ class Filter:
         return self.terms[-1]
 
 
-class Condition(NamedTuple):
+class FilterTest(NamedTuple):
     """A term compared with a value: a number, or a text."""
 
     term: Term
@@ -327,7 +327,7 @@ def require_known(runs: Sequence[BundleRow], terms: Iterable[Term], argument: st
             )
 
 
-def _require_order(runs: Sequence[BundleRow], comparison: Condition) -> None:
+def _require_order(runs: Sequence[BundleRow], comparison: FilterTest) -> None:
     """SetupError for a comparison that holds for no run, whatever the values are."""
     term, relation, limit = comparison
     if isinstance(limit, float) and isnan(limit):

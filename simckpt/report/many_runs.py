@@ -12,10 +12,10 @@ from .sections import (
     MatrixCell,
     Remaining,
     Report,
-    Section,
+    ReportColumn,
+    ReportSection,
     Span,
     TableBlock,
-    TableColumn,
     line,
     paragraph,
 )
@@ -38,7 +38,7 @@ def many_report(result: ManyRuns, most: int = 12) -> Report:
         sections += [_matrix(result, most), _contrasts(result, most), _separations(result, most)]
     reasons = result.reference.reasons if result.reference is not None else ()
     if reasons:
-        sections.append(Section("Reference", tuple(paragraph(f"{r}.") for r in reasons)))
+        sections.append(ReportSection("Reference", tuple(paragraph(f"{r}.") for r in reasons)))
     return Report(
         f"{len(result.runs)} runs", result.verdict, result.headline, subtitle, tuple(sections)
     )
@@ -50,7 +50,7 @@ def group_letter(number: int) -> str:
     return chr(ord("A") + letter) + (str(turn) if turn else "")
 
 
-def _runs(result: ManyRuns) -> Section:
+def _runs(result: ManyRuns) -> ReportSection:
     rows = tuple(
         (
             str(i + 1),
@@ -64,17 +64,17 @@ def _runs(result: ManyRuns) -> Section:
         for i in group
     )
     columns = (
-        TableColumn("run", number=True),
-        TableColumn("group"),
-        TableColumn("bundle", width=44),
-        TableColumn("ranks"),
-        TableColumn("samples"),
-        TableColumn("ending"),
+        ReportColumn("run", number=True),
+        ReportColumn("group"),
+        ReportColumn("bundle", width=44),
+        ReportColumn("ranks"),
+        ReportColumn("samples"),
+        ReportColumn("ending"),
     )
-    return Section("", (TableBlock(columns, rows, noun="runs", most=24),))
+    return ReportSection("", (TableBlock(columns, rows, noun="runs", most=24),))
 
 
-def _matrix(result: ManyRuns, most: int) -> Section:
+def _matrix(result: ManyRuns, most: int) -> ReportSection:
     """Run by run while that fits, else the first run of each group."""
     by_group = len(result.runs) > most
     if by_group:
@@ -91,7 +91,9 @@ def _matrix(result: ManyRuns, most: int) -> Section:
         blocks.append(Remaining(len(result.groups), most, "groups"))
     ends_early = any(c.verdict == "different" and c.step is None for c in cells)
     blocks.append(paragraph((_LEGEND + "; < one ends early" * ends_early, "soft")))
-    return Section("Each group with each" if by_group else "Each run with each", tuple(blocks))
+    return ReportSection(
+        "Each group with each" if by_group else "Each run with each", tuple(blocks)
+    )
 
 
 def _cell(result: ManyRuns, i: int, j: int, last: int) -> MatrixCell:
@@ -112,7 +114,7 @@ def _cell(result: ManyRuns, i: int, j: int, last: int) -> MatrixCell:
     )
 
 
-def _contrasts(result: ManyRuns, most: int) -> Section:
+def _contrasts(result: ManyRuns, most: int) -> ReportSection:
     blocks: list[Block] = []
     for contrast in result.contrasts[: most - 1]:
         text = f"  {contrast.headline}; {contrast.kind}"
@@ -123,10 +125,10 @@ def _contrasts(result: ManyRuns, most: int) -> Section:
     if len(result.contrasts) > most - 1:
         blocks.append(Remaining(len(result.contrasts), most - 1, "groups"))
     title = "How each group differs from A (it is called B in its own line)"
-    return Section(title, tuple(blocks))
+    return ReportSection(title, tuple(blocks))
 
 
-def _separations(result: ManyRuns, most: int) -> Section:
+def _separations(result: ManyRuns, most: int) -> ReportSection:
     blocks: list[Block] = []
     for separation in result.separations[:MOST_SEPARATIONS]:
         name = " and ".join(clean(fact, 48) for fact in separation.facts)
@@ -139,7 +141,7 @@ def _separations(result: ManyRuns, most: int) -> Section:
         blocks.append(paragraph("No recorded fact goes with these groups."))
     elif not result.separations[0].exact:
         title += ": nothing recorded does so exactly"
-    return Section(title, tuple(blocks))
+    return ReportSection(title, tuple(blocks))
 
 
 def _values(separation: Separation, most: int) -> tuple[Line, ...]:

@@ -52,7 +52,7 @@ Line: TypeAlias = tuple[Span, ...]
 
 
 @dataclass(frozen=True)
-class TableColumn:
+class ReportColumn:
     """A column of a table; one that is `wide` only fits on a page for a browser."""
 
     heading: str
@@ -65,7 +65,7 @@ class TableColumn:
 class TableBlock:
     """Rows under headings. A terminal shows `most` of them and, if `bare`, no headings."""
 
-    columns: tuple[TableColumn, ...]
+    columns: tuple[ReportColumn, ...]
     rows: tuple[tuple[str | Span, ...], ...]
     noun: str = "rows"
     most: int = 12
@@ -120,7 +120,7 @@ Block: TypeAlias = TableBlock | Paragraph | Item | Matrix | Remaining
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """Blocks under a heading; one without a heading belongs to what comes before."""
 
     title: str
@@ -135,7 +135,7 @@ class Report:
     verdict: Verdict
     headline: str
     subtitle: str
-    sections: tuple[Section, ...]
+    sections: tuple[ReportSection, ...]
 
 
 def line(*parts: str | tuple[str, Style] | Span) -> Line:

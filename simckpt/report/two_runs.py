@@ -14,10 +14,10 @@ from .sections import (
     Item,
     Remaining,
     Report,
-    Section,
+    ReportColumn,
+    ReportSection,
     Span,
     TableBlock,
-    TableColumn,
     line,
     paragraph,
     sentence,
@@ -77,7 +77,7 @@ def _subtitle(c: Comparison) -> str:
     return sentence(text)
 
 
-def _runs(c: Comparison) -> Section:
+def _runs(c: Comparison) -> ReportSection:
     letters: tuple[tuple[Span, RunSummary], ...] = (
         (Span("A", "key-a"), c.a),
         (Span("B", "key-b"), c.b),
@@ -93,12 +93,12 @@ def _runs(c: Comparison) -> Section:
         for letter, run in letters
     )
     columns = (
-        TableColumn(""),
-        TableColumn("run", width=60),
-        TableColumn("ranks"),
-        TableColumn("samples"),
+        ReportColumn(""),
+        ReportColumn("run", width=60),
+        ReportColumn("ranks"),
+        ReportColumn("samples"),
     )
-    return Section("", (TableBlock((*columns, TableColumn("ending")), rows, bare=True),))
+    return ReportSection("", (TableBlock((*columns, ReportColumn("ending")), rows, bare=True),))
 
 
 def ending(run: RunSummary) -> Span:
@@ -113,15 +113,15 @@ def extent(run: RunSummary) -> str:
     return f"{plural(run.samples, 'sample')}, steps {run.first_step} to {run.last_step}"
 
 
-def _reasons(c: Comparison) -> Section | None:
+def _reasons(c: Comparison) -> ReportSection | None:
     if c.verdict == "could-not-compare":
         return None
     blocks = [paragraph(f"{sentence(reason)}.") for reason in c.reasons]
     blocks += [paragraph(Span(f"{hint}.", "unsure")) for hint in c.hints[:MOST_HINTS]]
-    return Section("", tuple(blocks)) if blocks else None
+    return ReportSection("", tuple(blocks)) if blocks else None
 
 
-def _transforms(stages: StageComparison | None) -> Section | None:
+def _transforms(stages: StageComparison | None) -> ReportSection | None:
     """A row for each transform of two stages, around the first whose results differ."""
     if stages is None or not stages.transforms:
         return None
@@ -138,23 +138,23 @@ def _transforms(stages: StageComparison | None) -> Section | None:
         for pair in window
     )
     columns = (
-        TableColumn("", width=28),
-        TableColumn("A", width=24),
-        TableColumn("B", width=24),
-        TableColumn("data"),
-        TableColumn("what differs"),
+        ReportColumn("", width=28),
+        ReportColumn("A", width=24),
+        ReportColumn("B", width=24),
+        ReportColumn("data"),
+        ReportColumn("what differs"),
     )
     blocks: tuple[Block, ...] = (TableBlock(columns, rows, most=MOST_TRANSFORMS),)
     if len(stages.transforms) > len(window):
         blocks += (Remaining(len(stages.transforms), len(window), "transforms"),)
-    return Section("Transforms", blocks)
+    return ReportSection("Transforms", blocks)
 
 
 def _transform_name(pair: PairedTransform) -> str:
     return f"{pair.a or pair.b} {pair.name}"
 
 
-def _location(c: Comparison) -> Section | None:
+def _location(c: Comparison) -> ReportSection | None:
     blocks: list[Block] = []
     if c.first is not None:
         text = f"First seen at step {c.first.step}"
@@ -163,19 +163,19 @@ def _location(c: Comparison) -> Section | None:
             text += f"; at step {c.first.after} the states are still equal"
         blocks.append(paragraph(text + "."))
     blocks += [table for table in (_fields(c), _quantities(c), _tiles(c)) if table.rows]
-    return Section("Location", tuple(blocks)) if blocks else None
+    return ReportSection("Location", tuple(blocks)) if blocks else None
 
 
 def _fields(c: Comparison) -> TableBlock:
     columns = (
-        TableColumn("field", width=24),
-        TableColumn("step", number=True),
-        TableColumn("tiles", number=True),
-        TableColumn("pattern"),
-        TableColumn("first tile"),
-        TableColumn("ranks A"),
-        TableColumn("B"),
-        TableColumn("at end", number=True),
+        ReportColumn("field", width=24),
+        ReportColumn("step", number=True),
+        ReportColumn("tiles", number=True),
+        ReportColumn("pattern"),
+        ReportColumn("first tile"),
+        ReportColumn("ranks A"),
+        ReportColumn("B"),
+        ReportColumn("at end", number=True),
     )
     rows = tuple(
         (
@@ -195,8 +195,8 @@ def _fields(c: Comparison) -> TableBlock:
 
 def _quantities(c: Comparison) -> TableBlock:
     columns = (
-        TableColumn("quantity", width=24),
-        *(TableColumn(h, number=True) for h in ("step", "A", "B", "ULPs", "relative", "largest")),
+        ReportColumn("quantity", width=24),
+        *(ReportColumn(h, number=True) for h in ("step", "A", "B", "ULPs", "relative", "largest")),
     )
     rows = tuple((q.name, str(q.step), *distinct(q.a, q.b), *_sizes(q)) for q in c.quantities)
     return TableBlock(columns, rows, noun="quantities", most=10)
@@ -212,9 +212,9 @@ def _sizes(q: QuantityDifference) -> tuple[str, str, str]:
 
 def _tiles(c: Comparison) -> TableBlock:
     columns = (
-        TableColumn("tiles of", width=24),
-        TableColumn("statistic"),
-        *(TableColumn(h, number=True) for h in ("step", "beyond", "A", "B", "relative")),
+        ReportColumn("tiles of", width=24),
+        ReportColumn("statistic"),
+        *(ReportColumn(h, number=True) for h in ("step", "beyond", "A", "B", "relative")),
     )
     rows = tuple(
         (
@@ -230,7 +230,7 @@ def _tiles(c: Comparison) -> TableBlock:
     return TableBlock(columns, rows, noun="fields", most=8)
 
 
-def _type_of_difference(c: Comparison) -> Section | None:
+def _type_of_difference(c: Comparison) -> ReportSection | None:
     kind = c.classification
     if not kind.evidence or c.verdict == "could-not-compare":
         return None
@@ -241,10 +241,10 @@ def _type_of_difference(c: Comparison) -> Section | None:
         blocks.append(paragraph(text))
     word = "high" if kind.confidence >= 0.8 else "medium" if kind.confidence >= 0.5 else "low"
     title = f"Type of difference: {kind.meaning} ({word} confidence)"
-    return Section(title, tuple(blocks))
+    return ReportSection(title, tuple(blocks))
 
 
-def _causes(c: Comparison) -> Section | None:
+def _causes(c: Comparison) -> ReportSection | None:
     explanation = c.explanation
     if not explanation.causes and not explanation.finding:
         return None
@@ -261,10 +261,10 @@ def _causes(c: Comparison) -> Section | None:
     if explanation.causes and explanation.unexplained >= 0.05 and not explanation.finding:
         head = line(("something that was not recorded", "soft"))
         blocks.append(Item(head, share=explanation.unexplained))
-    return Section("Likely causes", tuple(blocks))
+    return ReportSection("Likely causes", tuple(blocks))
 
 
-def _differences(c: Comparison) -> Section | None:
+def _differences(c: Comparison) -> ReportSection | None:
     causes = {id(cause.difference) for cause in c.explanation.causes[:MOST_CAUSES]}
     rows = tuple(
         (d.part, _setting(d), value(d.a, 200), value(d.b, 200), d.weight)
@@ -277,22 +277,22 @@ def _differences(c: Comparison) -> Section | None:
     if c.verdict == "same" and c.bitwise:
         title += ", without effect on the state"
     columns = (
-        TableColumn("part"),
-        TableColumn("what", width=40),
-        TableColumn("A", width=32),
-        TableColumn("B", width=32),
-        TableColumn("to the answer", wide=True),
+        ReportColumn("part"),
+        ReportColumn("what", width=40),
+        ReportColumn("A", width=32),
+        ReportColumn("B", width=32),
+        ReportColumn("to the answer", wide=True),
     )
-    return Section(title, (TableBlock(columns, rows, noun="differences"),))
+    return ReportSection(title, (TableBlock(columns, rows, noun="differences"),))
 
 
-def _uncompared(c: Comparison) -> Section | None:
+def _uncompared(c: Comparison) -> ReportSection | None:
     blocks: list[Block] = [paragraph(text) for text in _gaps(c.coverage)]
     reasons = [f"{u.what} {u.name} {u.reason}." for u in c.uncompared]
     blocks += [paragraph(reason) for reason in reasons[:MOST_UNCOMPARED]]
     if len(reasons) > MOST_UNCOMPARED:
         blocks.append(Remaining(len(reasons), MOST_UNCOMPARED, "not compared"))
-    return Section("Not compared", tuple(blocks)) if blocks else None
+    return ReportSection("Not compared", tuple(blocks)) if blocks else None
 
 
 def _gaps(coverage: Coverage) -> list[str]:
@@ -314,14 +314,14 @@ def _gaps(coverage: Coverage) -> list[str]:
     return lines
 
 
-def _health(c: Comparison) -> Section:
+def _health(c: Comparison) -> ReportSection:
     a, b = health_rows(c.health_a), health_rows(c.health_b)
     names = sorted(dict.fromkeys([*a, *b]), key=lambda name: not name.endswith(ALARMS))
     runs = (a,) if a == b else (a, b)
     headings = ("A and B",) if a == b else ("A", "B")
     rows = tuple((name, *(run.get(name, "-") for run in runs)) for name in names)
-    columns = tuple(TableColumn(heading) for heading in ("", *headings))
-    return Section("Health of each run", (TableBlock(columns, rows, noun="lines", most=8),))
+    columns = tuple(ReportColumn(heading) for heading in ("", *headings))
+    return ReportSection("Health of each run", (TableBlock(columns, rows, noun="lines", most=8),))
 
 
 def health_rows(health: Health) -> dict[str, str]:
