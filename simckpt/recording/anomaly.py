@@ -53,6 +53,8 @@ RISE = math.log(1.5)
 SURGE = math.log(2.0)
 """A field's magnitude must be twice the last one, and twice the largest in the history."""
 
+TINY = 2.0**-1000
+
 LEAST_SPREAD = 0.02
 """Spread of logarithms below which a history counts as constant."""
 
@@ -264,7 +266,8 @@ class _Histories:
             history = history[np.isfinite(history)]
             usual = float(np.median(history))
             spread = MAD_TO_SIGMA * float(np.median(np.abs(history - usual)))
-            score = (float(values[i]) - usual) / max(spread, float(floors[i]))
+            # The floor is 0 where a quantity became exactly 0 and has no scale.
+            score = (float(values[i]) - usual) / max(spread, float(floors[i]), TINY)
             if score > self.threshold and (worst is None or score > worst[1]):
                 worst = (int(i), score, float(values[i]), usual)
         return worst

@@ -64,6 +64,12 @@ def test_a_leak_far_above_roundoff_is_an_alarm_at_its_sample() -> None:
     assert alarms(rows, dtype="<f4") == [], "it is below the rounding errors of single precision"
 
 
+def test_a_conserved_quantity_that_is_suddenly_zero_is_an_alarm() -> None:
+    rows = np.ones((60, 4))
+    rows[50:, 0] = rows[50:, 2:] = 0.0
+    assert alarms(rows) == [50]
+
+
 def test_a_courant_number_that_jumps_is_an_alarm_and_one_that_falls_is_none() -> None:
     rows = healthy(200)
     rows[150, 1] = 0.9
