@@ -1,4 +1,4 @@
-"""Which samples of two runs speak of the same moment.
+"""Which samples of two runs speak of the same sample time.
 
 By step (the default) two samples belong together when their step numbers are equal; by time,
 when their simulated times are; by label, when they lie at checkpoints of the same label. With
@@ -71,7 +71,7 @@ def digest_rows(view: DigestView, steps: Ints) -> Ints:
 By: TypeAlias = Literal["step", "time", "label"]
 
 HAIR = 1e-9
-"""Times closer than this part of the interval between two samples are the same moment."""
+"""Times closer than this part of the interval between two samples are the same sample time."""
 
 ENOUGH = 0.25
 """Part of the shorter run's samples that must have a counterpart for nothing to be interpolated."""
@@ -90,7 +90,7 @@ class Unmatched(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Pairs of moments: row ``rows_a[i]`` of A belongs to row ``rows_b[i]`` of B.
+    """Pairs of sample times: row ``rows_a[i]`` of A belongs to row ``rows_b[i]`` of B.
 
     Where ``weight[i] > 0`` the moment lies that far on the way from ``rows_b[i]`` to the row
     after it, and B must be interpolated.
@@ -125,7 +125,7 @@ class Alignment:
         return mask
 
     def pair(self, a: Floats, b: Floats) -> tuple[Floats, Floats, Floats | float]:
-        """The values of a quantity of A and of B at the moments, and the uncertainty of B's."""
+        """The values of a quantity of A and of B at each pair, and the uncertainty of B's."""
         if not self.interpolated:
             return a[self.rows_a], b[self.rows_b], 0.0
         at, slack = _interpolate(self.times_b, b, self.rows_b, self.weight)
@@ -175,7 +175,7 @@ def _by_time(a: RunView, b: RunView) -> Alignment:
     weight = np.where((weight < HAIR) | (weight > 1.0 - HAIR), 0.0, weight)
     shared = weight == 0.0
     if np.count_nonzero(shared) >= ENOUGH * min(len(ta), len(tb)):
-        # Enough moments need no interpolation; the rest is a matter of cadence.
+        # Enough sample times need no interpolation; the rest is a matter of cadence.
         order_a, lower, weight = order_a[shared], lower[shared], weight[shared]
     problem = "" if len(ta) else _nothing_common(one, two, "time in common")
     # Interpolation works on rows in order of time, which is the order of the effective series.

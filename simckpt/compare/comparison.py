@@ -46,9 +46,9 @@ from .verdict import ComparedRuns, Judgement, Verdict, apply_reference, judge
 # Options for quantities that only a tolerance of another kind can judge.
 #
 # A sum of contributions of either sign rounds relative to what it sums. Where that is known, a
-# difference within the tolerance of it is told as such. Where it is not, as for the momentum of a
-# flow at rest when no field that keeps one sign tells the volume, the sum is a multiple of roundoff
-# that no relative tolerance accepts; that its scale is unknown is the reason then.
+# difference within the tolerance of it is reported as such. Where it is not, as for the momentum of
+# a flow at rest when no field that keeps one sign gives the volume, the sum is a multiple of
+# roundoff that no relative tolerance accepts; that its scale is unknown is the reason then.
 
 
 SUMS = frozenset({"budget", "conserved", "residual"})
@@ -95,7 +95,7 @@ def _only_a_rest(q: QuantityDifference, column: Column, runs: ComparedRuns) -> b
         return False
     if column.of in runs.a.fields:
         return not _far_from_zero(runs, column.of)
-    # Of an expression the tiles tell nothing: what is only a rest differs as much as it is large,
+    # Of an expression the tiles say nothing: what is only a rest differs as much as it is large,
     # or is tiny beside its fields.
     return (q.largest or 0.0) >= NEAR_ZERO or q.scale < TINY * _size(runs, column)
 
@@ -109,7 +109,7 @@ def _size(runs: ComparedRuns, column: Column) -> float:
 
 
 def _far_from_zero(runs: ComparedRuns, field: str) -> bool:
-    """Whether the field's mean, told by its tiles, is no small part of its largest value."""
+    """Whether the field's mean, from its tiles, is no small part of its largest value."""
     rows = runs.a.tiles(field)
     cells = np.ones(())
     for edges in runs.a.digests(field).tiles.edges:
@@ -161,14 +161,14 @@ class RunSummary(Record, frozen=True, kw_only=True):
 
 
 class Coverage(Record, frozen=True, kw_only=True):
-    """What was compared: moments, by which alignment, and how many quantities and fields.
+    """What was compared: samples, by which alignment, and how many quantities and fields.
 
-    `interpolated` of the moments had no sample in B. `first` and `last` are steps of A.
-    `field_names` and `quantity_names` tell which, so that what passed can be named too.
+    `interpolated` of the samples had no sample in B. `first` and `last` are steps of A.
+    `field_names` and `quantity_names` name them, so that what passed can be named too.
     """
 
     by: By
-    moments: int
+    samples: int
     interpolated: int
     first: int | None
     last: int | None
@@ -443,7 +443,7 @@ def _coverage(runs: ComparedRuns) -> Coverage:
     steps = alignment.steps_a
     return Coverage(
         by=alignment.by,
-        moments=len(alignment),
+        samples=len(alignment),
         interpolated=alignment.interpolated,
         first=int(steps[0]) if len(steps) else None,
         last=int(steps[-1]) if len(steps) else None,

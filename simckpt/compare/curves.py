@@ -236,7 +236,7 @@ def _map(
 
 
 def _moments(counts: Ints) -> list[int]:
-    """Which moments to show: the onset with what is around it, and the rest evenly."""
+    """Which sample times to show: the onset with what is around it, and the rest evenly."""
     n = len(counts)
     if n <= MOST_FRAMES:
         return list(range(n))

@@ -52,7 +52,7 @@ SYMPTOMS = frozenset(
         "trigger_failed",
     }
 )
-"""Events by which the instrument tells what it saw or suffered: none of them acts on the run."""
+"""Events that report what simckpt observed or suffered: none of them acts on the run."""
 
 
 class EventDifference(NamedTuple):
@@ -171,7 +171,7 @@ class RecordedDifference(Record, frozen=True, kw_only=True):
 
     @property
     def otherwise(self) -> tuple[str, ...]:
-        """Where the same stands under another name, as ``random seeds.noise``."""
+        """Where the same is recorded under another name, as ``random seeds.noise``."""
         places = [place.partition(".") for place in self.also]
         return tuple(
             f"{part} {path}"
@@ -223,7 +223,7 @@ def _settings(facts: RunFacts) -> set[str]:
 
 
 def leaf(part: str, path: str) -> str:
-    """The name of a fact without the tables it stands in."""
+    """The name of a fact without its tables."""
     if part == "random" and path.startswith("generators."):
         return path.removeprefix("generators.")
     if part == "configuration":
@@ -304,7 +304,7 @@ def _same_module_elsewhere(changes: Iterable[Change]) -> list[Change]:
 
 
 def _with_suffix(changes: Iterable[Change], names: frozenset[str], suffix: str) -> list[Change]:
-    """Generators not drawn from and packages not loaded are told apart: they hardly ever act."""
+    """Label generators not drawn from and packages not loaded: they hardly ever act."""
     return [replace(c, path=f"{c.path}{suffix}") if c.path in names else c for c in changes]
 
 

@@ -66,7 +66,7 @@ class EnsembleTest(Record, frozen=True, kw_only=True):
     failing : tuple of int
         The components that fail, the first being 1.
     far : tuple of int
-        Those so far off that one is enough; 0 stands for what lies outside all components.
+        Those so far off that one is enough; 0 is what lies outside all components.
     constant : tuple of str
         Quantities that no member moves and a tested run does.
     strays : tuple of Stray
@@ -105,7 +105,7 @@ def ensemble_test(
     scale : float64 array ``[quantities]``
         The magnitude to which rounding errors of each quantity are relative.
     window : (int, int)
-        Steps between which the values are means, to be told.
+        Steps between which the values are means, for the report.
     """
     count = len(members)
     if count < FEWEST:

@@ -91,7 +91,7 @@ def _value(word: str) -> Json:
 
 # What two runs' configuration files said: setting by setting where both records know them.
 #
-# A file stands in a table as a whole, by the hash of its text under its name, and with each of its
+# A file is in a table as a whole, by the hash of its text under its name, and with each of its
 # settings under its name and theirs. Records of earlier versions have the text alone.
 
 
@@ -114,12 +114,12 @@ def configuration_table(configuration: Json) -> Facts:
 
 def text_table(text: Text) -> Facts:
     """The table of a text alone."""
-    stands = f"({text.problem})" if text.problem else hash_bytes(text.text.encode())
-    return {PurePath(text.name).name: stands}
+    value = f"({text.problem})" if text.problem else hash_bytes(text.text.encode())
+    return {PurePath(text.name).name: value}
 
 
 def align_configurations(*tables: Facts) -> tuple[Facts, ...]:
-    """The tables with each file told in one way: by its settings if all that have it know them."""
+    """The tables with each file in one form: by its settings if all that have it know them."""
     files = {path for table in tables for path in table if SETTING not in path}
     for file in files:
         begins = f"{file}{SETTING}"
@@ -319,7 +319,7 @@ class FactTable:
 def _steps(run: RunView) -> dict[int, int]:
     """The step of each checkpoint, by its index.
 
-    A job makes its first one before the driver has told which step it goes on from.
+    A job makes its first one before the driver has reported which step it goes on from.
     """
     starts = {view.segment.index: view.start_step for view in run.segments}
     return {c.index: max(c.step, starts.get(c.segment, 0)) for c in run.checkpoints}
@@ -387,7 +387,7 @@ def _covered_by_settings(change: MidRunChange, parts: dict[str, Facts]) -> bool:
 
 
 def _configurations(run: RunView) -> Iterator[tuple[int, Facts]]:
-    """What stands for each configuration file as a whole, with the step at which it was seen."""
+    """Each configuration file as a whole, with the step at which it was seen."""
     steps = _steps(run)
     tables: dict[Hash, Facts] = {}
     for checkpoint in run.checkpoints:

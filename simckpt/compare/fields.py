@@ -81,14 +81,14 @@ class FieldDifference(Record, frozen=True, kw_only=True):
         Tiles that differ there, of how many.
     tiles_at_end : int
         Tiles that differ at the last sample compared.
-    figure, place : str
-        The figure that those tiles form, and the same as a phrase.
+    pattern, location : str
+        The pattern that those tiles form, and the same as a phrase.
     tile : int
         The first differing tile, in C order; `bounds` is its half-open global index range.
     ranks_a, ranks_b : tuple of int
         The ranks that held a part of that tile in each run; empty where not recorded.
     relative, relative_step : float or None, int or None
-        How far the tiles' minima, maxima and means are apart at the first checkpoint from then
+        The distance of the tiles' minima, maxima and means at the first checkpoint from then
         on, relative to the field's largest magnitude, and the step of that checkpoint.
     """
 
@@ -127,7 +127,7 @@ class FirstDifference(Record, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class FieldFindings:
-    """What the digests say; `counts[name]` is the number of differing tiles at each moment.
+    """What the digests say; `counts[name]` is the number of differing tiles at each sample time.
 
     `propagation[name]` says how the difference in a field goes on from where it began.
     """
@@ -138,7 +138,7 @@ class FieldFindings:
     first: dict[str, int] = field(default_factory=dict)
     counts: dict[str, Ints] = field(default_factory=dict)
     propagation: dict[str, Propagation] = field(default_factory=dict)
-    moments: int = 0
+    samples: int = 0
 
     @property
     def measured(self) -> list[str]:
@@ -149,10 +149,10 @@ class FieldFindings:
 def compare_fields(
     a: RunView, b: RunView, alignment: Alignment, renames: Mapping[str, str] | None = None
 ) -> FieldFindings:
-    """Compare the digests of every field at the moments at which both runs have a sample."""
+    """Compare the digests of every field at the sample times at which both runs have a sample."""
     renames = renames or {}
     pairs = {name: renames.get(name, name) for name in a.fields}
-    results = FieldFindings(moments=int(np.count_nonzero(alignment.exact)))
+    results = FieldFindings(samples=int(np.count_nonzero(alignment.exact)))
     for name, other in pairs.items():
         if other not in b.fields:
             results.uncompared.append(_missing(name, "A"))
@@ -174,11 +174,11 @@ def compare_fields(
                     what="field",
                     name=name,
                     code="not-measured",
-                    reason=f"was not measured at {missing} of {results.moments} matching samples",
+                    reason=f"was not measured at {missing} of {results.samples} matching samples",
                     essential=True,
                 )
             )
-        if missing == results.moments:
+        if missing == results.samples:
             continue
         results.compared.append(name)
         results.counts[name] = counts
@@ -196,9 +196,9 @@ def compare_fields(
 def first_difference(
     alignment: Alignment, fields: FieldFindings, quantities: QuantityFindings
 ) -> FirstDifference | None:
-    """The earliest moment at which the state differs, and all that first differs there.
+    """The earliest sample time at which the state differs, and all that first differs there.
 
-    A time step or a Courant number tells of the next step already, so it counts only where
+    A time step or a Courant number describes the next step, so it counts only where
     nothing of the state differs.
     """
     state = [at for name, at in quantities.first.items() if quantities.kinds[name] in STATE]
@@ -285,9 +285,9 @@ def _incomparable(name: str, one: FieldTiles, two: FieldTiles) -> Uncompared | N
 def _differing_tiles(
     one: DigestView, two: DigestView, a: RunView, b: RunView, alignment: Alignment, measured: Mask
 ) -> tuple[Ints, int]:
-    """Differing tiles at each moment (0 where a digest is missing), and how many are missing.
+    """Differing tiles at each sample time (0 where a digest is missing), and how many are missing.
 
-    `measured` are the moments at which the digests are those of a field that was measured.
+    `measured` are the sample times at which the digests are those of a field that was measured.
     """
     rows_a = digest_rows(one, a.series().step[alignment.rows_a])
     rows_b = digest_rows(two, b.series().step[alignment.rows_b])
@@ -330,7 +330,7 @@ def _describe(
     bounds = one.tiles.bounds(tile)
     size, size_step = None, None
     if alignment.by == "step":
-        # Checkpoints of one step are of one moment only where steps are what pairs the samples.
+        # Checkpoints of one step have one sample time only where samples are paired by step.
         size, size_step = _tile_size(a, b, name, other, int(alignment.steps_a[at]))
     t = float(alignment.t[at])
     exact = np.flatnonzero(alignment.exact)
@@ -355,7 +355,7 @@ def _describe(
 
 
 def _propagation(one: DigestView, two: DigestView, alignment: Alignment, at: int) -> Propagation:
-    """How the differing tiles of one moment and the next lie to each other."""
+    """How the differing tiles of one sample time and the next lie to each other."""
     masks = [
         _mask(one, two, int(alignment.steps_a[i]), int(alignment.steps_b[i]))
         for i in range(at, min(at + 2, len(alignment)))
@@ -374,7 +374,7 @@ def _mask(one: DigestView, two: DigestView, step_a: int, step_b: int) -> Mask:
 def _tile_size(
     a: RunView, b: RunView, name: str, other: str, step: int
 ) -> tuple[float | None, int | None]:
-    """How far tile statistics are apart at the first checkpoint from `step` on, and its step."""
+    """The distance of tile statistics at the first checkpoint from `step` on, and its step."""
     one, two = a.tiles(name), b.tiles(other)
     if a.digests(name).tiles.edges != b.digests(other).tiles.edges:
         return None, None
@@ -430,7 +430,7 @@ def compare_tiles(
     renames: Mapping[str, str],
     alignment: Alignment,
 ) -> tuple[int, tuple[TileStatisticDifference, ...]]:
-    """Compare minimum, maximum and mean of each tile at checkpoints of the same moment.
+    """Compare minimum, maximum and mean of each tile at checkpoints of the same sample time.
 
     Which those are is what the alignment says; statistics are never interpolated.
 
@@ -457,7 +457,7 @@ def compare_tiles(
         for statistic, (va, vb) in pairs.items():
             slack = MEAN_UNCERTAINTY * scale if statistic == "mean" else 0.0
             limits = tolerance.limits(f"{name}.{statistic}")
-            # A tile without any finite value has NaN in all three; the counts of NaN tell.
+            # A tile without any finite value has NaN in all three; the counts of NaN are compared.
             differs = ~(limits.agree(va, vb, slack) | (np.isnan(va) & np.isnan(vb)))
             flat = differs.reshape(len(common), -1)
             if not flat.any():
@@ -483,7 +483,7 @@ def compare_tiles(
 
 
 def _same_moment(one: Ints, two: Ints, alignment: Alignment) -> tuple[Ints, Ints]:
-    """Rows of both runs' checkpoints that speak of the same moment."""
+    """Rows of both runs' checkpoints that have the same sample time."""
     if alignment.by == "step":
         return common_rows(one, two)
     exact = alignment.exact

@@ -181,7 +181,7 @@ class Band(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    pairs, moments, quantities : int
+    pairs, samples, quantities : int
         What the band was drawn from.
     allowance : float
         Times its top that counts as within.
@@ -194,7 +194,7 @@ class Band(Record, frozen=True, kw_only=True):
     """
 
     pairs: int
-    moments: int
+    samples: int
     quantities: int
     allowance: float
     outside: tuple[Excess, ...] = ()
@@ -216,11 +216,11 @@ def growth_band(
 
     Parameters
     ----------
-    natural : float64 array ``[runs, quantities, moments]``
+    natural : float64 array ``[runs, quantities, samples]``
         Two or more runs that count as the same; `tested` is compared with the first.
-    tested : float64 array ``[quantities, moments]``
+    tested : float64 array ``[quantities, samples]``
     names, scale : ``[quantities]``
-    steps, t : ``[moments]``
+    steps, t : ``[samples]``
     """
     scaled = np.where(scale > 0, scale, 1.0)[:, None]
     chosen = _pairs(len(natural))
@@ -242,7 +242,7 @@ def growth_band(
     highest, observed = top.max(axis=0), tested_curve.max(axis=0)
     return Band(
         pairs=len(chosen),
-        moments=len(steps),
+        samples=len(steps),
         quantities=len(names),
         allowance=factor,
         outside=tuple(outside),
@@ -274,7 +274,7 @@ def _top(natural: Floats, pairs: Sequence[tuple[int, int]], scale: Floats) -> Fl
 
 
 def _so_far(distance: Floats) -> Floats:
-    """The largest finite difference up to each moment: a curve that crosses zero is still apart."""
+    """The largest finite difference so far: a curve that crosses zero still differs."""
     return np.maximum.accumulate(np.where(np.isfinite(distance), distance, 0.0), axis=-1)
 
 

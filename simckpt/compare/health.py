@@ -213,7 +213,7 @@ def _reversal(
 
 
 def _scale(column: Column, series: SeriesView, columns: dict[str, Column]) -> Floats:
-    """The scale at each sample, told by all up to it."""
+    """The scale at each sample, from all samples up to it."""
     scale = Scale(column, columns)
     values_of = {name: _finite(series[name]) for name in scale.needs}
     return scale.within(
@@ -454,7 +454,7 @@ def _non_finite(run: RunView) -> tuple[tuple[str, ...], int | None]:
     if not firsts:
         return (), None
     step = min(firsts.values())
-    # The field itself tells more than the sums it spoils.
+    # The field itself says more than the sums it spoils.
     fields = {name.rpartition(".")[0] for name in by_name if name.endswith(NON_FINITE)}
     names = sorted((n for n, at in firsts.items() if at == step), key=lambda n: n not in fields)
     return tuple(names), step

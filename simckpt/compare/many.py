@@ -1,4 +1,4 @@
-"""Many runs compared with one another: which runs are identical, and what sets the groups apart.
+"""Many runs compared with one another: which runs are identical, and what separates the groups.
 
 Two runs whose records are interchangeable (the same samples, every bit equal, nothing left out)
 get the same verdict against any third, so each run is compared only with one run of each kind
@@ -43,12 +43,12 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True, slots=True)
 class StateFingerprint:
-    """What tells a run from others.
+    """What distinguishes a run from others.
 
     Parameters
     ----------
     measured : tuple
-        What it measures and how it ended; only runs that share this can be told by marks.
+        What it measures and how it ended; only runs that share this have comparable fingerprints.
     steps, states : arrays
         The steps of its samples, and one number for the state at each.
     whole : bytes
@@ -62,7 +62,7 @@ class StateFingerprint:
 
 
 def fingerprint(run: Held) -> StateFingerprint | None:
-    """The mark of a run, or None if only a whole comparison can judge it."""
+    """The fingerprint of a run, or None if only a whole comparison can judge it."""
     series, by_name, segments = run.series(), columns(run), run.segments
     if not run.fields or not rising(series.step) or np.asarray(series.faults).any():
         return None
@@ -157,7 +157,7 @@ SELF = Cell(verdict="same")
 
 
 class Contrast(Record, frozen=True, kw_only=True):
-    """How two groups differ, told by the first run of each; `a` and `b` number the groups.
+    """How the first runs of two groups differ; `a` and `b` number the groups.
 
     In the headline the run of group `a` is called A and that of group `b` is called B.
     """
@@ -415,7 +415,7 @@ def _contrasts(
     base = first_of[groups[0][0]]
     for number, group in enumerate(groups[1 : 1 + MOST_CONTRASTS], 1):
         other = first_of[group[0]]
-        # The first group is A in what is told, whichever run was given first.
+        # The first group is A in the report, whichever run was given first.
         comparison = pairs.compared(base, other)
         causes = comparison.explanation.causes
         contrasts.append(

@@ -1,8 +1,8 @@
-"""Which figure the differing tiles of a field form.
+"""Which pattern the differing tiles of a field form.
 
-A figure is a set of tiles that a fault would mark: the tiles of one rank, those at the borders
-between ranks, those at the domain's edge, a plane, a box. It is named when every differing tile
-lies in it and they fill most of it; figures that cover nearly the whole field explain nothing
+A pattern is a set of tiles that a fault would mark: the tiles of one rank, those at the borders
+between ranks, those at the domain's boundary, a plane, a box. It is named when every differing tile
+lies in it and they fill most of it; patterns that cover nearly the whole field explain nothing
 and are passed over.
 """
 
@@ -23,7 +23,7 @@ from .run_view import Floats, Ints, Mask
 # The tiles that a fault in the exchange between ranks marks.
 #
 # Halos are copied axis by axis and side by side, so a fault may concern one axis or one side of all
-# patches only. Whether the domain is periodic is not recorded: each figure is tried with and
+# patches only. Whether the domain is periodic is not recorded: each pattern is tried with and
 # without the borders around the end of the axes that were cut. Between two samples what a wrong
 # halo brings travels on by a cell a step.
 
@@ -123,7 +123,7 @@ TilePattern: TypeAlias = Literal[
 EVERYWHERE = 0.9
 """Part of the tiles from which on a difference counts as being everywhere."""
 FILLED = 0.6
-"""Part of a figure's tiles that must differ for it to be named."""
+"""Part of a pattern's tiles that must differ for it to be named."""
 UNLIKELY = 1e-2
 """Chance that as many tiles, thrown at random, would all lie where they do, to believe in it."""
 WIDE = 0.75
@@ -147,7 +147,7 @@ class RankLayout(Record, frozen=True, kw_only=True):
 
 
 class Pattern(Record, frozen=True, kw_only=True):
-    """The figure, in one phrase, and the rank it names (None unless it is one rank's)."""
+    """The pattern, in one phrase, and the rank it names (None unless it is one rank's)."""
 
     pattern: TilePattern
     text: str
@@ -157,7 +157,7 @@ class Pattern(Record, frozen=True, kw_only=True):
 def pattern(
     differing: Mask, tiles: FieldTiles, layouts: tuple[RankLayout, ...] = (), steps: int = 1
 ) -> Pattern:
-    """The narrowest figure that explains the differing tiles (bool, shape ``tiles.shape``).
+    """The narrowest pattern that explains the differing tiles (bool, shape ``tiles.shape``).
 
     They are what a difference has become in at most so many `steps`.
     """
@@ -223,7 +223,7 @@ def _patterns(
 def _lines(
     differing: Mask, tiles: FieldTiles, layouts: tuple[RankLayout, ...]
 ) -> Iterator[tuple[Pattern, Mask]]:
-    """Figures that a fault may mark in part only, where the state shows it."""
+    """Patterns that a fault may mark in part only, where the state shows it."""
     for layout in layouts:
         if layout.fits(tiles):
             for candidate, members in _rank_patterns(differing, tiles, layout, 1):
@@ -326,7 +326,7 @@ class Propagation(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    edge : bool
+    at_boundary : bool
         All lie at the boundary of the domain, which has tiles that do not.
     connected : bool
         Those of the next sample are the same and neighbours of them, or all there are.
@@ -341,7 +341,7 @@ def propagation(first: Mask, following: Mask) -> Propagation:
     inner = first[tuple(slice(1, -1) for _ in first.shape)]
     reached = _grown(first)
     outside = following & ~reached
-    # What every tile takes part in at once, as an implicit solve, tells nothing of the place.
+    # What every tile takes part in at once, as an implicit solve, says nothing of the location.
     return Propagation(
         at_boundary=bool(inner.size and not inner.any()),
         connected=not outside.any() or bool(following.all()),

@@ -25,7 +25,7 @@ from .tolerance import NOT_A_DISTANCE, Tolerance, ulp_distance
 
 
 GROWTH = "least-squares slope of"
-"""How the note of a growth rate begins. All that it tells of the state stands in the column that it
+"""How the note of a growth rate begins. All that it says of the state is in the column that it
 is made of, which is compared by itself."""
 
 BLOCK_BYTES = 1 << 21
@@ -43,7 +43,7 @@ class Undefined:
     a, b : RunView
         The runs.
     alignment : Alignment
-        Their moments.
+        Their sample times.
     """
 
     def __init__(self, a: RunView, b: RunView, alignment: Alignment) -> None:
@@ -52,7 +52,7 @@ class Undefined:
         self._empty: dict[tuple[str, str], Mask] = {}
 
     def where(self, column: Column, other: Column, nan: Mask) -> Mask:
-        """The moments, of those at which both values are NaN, at which that is no difference.
+        """The sample times, of those at which both values are NaN, at which that is no difference.
 
         `column` is that of A, and `other` that of B.
         """
@@ -87,7 +87,7 @@ class Undefined:
 class Absent:
     """Where a column has no value by definition; `column` is that of A, `other` that of B.
 
-    `before_first_step` are moments before the first time step.
+    `before_first_step` are sample times before the first time step.
     """
 
     undefined: Undefined
@@ -96,7 +96,7 @@ class Absent:
     before_first_step: Mask | None = None
 
     def where(self, nan: Mask) -> Mask:
-        """Of the moments at which both values are NaN, those at which that is no difference."""
+        """Where both values are NaN and that is no difference."""
         undefined = self.undefined.where(self.column, self.other, nan)
         return (
             undefined
@@ -159,10 +159,10 @@ TIME = "t"
 """The name under which the simulated time itself is compared."""
 
 OTHER_RANKS = "is a rank's number, and the runs are not spread over ranks in the same way"
-"""Why a column that tells of ranks is left out."""
+"""Why a column of rank numbers is left out."""
 
 STEP_LENGTH = "dt"
-"""The column that holds the time step, where drivers tell it."""
+"""The column that holds the time step, where drivers report it."""
 
 
 class QuantityDifference(Record, frozen=True, kw_only=True):
@@ -227,7 +227,7 @@ class Uncompared(Record, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class QuantityFindings:
-    """What the series say, as arrays over the alignment's moments for the rules that follow."""
+    """What the series say, as arrays over the alignment's sample times."""
 
     differing: list[QuantityDifference] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
@@ -238,7 +238,7 @@ class QuantityFindings:
 
     @property
     def curve(self) -> Floats:
-        """The largest relative difference at each moment, of what measures the state best.
+        """The largest relative difference at each sample time, of what measures the state best.
 
         Best are extrema, norms, and integrals that keep to their scale; then integrals that
         wander as far as they are large, as a sum near zero does; then all the rest. 0 where all
@@ -263,7 +263,7 @@ def compare_quantities(
 ) -> QuantityFindings:
     """Compare every column that both runs have, and the simulated time.
 
-    `renames` maps names of A to names of B; a field's name stands for its columns too. Columns
+    `renames` maps names of A to names of B; a field's name renames its columns too. Columns
     that are not exact are judged like the others, and marked.
     """
     renames = renames or {}
@@ -413,7 +413,7 @@ def _judge(
 
 
 def _before_first_step(one: SeriesView, two: SeriesView, alignment: Alignment) -> Mask:
-    """Moments at which neither driver told a time step, as before the first one.
+    """Moments at which neither driver reported a time step, as before the first one.
 
     What needs one has no value there, which is another thing than a value of NaN.
     """

@@ -89,9 +89,9 @@ MEASURES: frozenset[ColumnKind] = frozenset(
 """Kinds of columns whose size is a fact about the state."""
 
 COVERED = 0.5
-"""Part of the moments of A and B that a reference must have."""
+"""Part of the sample times of A and B that a reference must have."""
 MOST_MOMENTS = 1000
-"""Longer series are thinned evenly to so many moments."""
+"""Longer series are thinned evenly to so many sample times."""
 FEWEST_MOMENTS = 3
 MOST_NAMED = 3
 
@@ -127,10 +127,10 @@ class Reference(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class _CommonSamples:
-    """Quantities of several runs at the moments that all of them have.
+    """Quantities of several runs at the sample times that all of them have.
 
     `natural` holds A and the references, `tested` the runs compared with them; both are
-    ``[runs, quantities, moments]``.
+    ``[runs, quantities, samples]``.
     """
 
     names: tuple[str, ...]
@@ -172,7 +172,7 @@ def refer(
     Raises
     ------
     SetupError
-        If no moment of the series lies in the window, or if every reference is one of the runs
+        If no sample of the series lies in the window, or if every reference is one of the runs
         compared.
     """
     alone, repeated = independent((a, *tested), references)
@@ -230,7 +230,7 @@ def _table(
     by: By,
     renames: Mapping[str, str],
 ) -> _CommonSamples | Reference:
-    """The quantities that all have at the moments that all have; or why there are none."""
+    """The quantities that all have at the sample times that all have; or why there are none."""
     series, columns_a = a.series(), columns(a)
     aligned = [align(a, run, by) for run in tested]
     rows = np.arange(len(series.step))
@@ -277,7 +277,7 @@ def _table(
 def _usable(
     a: RunView, references: Sequence[RunView], by: By, rows: Ints, names: Sequence[str]
 ) -> tuple[list[tuple[RunView, Alignment]], list[str]]:
-    """The references that cover the moments of A and measure what A does, and why others do not."""
+    """The references that cover the samples of A and measure what A does, and why others do not."""
     usable, left_out = [], []
     for run in references:
         alignment = align(a, run, by)
@@ -308,7 +308,7 @@ def _at(
 
 
 def _rows(steps: Ints, window: tuple[int, int] | None) -> tuple[Ints, int, int]:
-    """The moments of the window, and the first and last step of them."""
+    """The sample times of the window, and the first and last step of them."""
     if window is None:
         rows = np.arange(len(steps) // 2, len(steps))
     else:

@@ -56,7 +56,7 @@ class Restart(Record, frozen=True, kw_only=True):
         The segments whose samples it took again.
     samples : int
         Samples that both have; `first_step` and `last_step` are the first and the last.
-    parts_at : int or None
+    diverges_at : int or None
         The first step at which the two are not the same bit for bit.
     fields : tuple of str
         The fields that differ there, in `tiles` tiles of `of`.
@@ -170,7 +170,7 @@ def _bits(values: Floats) -> Words:
 
 
 def _differing(digests: AllDigests, old: Ints, new: Ints) -> Mask:
-    """Whether the field differs, pair by pair; pairs whose tiles are cut otherwise do not tell."""
+    """Whether the field differs, pair by pair; pairs with other tiles count as equal."""
     a, b = _rows(digests, old), _rows(digests, new)
     both = (a >= 0) & (b >= 0)
     differs = np.zeros(len(old), bool)

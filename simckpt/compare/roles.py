@@ -51,7 +51,7 @@ class Likelihoods:
 class Role:
     """What a recorded difference does in a computation.
 
-    `acts` is told in the report: it completes "It ...". `matches` maps a part of the record to a
+    `acts` is in the report: it completes "It ...". `matches` maps a part of the record to a
     regular expression of the names that have the role there; the first row that matches counts.
     A `dated` role is itself tied to a time or a place.
     """

@@ -103,7 +103,7 @@ def largest_size(total: Floats, least: Floats, greatest: Floats, measure: float)
     least, greatest : float64 array
         Its extrema.
     measure : float
-        The integral of one; 0 if that is not known, and then ``|total|`` is all that is told.
+        The integral of one; 0 if that is not known, and then ``|total|`` is the result.
     """
     own = np.abs(total)
     both = (least < 0) & (greatest > 0)
@@ -125,14 +125,14 @@ def names_in(column: Column) -> set[str]:
 
 
 def unscaled(series: SeriesView, columns: dict[str, Column]) -> frozenset[str]:
-    """Sums whose scale is only their own value, for nothing tells what their contributions are."""
+    """Sums whose scale is only their own value, for their contributions are not known."""
     sums = [c for c in columns.values() if c.kind in ("budget", "conserved", "residual")]
     by_name = measures(series, columns)
     return frozenset(c.name for c in sums if not by_name.get(c.name) or not extrema(c, columns))
 
 
 def measures(series: SeriesView, columns: dict[str, Column]) -> dict[str, float]:
-    """The integral of one, for every integral; 0 where nothing tells it."""
+    """The integral of one, for every integral; 0 where it is not known."""
     sums = {name: c for name, c in columns.items() if c.kind in ("budget", "conserved")}
     declared = {name: c.measure for name, c in sums.items() if isinstance(c.measure, float)}
     if declared:

@@ -27,7 +27,7 @@ StageVerdict: TypeAlias = Literal["same", "different", "could-not-compare"]
 Sameness: TypeAlias = Literal["same", "different", "unknown"]
 
 MOST_TOLD = 6
-"""Differences of a schema that are told of."""
+"""Differences of a schema that are reported."""
 
 
 class PairedTransform(Record, frozen=True, kw_only=True):
@@ -84,10 +84,10 @@ def compare_manifests(a: TransformManifest, b: TransformManifest) -> StageCompar
     """The same of their manifests."""
     pairs = tuple(_pairs(a, b))
     compared = [p for p in pairs if p.a is not None and p.b is not None]
-    parted = [i for i, p in enumerate(pairs) if _parts(p)]
+    differing = [i for i, p in enumerate(pairs) if _parts(p)]
     # A step that only follows from other data is not where two stages diverge.
-    first = next((i for i in parted if pairs[i].sources != "different"), None)
-    first = parted[0] if first is None and parted else first
+    first = next((i for i in differing if pairs[i].sources != "different"), None)
+    first = differing[0] if first is None and differing else first
     equal = sum(p.results == "same" for p in compared)
     reasons = [f"{equal} of {len(compared)} transforms that both made left the same data"]
     reasons += [f"the cohort is {a.cohort!r} in A and {b.cohort!r} in B"] * (a.cohort != b.cohort)

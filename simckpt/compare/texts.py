@@ -90,5 +90,5 @@ def _diff(a: RunView, old: Hash | None, b: RunView, new: Hash | None) -> list[st
     one, two = read_document(a, old, Text), read_document(b, new, Text)
     before = one.text[:LONGEST_TEXT].splitlines() if one is not None else []
     after = two.text[:LONGEST_TEXT].splitlines() if two is not None else []
-    # The first two lines of a diff name its files, which stand above it already.
+    # The first two lines of a diff name its files, which the heading names already.
     return list(unified_diff(before, after, lineterm=""))[2:]

@@ -192,7 +192,7 @@ def read_tolerances(path: Path) -> Tolerance:
     try:
         return _tolerance(table)
     except SetupError as error:
-        # A user with several files is told which one.
+        # A user may have several files.
         raise SetupError(
             f"{path}: {error.argument}", error.value, error.problem, choices=error.choices
         ) from None

@@ -118,8 +118,7 @@ class Judgement:
 
 def judge(runs: ComparedRuns, first: FirstDifference | None, kind: str) -> Judgement:
     """Draw the verdict."""
-    moments = len(runs.alignment)
-    if not moments:
+    if not len(runs.alignment):
         text = f"Could not compare: {runs.alignment.problem}"
         return Judgement("could-not-compare", text, (runs.alignment.problem,))
     if not runs.fields.compared and not runs.quantities.compared:
@@ -248,7 +247,7 @@ def _reasons(runs: ComparedRuns) -> list[str]:
         equal = len(fields.compared) - len(fields.differing)
         reasons.append(
             f"{equal} of {len(fields.compared)} fields have equal digests at all "
-            f"{fields.moments} matching samples"
+            f"{fields.samples} matching samples"
         )
     if quantities.compared:
         equal = len(quantities.compared) - len(quantities.differing)
