@@ -59,7 +59,7 @@ def test_a_fault_while_a_run_ends_does_not_hide_the_drivers_exception(
     from simckpt.recording.recorder import Recorder
 
     def fails(self: Recorder, *_: object) -> None:
-        self._stopping.close()
+        self._stop.close()
         raise RuntimeError("of the instrument")
 
     monkeypatch.setattr(Recorder, "end", fails)
