@@ -55,7 +55,7 @@ def test_another_answer_is_status_1_and_the_options_that_follow_are_read(call):
     result = call("base", "rate", "--reference", *OTHERS, "--window", "20:40", "--json")
     told = json.loads(result.stdout)
     assert result.exit_code == 1
-    assert told["reference"]["standing"] == "beyond"
+    assert told["reference"]["outcome"] == "beyond"
     assert told["reference"]["ensemble"]["first"] == 20
     assert len(told["reference"]["runs"]) == 8
 
