@@ -141,7 +141,7 @@ def test_a_child_that_dies_damages_one_bundle_and_the_next_has_another(
 HOSTILE = """
 import sys
 sys.path.insert(0, {root!r})
-from simckpt.bundle import hdf5_file
+from simckpt.bundle import hdf5 as hdf5_file
 class Hostile:
     def __init__(self, path):
         {does}
