@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,64 @@ def test_a_heavy_package_has_one_home(package: str) -> None:
 def test_only_one_module_imports_mpi4py() -> None:
     users = [p.name for p in MODULES if any(top == "mpi4py" for top, _ in imports(p))]
     assert users == ["mpi.py"]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(("simckpt", *(parts[:-1] if parts[-1] == "__init__" else parts)))
+
+
+NAMES = {module_name(path): path for path in MODULES}
+
+
+def module_graph(*, at_load: bool) -> dict[str, set[str]]:
+    """The modules that each one imports: when it is loaded or type-checked, or ever."""
+    graph: dict[str, set[str]] = {}
+    for name, path in NAMES.items():
+        package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
+        tree = ast.parse(path.read_text())
+        targets = set()
+        for node in nodes_at_load(tree.body) if at_load else ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                base = package[: len(package) - node.level + 1] if node.level else []
+                source = ".".join([*base, *filter(None, [node.module])])
+                targets |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
+        graph[name] = targets & NAMES.keys() - {name}
+    return graph
+
+
+def nodes_at_load(body: list[ast.stmt]) -> Iterator[ast.ImportFrom]:
+    for node in body:
+        if isinstance(node, ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.If):
+            yield from nodes_at_load([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            yield from nodes_at_load(node.body)
+
+
+def test_no_module_needs_itself_through_others_type_hints_included() -> None:
+    graph = module_graph(at_load=True)
+    # A package's own file only says which names it has.
+    packages = {name for name, path in NAMES.items() if path.stem == "__init__"}
+    try:
+        order = tuple(TopologicalSorter({m: t - packages for m, t in graph.items()}).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+    assert set(order) == set(NAMES)
+
+
+def test_no_small_module_serves_one_other_alone() -> None:
+    graph = module_graph(at_load=False)
+    importers = {name: sum(name in targets for targets in graph.values()) for name in NAMES}
+    small = [
+        name
+        for name, path in NAMES.items()
+        if path.stem not in ("__init__", "__main__")
+        and len(path.read_text().splitlines()) < 60
+        and importers[name] <= 1
+    ]
+    assert small == []
 
 
 def loaded_after(statement: str) -> set[str]:

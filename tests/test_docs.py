@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from simckpt import SetupError
 from simckpt.diagnostics.expressions import CONSTANTS, FUNCTIONS, parse
-from simckpt.errors import SetupError
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 EXPRESSIONS = (DOCS / "expressions.md").read_text()

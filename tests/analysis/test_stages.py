@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import simckpt
+from simckpt import SetupError, SimckptWarning
 from simckpt.analysis import stage, transform
 from simckpt.analysis.stage import MOST_TRANSFORMS, AnalysisProfile
-from simckpt.errors import SetupError, SimckptWarning
 from simckpt.model.transform import Transform, TransformManifest
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from simckpt.bundle import BundleWriter, open_bundle
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter
 from simckpt.bundle.reader import open_recorded, stored
 from simckpt.model.documents import Text
 from simckpt.model.series import (

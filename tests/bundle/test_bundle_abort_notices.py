@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from simckpt.bundle import BundleWriter, bundle_paths, open_bundle, verify
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, bundle_paths, verify
 from simckpt.bundle.abort_notice import LARGEST, notice_files, write_notice
 from simckpt.model.series import Event
 

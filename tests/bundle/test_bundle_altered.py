@@ -6,9 +6,11 @@ import os
 
 import pytest
 
-from simckpt.bundle import BundleWriter, CheckpointHeld, WriterOptions, open_bundle, verify
+from simckpt import BundleError
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, CheckpointHeld, WriterOptions, verify
 from simckpt.bundle.files import LocalFiles
-from simckpt.errors import BundleBusyError, BundleError
+from simckpt.errors import BundleBusyError
 
 
 @pytest.fixture

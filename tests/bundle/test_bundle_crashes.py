@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from simckpt.bundle import BundleWriter, WriterOptions, bundle_paths, open_bundle, verify
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, WriterOptions, bundle_paths, verify
 from simckpt.bundle.files import LocalFiles
 
 BEFORE_THE_FIRST_RECORD = 4

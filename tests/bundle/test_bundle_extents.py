@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks.comparing import write
+from simckpt import open as open_bundle
 from simckpt.bundle import folded
 from simckpt.bundle.hdf5 import Extents
-from simckpt.bundle.reader import open_bundle
 
 
 @pytest.fixture(scope="module")

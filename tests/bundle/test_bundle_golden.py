@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle import BundleWriter, open_bundle, verify
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, verify
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = sorted(p.stem for p in GOLDEN.glob("v*.json"))

@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from simckpt.bundle import BundleWriter, open_bundle
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter
 from simckpt.bundle import folded as guard
 from simckpt.bundle import hdf5 as hdf5_file
 from simckpt.bundle.framing import USER_BLOCK, decode_seal, encode_seal

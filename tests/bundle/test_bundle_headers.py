@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle import BundleWriter, open_bundle, recover, verify
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, recover, verify
 from simckpt.errors import DamagedBundleError, NewerFormatError
 
 MAGIC_AND_VERSION = [(0, 1, 0x55), (3, 1, 0), (8, 1, 3), (10, 1, 1), (0, 12, 0), (0, 12, 0xFF)]

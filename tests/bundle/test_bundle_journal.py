@@ -8,7 +8,9 @@ import zlib
 
 import pytest
 
-from simckpt.bundle import BundleWriter, WriterOptions, open_bundle, verify
+from simckpt import BundleError
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, WriterOptions, verify
 from simckpt.bundle.framing import (
     FRAME_MAGIC,
     FRAME_SIZE,
@@ -18,7 +20,7 @@ from simckpt.bundle.framing import (
     encode_header,
     peek_frame,
 )
-from simckpt.errors import BundleError, DamagedBundleError, NewerFormatError, NotABundleError
+from simckpt.errors import DamagedBundleError, NewerFormatError, NotABundleError
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle import BundleWriter, open_bundle, verify
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, verify
 from simckpt.errors import NotABundleError
 
 PROGRAM = """

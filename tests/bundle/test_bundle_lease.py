@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle import BundleWriter, bundle_paths, open_bundle
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, bundle_paths
 from simckpt.bundle import appender as lease
 from simckpt.bundle.framing import Origin, decode_header, encode_header
 from simckpt.errors import BundleBusyError

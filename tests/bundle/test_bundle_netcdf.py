@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from simckpt.bundle import BundleWriter, open_bundle
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter
 
 netcdf4 = pytest.importorskip("netCDF4")
 xarray = pytest.importorskip("xarray")

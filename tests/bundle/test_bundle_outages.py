@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle import BundleWriter, CheckpointHeld, WriterOptions, open_bundle, verify
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, CheckpointHeld, WriterOptions, verify
 from simckpt.bundle.files import LocalFiles
 from simckpt.errors import BundleNotWritableError
 

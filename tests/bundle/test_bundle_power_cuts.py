@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from simckpt.bundle import BundleWriter, WriterOptions, open_bundle, verify
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, WriterOptions, verify
 from simckpt.bundle.files import LocalFiles
 from simckpt.errors import NotABundleError
 

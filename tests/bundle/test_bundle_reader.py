@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.bundle import BundleWriter, bundle_paths, open_bundle
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, bundle_paths
 from simckpt.bundle.views import effective_rows
 from simckpt.errors import DamagedBundleError
 from simckpt.model.record import hash_bytes

@@ -6,8 +6,10 @@ import os
 
 import pytest
 
-from simckpt.bundle import BundleWriter, open_bundle, recover, verify
-from simckpt.errors import BundleBusyError, BundleError, NotABundleError, SimckptError
+from simckpt import BundleError, SimckptError
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, recover, verify
+from simckpt.errors import BundleBusyError, NotABundleError
 
 
 def names_in(folder):

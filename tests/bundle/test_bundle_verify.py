@@ -171,7 +171,7 @@ def test_recovering_a_killed_run_folds_it(tmp_path, story, records_of):
 
 
 def test_salvage_takes_over_what_lies_on_both_sides_of_the_damage(tmp_path, story):
-    from simckpt.bundle import open_bundle
+    from simckpt import open as open_bundle
 
     records, forge = story
     path = forge(records)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simckpt.bundle import BundleWriter, WriterOptions, open_bundle, verify
+from simckpt import Intent, SetupError
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, WriterOptions, verify
 from simckpt.bundle.files import LocalFiles
-from simckpt.errors import BundleBusyError, BundleNotWritableError, NotABundleError, SetupError
-from simckpt.model.documents import Intent
+from simckpt.errors import BundleBusyError, BundleNotWritableError, NotABundleError
 from simckpt.model.series import Checkpoint, Event, Parts, Sample, Segment, SegmentSchema, TileRow
 
 

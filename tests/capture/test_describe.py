@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 import pytest
 
-from simckpt.capture.solvers.describe import describe
+from simckpt import describe
 from simckpt.model.record import canonical_json
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from simckpt import Numerics
 from simckpt.capture.manifest import specification
 from simckpt.model.changes import diff
 from simckpt.model.documents import CodeModule, InputFile, Manifest, Stage
-from simckpt.model.numerics import NumericalSettings, Numerics
+from simckpt.model.numerics import NumericalSettings
 from simckpt.model.record import canonical_json
 
 

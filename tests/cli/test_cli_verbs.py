@@ -324,7 +324,7 @@ def test_log_draws_how_several_bundles_descend(call, tmp_path):
 
 
 def test_verify_names_the_last_checkpoint_and_asks_for_another(call, bundles):
-    from simckpt.bundle import open_bundle
+    from simckpt import open as open_bundle
 
     with open_bundle(bundles / "base") as bundle:
         first, last = bundle.checkpoints[0].id, bundle.checkpoints[-1].id

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from simckpt.bundle import BundleWriter, open_bundle, verify
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, verify
 from simckpt.cli.main import verbs
 from simckpt.cli.slurm import templates
 from simckpt.model.series import RunOpened, Segment

@@ -13,13 +13,13 @@ import numpy as np
 from twin_solver import Setup, Solver, patches
 from twin_view import Twin, tagged
 
+from simckpt import Intent
 from simckpt.model.changes import SpecDiff, Specification
 from simckpt.model.documents import (
     Circumstances,
     CodeModule,
     Environment,
     InputFile,
-    Intent,
     Manifest,
     Node,
     Packages,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from recorded_twins import Setup, Twin, run
 
+from simckpt import SetupError
 from simckpt.compare.alignment import align
-from simckpt.errors import SetupError
 
 SMALL = Setup(n=8, steps=20, every=2, checkpoint_every=10)
 

@@ -4,12 +4,12 @@ import pytest
 from msgspec.structs import replace
 from recorded_twins import Setup, edited, run
 
+from simckpt import SetupError
 from simckpt.capture.environment import differing_facts
 from simckpt.compare.alignment import align
 from simckpt.compare.comparison import Options, compare
 from simckpt.compare.fields import compare_tiles
 from simckpt.compare.tolerance import Limits, Tolerance, read_tolerances
-from simckpt.errors import SetupError
 from simckpt.model.documents import Environment
 from simckpt.model.series import Checkpoint, Sample, TileRow
 

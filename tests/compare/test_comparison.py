@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from recorded_twins import Setup, edited, run
 
+from simckpt import SetupError
 from simckpt.compare.comparison import Options, compare
 from simckpt.compare.tolerance import Limits, Override, Tolerance
-from simckpt.errors import SetupError
 from simckpt.model.series import Sample
 
 SMALL = Setup(name="small", n=16, steps=24, every=2, checkpoint_every=8)

@@ -3,11 +3,11 @@ from unittest.mock import patch
 import pytest
 from recorded_twins import Setup, run
 
+from simckpt import SetupError
 from simckpt.compare import many
 from simckpt.compare.comparison import Options, compare
 from simckpt.compare.many import compare_many
 from simckpt.compare.tolerance import Limits, Tolerance
-from simckpt.errors import SetupError
 
 SMALL = Setup(n=16, steps=24, every=2, checkpoint_every=8)
 

@@ -3,10 +3,10 @@
 import pytest
 from recorded_twins import Setup, run
 
+from simckpt import SetupError
 from simckpt.compare.comparison import Options, compare
 from simckpt.compare.growth import allowance
 from simckpt.compare.reference import refer
-from simckpt.errors import SetupError
 
 CHAOS = Setup(name="chaos", n=8, steps=120, every=2, checkpoint_every=60, chaotic=True)
 

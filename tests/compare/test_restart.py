@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simckpt.bundle.reader import open_bundle
+from simckpt import open as open_bundle
 from simckpt.bundle.writer import BundleWriter
 from simckpt.compare.restart_check import Restart, restarts
 from simckpt.model.series import (

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simckpt import SetupError
 from simckpt.compare.tolerance import NOT_A_DISTANCE, Limits, Override, Tolerance, ulp_distance
-from simckpt.errors import SetupError
 
 NAN, INF = float("nan"), float("inf")
 doubles = st.floats(allow_nan=False, allow_infinity=False)

@@ -9,15 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from simckpt import Intent
 from simckpt.model.changes import SpecDiff, Specification
-from simckpt.model.documents import (
-    Circumstances,
-    Environment,
-    Intent,
-    Manifest,
-    Packages,
-    RandomState,
-)
+from simckpt.model.documents import Circumstances, Environment, Manifest, Packages, RandomState
 from simckpt.model.numerics import NumericalSettings
 from simckpt.model.record import Document
 from simckpt.model.series import (

@@ -7,10 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from simckpt import AngularMomentum, Grid, Particles
+from simckpt import AngularMomentum, Grid, Particles, SetupError
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(
     conserved={

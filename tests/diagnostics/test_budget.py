@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simckpt import Budget, Grid
+from simckpt import Budget, Grid, SetupError
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.exact import ExactSum, exact_term
 from simckpt.diagnostics.state import Reported, State
-from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(budget={"mass": "rho"})
 COLUMNS = ("mass", "mass.input", "mass.residual", "mass.imbalance")

@@ -7,10 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from simckpt import CFL, Cells, Grid
+from simckpt import CFL, Cells, Grid, SetupError
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 COUNT = 6000
 TOTAL = Declarations(conserved={"mass": "rho", "square": "rho*rho"})

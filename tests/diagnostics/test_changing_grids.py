@@ -17,12 +17,12 @@ from simckpt import (
     Frequency,
     Grid,
     Norm,
+    SetupError,
     TotalVariation,
 )
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.rank_sampler import RankSampler
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 ALL = Declarations(
     conserved={"m": "f", "n": Conserved("f", weight="one")},

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt import Grid
+from simckpt import Components, Grid, SetupError
 from simckpt.diagnostics.declarations import Declarations
-from simckpt.diagnostics.particles import Components
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 SHAPE = (12, 40)
 

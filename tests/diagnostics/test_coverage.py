@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simckpt import SetupError
 from simckpt.diagnostics import coverage
-from simckpt.errors import SetupError
 
 
 def painted(shape, boxes):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt import CFL, Divergence, Grid, Norm
+from simckpt import CFL, Components, Divergence, Grid, Norm, SetupError
 from simckpt.diagnostics import readable
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.devices import arrays as devices
 from simckpt.diagnostics.devices.device_sweep import Arithmetic
-from simckpt.diagnostics.particles import Components
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 SHAPE = (37, 150)
 DECLARED = Declarations(

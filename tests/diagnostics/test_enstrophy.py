@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import simckpt
+from simckpt import SetupError
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 PLANE = Declarations(stability={"enstrophy": simckpt.Enstrophy("u", "v")})
 SPACE = Declarations(stability={"enstrophy": simckpt.Enstrophy("u", "v", "w")})

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simckpt import Grid
-from simckpt.diagnostics.declarations import Conserved, Declarations
+from simckpt import Conserved, Grid, SetupError
+from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.expressions import FUNCTIONS, parse, resolve
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 
 @pytest.mark.parametrize(

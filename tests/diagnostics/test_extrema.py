@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simckpt import Cells, Grid
+from simckpt import Cells, Grid, SetupError
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.quantities.norms import PAIRS, blocks, decode, encode
 from simckpt.diagnostics.state import Extremum, State
-from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(extrema=["u"])
 

@@ -9,13 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from simckpt import Grid
+from simckpt import Grid, SetupError
 from simckpt.diagnostics import readable
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.devices import arrays
 from simckpt.diagnostics.rank_sampler import RankSampler
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 SHAPE = (3, 4)
 SUMS = Declarations(conserved={"m": "f", "other": "g"})

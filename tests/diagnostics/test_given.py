@@ -8,9 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from simckpt import CFL, Cells, Components, Diffusion, Frequency, Growth, Particles
+from simckpt import CFL, Cells, Components, Diffusion, Frequency, Growth, Particles, SetupError
 from simckpt.diagnostics.arguments import real_number, whole_number
-from simckpt.errors import SetupError
 
 
 @pytest.mark.parametrize(

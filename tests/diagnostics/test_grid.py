@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt import Grid
-from simckpt.errors import SetupError
+from simckpt import Grid, SetupError
 
 
 def test_the_short_forms_mean_what_they_say():

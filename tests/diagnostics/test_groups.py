@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 import simckpt
-from simckpt import CFL, Budget, Conserved, Divergence, Grid, Norm, Particles
+from simckpt import CFL, Budget, Conserved, Divergence, Grid, Norm, Particles, SetupError
 from simckpt.diagnostics import registry
 from simckpt.diagnostics.declarations import KINDS, Declarations
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 PUBLIC = {name: row for name, row in vars(registry).items() if not name.startswith("_")}
 DOCS = Path(__file__).parents[2] / "docs"

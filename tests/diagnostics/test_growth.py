@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt import Divergence, Grid, Growth, Norm
+from simckpt import Divergence, Grid, Growth, Norm, SetupError
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.quantities.stability import slope
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 DECLARATIONS = Declarations(
     stability={"rate": Growth("size", window=4)}, norms={"size": Norm("u", "Linf")}

@@ -10,11 +10,11 @@ import pytest
 
 pytest.importorskip("numba")
 
+from simckpt import SimckptWarning
 from simckpt.diagnostics import kernel_cache as cache
 from simckpt.diagnostics.kernel_cache import one_at_first
 from simckpt.diagnostics.kernels import jit as keeping
 from simckpt.diagnostics.kernels.jit import kernel
-from simckpt.errors import SimckptWarning
 
 
 def tripled(x):

@@ -7,11 +7,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from simckpt import Grid
+from simckpt import Grid, SetupError
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.rank_sampler import RankSampler
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 TOTAL = Declarations(conserved={"total": "f", "twice": "2*f"})
 TYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]

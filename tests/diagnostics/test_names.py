@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simckpt import CFL, Components, Custom, Grid, Growth, Norm
+from simckpt import CFL, Components, Custom, Grid, Growth, Norm, SetupError
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.expressions import parse
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 # A key of keyboards and its letter; a ligature; letters that IPython completes TeX names to.
 PAIRS = [

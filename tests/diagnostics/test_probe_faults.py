@@ -8,11 +8,10 @@ import pickle
 import numpy as np
 import pytest
 
-from simckpt import CFL, Grid
+from simckpt import CFL, Grid, SetupError
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.rank_sampler import RankSampler
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 MASS = Declarations(conserved={"mass": "rho"})
 

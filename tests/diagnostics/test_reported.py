@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt import Components, Custom, Grid
+from simckpt import Components, Custom, Grid, SetupError
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.quantities.base import LocalState
 from simckpt.diagnostics.quantities.reported import LARGEST_TOTAL
 from simckpt.diagnostics.state import Extremes, Reported, Solves, State
-from simckpt.errors import SetupError
 
 FIELD = np.arange(12.0)
 

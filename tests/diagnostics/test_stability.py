@@ -7,10 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from simckpt import CFL, Diffusion, Divergence, Frequency, Grid, Norm, TotalVariation
+from simckpt import CFL, Diffusion, Divergence, Frequency, Grid, Norm, SetupError, TotalVariation
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 SHAPE, SPACING = (24, 36), (0.5, 0.3)
 

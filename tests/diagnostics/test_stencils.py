@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from simckpt import CFL, Diffusion, Divergence, Grid
+from simckpt import CFL, Diffusion, Divergence, Grid, SetupError
 from simckpt import TotalVariation as Variation
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 SHAPE, SPACING = (24, 36), (0.5, 0.3)
 STENCILS = Declarations(

@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt import CFL, Cells, Conserved, Custom, Grid, Particles, TotalVariation
+from simckpt import CFL, Cells, Conserved, Custom, Grid, Particles, SetupError, TotalVariation
 from simckpt.diagnostics.coverage import box_checksum
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.rank_sampler import RankSampler
 from simckpt.diagnostics.state import State
-from simckpt.errors import SetupError
 
 
 def state(rank: int, ranks: int = 3, spacing: Any = 1.0) -> State:

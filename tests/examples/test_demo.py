@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from simckpt import SetupError
 from simckpt.cli import demo as demo_module
 from simckpt.cli.demo import DemoError, demo_runs, drive, fresh_folder, launcher
-from simckpt.errors import SetupError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -21,10 +21,11 @@ from zlib import crc32
 
 import forged_hdf5
 
-from simckpt.bundle import open_bundle, verify
+from simckpt import SimckptError
+from simckpt import open as open_bundle
+from simckpt.bundle import verify
 from simckpt.bundle.framing import FRAME_MAGIC, FRAME_SIZE, decode_header
 from simckpt.bundle.reader import open_recorded, stored
-from simckpt.errors import SimckptError
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SEEDS = (

@@ -33,7 +33,8 @@ def rank(address: str, arguments: list[str]) -> None:
     server.sendall(told.encode())
     status = int(server.makefile().readline() or -signal.SIGKILL)
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
+        if -status != signal.SIGKILL:  # which has no handler
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status)
 

@@ -23,7 +23,8 @@ from threading import Lock
 import pytest
 from click.testing import CliRunner
 
-from simckpt.bundle import open_bundle, verify
+from simckpt import open as open_bundle
+from simckpt.bundle import verify
 from simckpt.cli.show import show
 
 pytestmark = pytest.mark.mpi

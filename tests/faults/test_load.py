@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import simckpt
-from simckpt.bundle import BundleWriter, WriterOptions, open_bundle
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter, WriterOptions
 from simckpt.model.documents import Text
 from simckpt.model.series import (
     Checkpoint,

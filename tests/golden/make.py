@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from simckpt.bundle import Bundle, BundleWriter, open_bundle
+from simckpt import Bundle, Intent
+from simckpt import open as open_bundle
+from simckpt.bundle import BundleWriter
 from simckpt.bundle.framing import Origin, decode_header, encode_header
-from simckpt.model.documents import Intent
 from simckpt.model.series import (
     Checkpoint,
     Column,

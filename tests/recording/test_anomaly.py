@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import simckpt
-from simckpt.errors import SetupError
+from simckpt import SetupError
 from simckpt.model.series import Column, FieldTiles, SeriesSchema
 from simckpt.recording.anomaly import AnomalyRule
 

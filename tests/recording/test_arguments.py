@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from simckpt.errors import SetupError
+from simckpt import SetupError
 from simckpt.recording.step import Accessor, StepCall
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simckpt
-from simckpt.errors import SetupError
+from simckpt import SetupError
 from simckpt.model.series import Column, SeriesSchema
 from simckpt.recording.bounds import BoundRule
 

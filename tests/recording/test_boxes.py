@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import simckpt
-from simckpt.bundle import open_bundle
+from simckpt import open as open_bundle
 from simckpt.compare.fields import layout
 from simckpt.recording import moving_boxes as moving
 

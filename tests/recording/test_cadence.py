@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.errors import SetupError
+from simckpt import MaxOverhead, SetupError
 from simckpt.parallel.comm import SerialComm, Vote
 from simckpt.recording.cadence import (
     MEASURED_STEPS,
-    MaxOverhead,
     OverheadSchedule,
     Schedule,
     cadence,

@@ -4,7 +4,8 @@ import warnings
 
 import pytest
 
-from simckpt.errors import InstrumentError, SimckptWarning
+from simckpt import SimckptWarning
+from simckpt.errors import InstrumentError
 from simckpt.recording.faults import MOST_RECORDED, Faults, one_line
 
 

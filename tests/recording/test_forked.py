@@ -12,8 +12,8 @@ import pytest
 from heat import Heat, advance
 
 import simckpt
+from simckpt import SimckptWarning
 from simckpt.bundle import verify
-from simckpt.errors import SimckptWarning
 from simckpt.recording import active
 
 

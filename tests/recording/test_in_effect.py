@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import simckpt
-from simckpt.errors import SetupError
+from simckpt import SetupError
 from simckpt.model.numerics import NumericalSettings
 from simckpt.recording.captures import MOST_CHANGES_OF_ONE, EffectiveSettings
 

@@ -10,7 +10,7 @@ import pytest
 from heat import Heat
 
 import simckpt
-from simckpt.errors import SetupError, SimckptWarning
+from simckpt import SetupError, SimckptWarning
 from simckpt.recording.end import exception_event
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import simckpt
-from simckpt.errors import InstrumentError, SetupError, SimckptWarning
+from simckpt import SetupError, SimckptWarning
+from simckpt.errors import InstrumentError
 from simckpt.recording.sampling import Reports, Stream
 
 DECLARED = {

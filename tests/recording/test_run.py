@@ -9,7 +9,7 @@ import pytest
 from heat import Heat, advance, drive
 
 import simckpt
-from simckpt.errors import SetupError
+from simckpt import SetupError
 
 
 def test_a_decorated_driver_leaves_a_bundle_with_its_series_and_parameters(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 from heat import MEASURED, Heat, drive
 
 import simckpt
-from simckpt.errors import BundleError, InstrumentError, SetupError, SimckptWarning
+from simckpt import BundleError, SetupError, SimckptWarning
+from simckpt.errors import InstrumentError
 
 
 def test_a_run_that_raises_is_recorded_and_raises(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simckpt
+from simckpt import Anomaly
 from simckpt.compare.health import ALLOWED, health, reversals
 from simckpt.diagnostics.declarations import Declarations
 from simckpt.diagnostics.rank_sampler import RankSampler
 from simckpt.diagnostics.reduced_sample import ReducedSample
 from simckpt.diagnostics.state import State
 from simckpt.model.series import Column, FieldTiles, SeriesSchema
-from simckpt.recording.anomaly import Anomaly, AnomalyRule
+from simckpt.recording.anomaly import AnomalyRule
 from simckpt.recording.sample_checks import MonotoneCheck, NonFiniteCheck
 from simckpt.report.two_runs import health_rows
 

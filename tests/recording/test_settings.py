@@ -5,10 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simckpt.errors import SetupError
-from simckpt.model.documents import Intent
-from simckpt.model.numerics import Numerics
-from simckpt.recording.run import run
+from simckpt import Intent, Numerics, SetupError, run
 from simckpt.recording.settings import RunSettings
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import simckpt
-from simckpt.errors import InstrumentError, SetupError, SimckptWarning
+from simckpt import SetupError, SimckptWarning
+from simckpt.errors import InstrumentError
 from simckpt.model.changes import Specification
 from simckpt.model.documents import Environment
 from simckpt.model.series import Event

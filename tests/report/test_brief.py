@@ -7,10 +7,11 @@ import pytest
 from msgspec.structs import replace
 from recorded_twins import Setup, Twin, run
 
+from simckpt import Intent
 from simckpt.compare.health import Drift
 from simckpt.compare.restart_check import Restart
 from simckpt.model.changes import Change, SpecDiff
-from simckpt.model.documents import Artifact, ArtifactIndex, Intent, Manifest, Stage
+from simckpt.model.documents import Artifact, ArtifactIndex, Manifest, Stage
 from simckpt.model.transform import Transform, TransformManifest
 from simckpt.report.brief import Brief, brief, brief_text
 from simckpt.report.overview import overview

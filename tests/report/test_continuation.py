@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle.reader import open_bundle
+from simckpt import open as open_bundle
 from simckpt.report.continuation import MISSING, continuation
 
 STRANGE = (

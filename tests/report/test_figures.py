@@ -5,8 +5,8 @@ import pytest
 from msgspec.structs import replace
 from recorded_twins import Setup, run
 
+from simckpt import SetupError
 from simckpt.compare.curves import curves, run_lines
-from simckpt.errors import SetupError
 
 pytest.importorskip("matplotlib")
 

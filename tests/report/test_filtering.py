@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simckpt.errors import SetupError
+from simckpt import SetupError
 from simckpt.report.listing import Filter, Term, parse_term
 
 RUN = {

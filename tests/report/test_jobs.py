@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from simckpt.bundle.reader import open_bundle
+from simckpt import open as open_bundle
 from simckpt.bundle.writer import BundleWriter
 from simckpt.capture.jobs import Account
 from simckpt.model.documents import Manifest, Stage

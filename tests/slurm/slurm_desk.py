@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 from slurm_cluster import OVER, Cluster, Job
 
-from simckpt.bundle.reader import Bundle, open_bundle
+from simckpt import Bundle
+from simckpt import open as open_bundle
 from simckpt.report.job_chain import Attempt
 
 ROOT = Path(__file__).resolve().parent.parent.parent

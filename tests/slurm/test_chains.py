@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from slurm_desk import Desk
 
-from simckpt.bundle.reader import open_bundle
+from simckpt import open as open_bundle
 from simckpt.compare.restart_check import restarts
 
 SLOWLY = ("--pause", "0.06")

@@ -6,7 +6,7 @@ import re
 
 from slurm_desk import SMALL, TEMPLATES, TROUBLED, Desk
 
-from simckpt.bundle.reader import open_bundle
+from simckpt import open as open_bundle
 
 
 def test_a_bad_member_of_eight_is_found_and_what_depends_on_it_stays_blocked(desk: Desk) -> None:

@@ -7,7 +7,7 @@ import shlex
 import pytest
 from slurm_desk import DRIVERS, EXAMPLE, SMALL, TEMPLATES, Desk
 
-from simckpt.bundle.reader import open_bundle
+from simckpt import open as open_bundle
 
 TELL = DRIVERS / "tell.py"
 AWKWARD = (
